@@ -1,0 +1,29 @@
+#pragma once
+
+/// \file
+/// All of mgdl that needs nothing but Eigen. Files are read and written by the headers in mgdl/io,
+/// which are included one by one.
+
+/// \namespace mgdl
+/// Multigrade ReLU networks on Eigen.
+
+#include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/metrics.hpp"
+#include "mgdl/core/observer.hpp"
+#include "mgdl/core/random.hpp"
+#include "mgdl/core/sample_view.hpp"
+#include "mgdl/core/standardizer.hpp"
+#include "mgdl/core/termination.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/network/dense_layer.hpp"
+#include "mgdl/network/multigrade_model.hpp"
+#include "mgdl/network/predictor.hpp"
+#include "mgdl/network/relu_network.hpp"
+#include "mgdl/training/grade_trainer.hpp"
+#include "mgdl/training/gradient_options.hpp"
+#include "mgdl/training/gradient_trainer.hpp"
+#include "mgdl/training/multigrade_options.hpp"
+#include "mgdl/training/multigrade_report.hpp"
+#include "mgdl/training/multigrade_trainer.hpp"
+#include "mgdl/version.hpp"

@@ -1,0 +1,125 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/random.hpp"
+#include "mgdl/core/types.hpp"
+
+namespace mgdl {
+
+/// Samples: inputs X (n x d), targets Y (n x c) and weights w (n, >= 0, sum 1). Checked when it is
+/// made, so whoever holds a Dataset holds finite data of matching shapes.
+template <class Scalar_ = double>
+class Dataset {
+ public:
+  using Scalar = Scalar_;
+
+  /// \param X        n x d inputs, n and d at least 1
+  /// \param Y        n x c targets, c at least 1
+  /// \param weights  n weights >= 0 with a positive sum, in any unit (they are divided by their
+  /// sum);
+  ///                 empty: 1/n each
+  /// \throws InvalidArgument for empty data, unequal row counts, NaN, infinities, negative or
+  ///         all-zero weights
+  Dataset(const ConstMatrixRef<Scalar>& X, const ConstMatrixRef<Scalar>& Y,
+          const ConstVectorRef<Scalar>& weights = Vector<Scalar>()) {
+    require_not_empty("X", X.rows(), X.cols());
+    require_not_empty("Y", Y.rows(), Y.cols());
+    detail::require_rows("Y", X.rows(), Y.rows());
+    detail::require_finite("X", X);
+    detail::require_finite("Y", Y);
+    m_weights = normalised(weights, X.rows());
+    m_inputs = X;
+    m_targets = Y;
+  }
+
+  Index size() const noexcept { return m_inputs.rows(); }
+
+  /// X, n x d.
+  const RowMatrix<Scalar>& inputs() const noexcept { return m_inputs; }
+  /// Y, n x c.
+  const RowMatrix<Scalar>& targets() const noexcept { return m_targets; }
+  /// w, n, sum 1.
+  const Vector<Scalar>& weights() const noexcept { return m_weights; }
+
+  /// The samples with the given row numbers, in that order, weights normalised again.
+  Dataset subset(const std::vector<Index>& rows) const {
+    Dataset part;
+    part.m_inputs = m_inputs(rows, Eigen::all);
+    part.m_targets = m_targets(rows, Eigen::all);
+    const Vector<Scalar> weights = m_weights(rows);
+    part.m_weights = normalised(weights, weights.size());
+    return part;
+  }
+
+ private:
+  Dataset() = default;
+
+  static void require_not_empty(const char* name, Index rows, Index cols) {
+    if (rows > 0 && cols > 0) return;
+    throw InvalidArgument(name, "at least one row and one column", detail::shape_text(rows, cols));
+  }
+
+  static Vector<Scalar> normalised(const ConstVectorRef<Scalar>& weights, Index n) {
+    if (weights.size() == 0)
+      return Vector<Scalar>::Constant(n, Scalar(1.0 / static_cast<double>(n)));
+    detail::require_rows("weights", n, weights.rows());
+    detail::require_finite("weights", weights);
+    for (Index i = 0; i < n; ++i) {
+      if (weights[i] >= 0) continue;
+      throw InvalidArgument("weights", "values >= 0", detail::to_text(weights[i]),
+                            "row " + std::to_string(i));
+    }
+    // Divided by the largest first, so that no sum of huge weights overflows.
+    const double largest = static_cast<double>(weights.maxCoeff());
+    if (!(largest > 0)) throw InvalidArgument("weights", "a positive sum", "all zero");
+    const Eigen::VectorXd scaled = weights.template cast<double>() / largest;
+    return (scaled / scaled.sum()).template cast<Scalar>();
+  }
+
+  RowMatrix<Scalar> m_inputs;
+  RowMatrix<Scalar> m_targets;
+  Vector<Scalar> m_weights;
+};
+
+/// Training part and, optionally, validation part of the samples.
+template <class Scalar = double>
+struct DataSplit {
+  Dataset<Scalar> train;
+  std::optional<Dataset<Scalar>> validation;
+};
+
+/// Splits off a random validation part of round(fraction * n) samples, at least one. Which samples
+/// these are depends on n, fraction and seed alone. A fraction of 0 keeps all samples for training.
+///
+/// \throws InvalidArgument unless 0 <= fraction < 1 and both parts get a sample of positive weight
+template <class Scalar>
+DataSplit<Scalar> split(Dataset<Scalar> data, double fraction, std::uint64_t seed) {
+  detail::require_option(fraction >= 0 && fraction < 1, "validation_fraction", "a value in [0, 1)",
+                         fraction);
+  if (fraction == 0) return {std::move(data), std::nullopt};
+  const Index n = data.size();
+  if (n < 2) {
+    throw InvalidArgument("X", "at least 2 rows to split off a validation part", std::to_string(n));
+  }
+  const auto wanted = static_cast<Index>(std::llround(fraction * static_cast<double>(n)));
+  const Index held_out = std::clamp<Index>(wanted, 1, n - 1);
+  std::vector<Index> order(static_cast<std::size_t>(n));
+  for (Index i = 0; i < n; ++i) order[static_cast<std::size_t>(i)] = i;
+  RandomStream(seed, /*stream=*/0x5B117).shuffle(order);
+  std::vector<Index> validation(order.begin(), order.begin() + held_out);
+  std::vector<Index> train(order.begin() + held_out, order.end());
+  // Original order keeps neighbours in memory together and the training part readable.
+  std::sort(validation.begin(), validation.end());
+  std::sort(train.begin(), train.end());
+  return {data.subset(train), data.subset(validation)};
+}
+
+}  // namespace mgdl

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cmath>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "mgdl/core/types.hpp"
+
+namespace mgdl {
+
+/// Thrown for input that cannot be used, before anything is changed.
+///
+/// The message names the argument, what was expected, what was found and where:
+/// "X: expected finite values, found nan at row 3, column 2". Rows and columns of matrices count
+/// from 0, lines and columns of text files from 1. Numerical outcomes are never exceptions: they
+/// are a Termination in a report.
+class InvalidArgument : public std::invalid_argument {
+ public:
+  /// \param argument  name of the argument, option ("GradientOptions.learning_rate") or file
+  /// \param expected  the rule, without "expected"
+  /// \param found     what was there instead
+  /// \param where     position, e.g. "row 3, column 2"; may be empty
+  InvalidArgument(std::string argument, std::string expected, std::string found,
+                  std::string where = {})
+      : std::invalid_argument(argument + ": expected " + expected + ", found " + found +
+                              (where.empty() ? "" : " at " + where)),
+        m_argument(std::move(argument)),
+        m_expected(std::move(expected)),
+        m_found(std::move(found)),
+        m_where(std::move(where)) {}
+
+  const std::string& argument() const noexcept { return m_argument; }
+  const std::string& expected() const noexcept { return m_expected; }
+  const std::string& found() const noexcept { return m_found; }
+  const std::string& where() const noexcept { return m_where; }
+
+ private:
+  std::string m_argument;
+  std::string m_expected;
+  std::string m_found;
+  std::string m_where;
+};
+
+namespace detail {
+
+template <class T>
+std::string to_text(const T& value) {
+  std::ostringstream out;
+  out << value;
+  return out.str();
+}
+
+/// Throws InvalidArgument naming field, rule and value unless `ok`.
+template <class T>
+void require_option(bool ok, const char* field, const char* rule, const T& value) {
+  if (!ok) throw InvalidArgument(field, rule, to_text(value));
+}
+
+inline std::string shape_text(Index rows, Index cols) {
+  return std::to_string(rows) + " x " + std::to_string(cols);
+}
+
+/// Throws InvalidArgument at the first NaN or infinity of `values`, in row order.
+template <class Derived>
+void require_finite(std::string_view name, const Eigen::MatrixBase<Derived>& values) {
+  if (values.allFinite()) return;
+  for (Index i = 0; i < values.rows(); ++i) {
+    for (Index j = 0; j < values.cols(); ++j) {
+      if (std::isfinite(values(i, j))) continue;
+      throw InvalidArgument(std::string(name), "finite values", to_text(values(i, j)),
+                            "row " + std::to_string(i) + ", column " + std::to_string(j));
+    }
+  }
+}
+
+/// Throws InvalidArgument unless `actual == expected`.
+inline void require_rows(std::string_view name, Index expected, Index actual) {
+  if (expected == actual) return;
+  throw InvalidArgument(std::string(name), std::to_string(expected) + " rows",
+                        std::to_string(actual));
+}
+
+/// Throws InvalidArgument unless `actual == expected`.
+inline void require_cols(std::string_view name, Index expected, Index actual) {
+  if (expected == actual) return;
+  throw InvalidArgument(std::string(name), std::to_string(expected) + " columns",
+                        std::to_string(actual));
+}
+
+}  // namespace detail
+}  // namespace mgdl

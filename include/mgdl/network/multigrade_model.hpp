@@ -1,0 +1,202 @@
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/standardizer.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/network/relu_network.hpp"
+
+namespace mgdl {
+
+/// What a grade hands to the next one.
+enum class FeatureLink {
+  LastHidden,         ///< the values of its last hidden layer
+  LastHiddenAndInput  ///< those, followed by the standardised inputs
+};
+
+/// The enumerator's name.
+constexpr const char* to_string(FeatureLink link) noexcept {
+  return link == FeatureLink::LastHidden ? "LastHidden" : "LastHiddenAndInput";
+}
+
+/// A grade inside a model, with the errors of the prefix that ends with it.
+template <class Scalar_ = double>
+struct Grade {
+  using Scalar = Scalar_;
+
+  ReluNetwork<Scalar> network;
+  double train_rse = std::numeric_limits<double>::quiet_NaN();  ///< on the training samples
+  double validation_rse =
+      std::numeric_limits<double>::quiet_NaN();  ///< NaN without validation part
+
+  bool operator==(const Grade& other) const {
+    const auto same = [](double a, double b) { return a == b || (a != a && b != b); };
+    return network == other.network && same(train_rse, other.train_rse) &&
+           same(validation_rse, other.validation_rse);
+  }
+};
+
+template <class Scalar>
+class Predictor;
+
+/// Sum of grades, each a shallow ReLU network on the features of the grade before:
+///
+///     f_0 = (x - mean_x) / scale_x,   model(x) = mean_y + scale_y * sum_{k=1..K} g_k(f_{k-1}(x)),
+///     f_k = last hidden values of g_k (FeatureLink: and f_0).
+///
+/// The sum of the first k grades is a model too, `predict(X, k)`; it never changes when grades are
+/// added. A model without grades predicts mean_y.
+template <class Scalar_ = double>
+class MultigradeModel {
+ public:
+  using Scalar = Scalar_;
+
+  /// \param input   standardisation of the d inputs
+  /// \param output  standardisation of the c outputs
+  MultigradeModel(Standardizer<Scalar> input, Standardizer<Scalar> output,
+                  FeatureLink link = FeatureLink::LastHidden)
+      : m_input(std::move(input)), m_output(std::move(output)), m_link(link) {
+    if (m_input.columns() == 0) throw InvalidArgument("input", "at least one column", "none");
+    if (m_output.columns() == 0) throw InvalidArgument("output", "at least one column", "none");
+  }
+
+  /// Adds a grade at the end.
+  /// \throws InvalidArgument if its inputs or outputs do not fit; nothing is changed then
+  void add_grade(Grade<Scalar> grade) {
+    if (grade.network.inputs() != feature_count(grades())) {
+      throw InvalidArgument("grade", std::to_string(feature_count(grades())) + " inputs",
+                            std::to_string(grade.network.inputs()));
+    }
+    if (grade.network.outputs() != outputs()) {
+      throw InvalidArgument("grade", std::to_string(outputs()) + " outputs",
+                            std::to_string(grade.network.outputs()));
+    }
+    m_grades.push_back(std::move(grade));
+  }
+
+  /// Keeps the first `count` grades, 0 <= count <= grades().
+  void truncate(Index count) {
+    require_grades(count);
+    m_grades.erase(m_grades.begin() + count, m_grades.end());
+  }
+
+  Index inputs() const noexcept { return m_input.columns(); }
+  Index outputs() const noexcept { return m_output.columns(); }
+  Index grades() const noexcept { return static_cast<Index>(m_grades.size()); }
+  FeatureLink link() const noexcept { return m_link; }
+  const Standardizer<Scalar>& input_standardizer() const noexcept { return m_input; }
+  const Standardizer<Scalar>& output_standardizer() const noexcept { return m_output; }
+
+  /// Grade k = 1..grades(), counted as everywhere from 1.
+  const Grade<Scalar>& grade(Index k) const {
+    if (k < 1) throw InvalidArgument("grade", "a value >= 1", std::to_string(k));
+    require_grades(k);
+    return m_grades[static_cast<std::size_t>(k - 1)];
+  }
+
+  /// Number of features after the first k grades; after 0 grades, the inputs.
+  Index feature_count(Index k) const {
+    require_grades(k);
+    if (k == 0) return inputs();
+    const Index width = m_grades[static_cast<std::size_t>(k - 1)].network.width();
+    return m_link == FeatureLink::LastHidden ? width : width + inputs();
+  }
+
+  /// Number of weights and biases of the grades (standardisers not counted).
+  Index parameters() const noexcept {
+    Index count = 0;
+    for (const auto& grade : m_grades) count += grade.network.parameters();
+    return count;
+  }
+
+  /// Multiplications (each with an addition) of the grades for one sample.
+  Index multiply_adds() const noexcept {
+    Index count = 0;
+    for (const auto& grade : m_grades) count += grade.network.multiply_adds();
+    return count;
+  }
+
+  /// The model at each row of X (n x d): n x c, in the unit of the targets.
+  Matrix<Scalar> predict(const ConstMatrixRef<Scalar>& X) const { return predict(X, grades()); }
+
+  /// The first k grades at each row of X (n x d): n x c.
+  Matrix<Scalar> predict(const ConstMatrixRef<Scalar>& X, Index k) const {
+    Matrix<Scalar> result(X.rows(), outputs());
+    predictor().predict_into(X, result, k);
+    return result;
+  }
+
+  /// Features after the first k grades at each row of X (n x d): n x feature_count(k).
+  Matrix<Scalar> features(const ConstMatrixRef<Scalar>& X, Index k) const {
+    Matrix<Scalar> result(X.rows(), feature_count(k));
+    predictor().features_into(X, result, k);
+    return result;
+  }
+
+  /// The model prepared for many predictions that allocate nothing; see Predictor. `threads` = 0
+  /// uses all.
+  Predictor<Scalar> predictor(int threads = 0) const { return Predictor<Scalar>(*this, threads); }
+
+  /// Derivative of the outputs with respect to the inputs at the point x (d values): c x d, in unit
+  /// of target per unit of input. Where x lies on a kink, the derivative from the inactive side.
+  Matrix<Scalar> jacobian(const ConstVectorRef<Scalar>& x) const { return jacobian(x, grades()); }
+
+  /// The same for the first k grades.
+  Matrix<Scalar> jacobian(const ConstVectorRef<Scalar>& x, Index k) const {
+    require_grades(k);
+    detail::require_rows("x", inputs(), x.rows());
+    detail::require_finite("x", x);
+    const RowVector<Scalar> input = (x.transpose() - m_input.mean()).cwiseQuotient(m_input.scale());
+    const Matrix<Scalar> input_derivative =
+        Matrix<Scalar>(m_input.scale().cwiseInverse().asDiagonal());
+    RowVector<Scalar> value = input;
+    Matrix<Scalar> derivative = input_derivative;  // d x width of `value`
+    Matrix<Scalar> sum = Matrix<Scalar>::Zero(inputs(), outputs());
+    for (Index g = 0; g < k; ++g) {
+      const auto& layers = m_grades[static_cast<std::size_t>(g)].network.layers();
+      for (std::size_t l = 0; l + 1 < layers.size(); ++l) {
+        value = value * layers[l].weights() + layers[l].bias();
+        derivative = derivative * layers[l].weights();
+        for (Index j = 0; j < value.size(); ++j) {
+          if (value[j] > 0) continue;
+          value[j] = 0;
+          derivative.col(j).setZero();
+        }
+      }
+      sum += derivative * layers.back().weights();
+      if (m_link == FeatureLink::LastHiddenAndInput) {
+        value = (RowVector<Scalar>(value.size() + input.size()) << value, input).finished();
+        derivative =
+            (Matrix<Scalar>(inputs(), derivative.cols() + inputs()) << derivative, input_derivative)
+                .finished();
+      }
+    }
+    return m_output.scale().transpose().asDiagonal() * sum.transpose();
+  }
+
+  bool operator==(const MultigradeModel& other) const {
+    return m_link == other.m_link && m_input == other.m_input && m_output == other.m_output &&
+           m_grades == other.m_grades;
+  }
+
+ private:
+  void require_grades(Index k) const {
+    if (k >= 0 && k <= grades()) return;
+    throw InvalidArgument("grades", "a value from 0 to " + std::to_string(grades()),
+                          std::to_string(k));
+  }
+
+  Standardizer<Scalar> m_input;
+  Standardizer<Scalar> m_output;
+  FeatureLink m_link;
+  std::vector<Grade<Scalar>> m_grades;
+};
+
+}  // namespace mgdl
+
+#include "mgdl/network/predictor.hpp"

@@ -1,0 +1,132 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/detail/panel_network.hpp"
+#include "mgdl/detail/thread_pool.hpp"
+#include "mgdl/network/dense_layer.hpp"
+
+namespace mgdl {
+
+/// One grade: hidden ReLU layers and a linear readout,
+///
+///     h_0 = x,  h_l = max(0, h_{l-1} W_l + b_l) for l = 1..L,  g(x) = h_L W_{L+1} + b_{L+1}.
+///
+/// h_L are the grade's features, the input of the next grade. Immutable.
+template <class Scalar_ = double>
+class ReluNetwork {
+ public:
+  using Scalar = Scalar_;
+
+  /// \param layers  at least one hidden layer, then the readout; each layer's inputs are the
+  /// outputs
+  ///                of the one before
+  /// \throws InvalidArgument for fewer than two layers or sizes that do not chain
+  explicit ReluNetwork(std::vector<DenseLayer<Scalar>> layers) : m_layers(std::move(layers)) {
+    if (m_layers.size() < 2) {
+      throw InvalidArgument("layers", "a hidden layer and a readout",
+                            std::to_string(m_layers.size()) + " layers");
+    }
+    for (std::size_t l = 1; l < m_layers.size(); ++l) {
+      if (m_layers[l].inputs() == m_layers[l - 1].outputs()) continue;
+      throw InvalidArgument("layers", std::to_string(m_layers[l - 1].outputs()) + " inputs",
+                            std::to_string(m_layers[l].inputs()), "layer " + std::to_string(l));
+    }
+  }
+
+  Index inputs() const noexcept { return m_layers.front().inputs(); }
+  Index outputs() const noexcept { return m_layers.back().outputs(); }
+  /// Number of features: width of the last hidden layer.
+  Index width() const noexcept { return m_layers.back().inputs(); }
+  Index hidden_layers() const noexcept { return static_cast<Index>(m_layers.size()) - 1; }
+
+  /// Hidden layers in order, then the readout.
+  const std::vector<DenseLayer<Scalar>>& layers() const noexcept { return m_layers; }
+  const DenseLayer<Scalar>& readout() const noexcept { return m_layers.back(); }
+
+  /// Number of weights and biases.
+  Index parameters() const noexcept {
+    Index count = 0;
+    for (const auto& layer : m_layers) count += layer.parameters();
+    return count;
+  }
+
+  /// Multiplications (each with an addition) to evaluate one sample.
+  Index multiply_adds() const noexcept {
+    Index count = 0;
+    for (const auto& layer : m_layers) count += layer.multiply_adds();
+    return count;
+  }
+
+  /// The same hidden layers with another readout.
+  ReluNetwork with_readout(DenseLayer<Scalar> readout) const {
+    auto layers = m_layers;
+    layers.back() = std::move(readout);
+    return ReluNetwork(std::move(layers));
+  }
+
+  /// The network x -> factor * g(x).
+  ReluNetwork scaled(Scalar factor) const {
+    return with_readout({readout().weights() * factor, readout().bias() * factor});
+  }
+
+  /// g at each row of X (n x inputs): n x outputs. `threads` = 0 uses all; the bits of the result
+  /// do not depend on it.
+  RowMatrix<Scalar> predict(const ConstRowMatrixRef<Scalar>& X, int threads = 0) const {
+    RowMatrix<Scalar> output(X.rows(), outputs());
+    detail::require_threads("threads", threads);
+    detail::ThreadPool pool(detail::thread_count(threads));
+    evaluate(X, pool, &output, nullptr);
+    return output;
+  }
+
+  /// h_L at each row of X (n x inputs): n x width.
+  RowMatrix<Scalar> features(const ConstRowMatrixRef<Scalar>& X, int threads = 0) const {
+    RowMatrix<Scalar> hidden(X.rows(), width());
+    detail::require_threads("threads", threads);
+    detail::ThreadPool pool(detail::thread_count(threads));
+    evaluate(X, pool, nullptr, &hidden);
+    return hidden;
+  }
+
+  /// Output and features in one pass, written to the leading columns of matrices with n rows;
+  /// either may be null.
+  void evaluate(const ConstRowMatrixRef<Scalar>& X, detail::ThreadPool& pool,
+                RowMatrix<Scalar>* output, RowMatrix<Scalar>* features) const {
+    detail::require_cols("X", inputs(), X.cols());
+    const detail::PanelNetwork<Scalar> network(m_layers);
+    const Index n = X.rows();
+    std::vector<detail::ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
+    for (auto& s : scratch) network.reserve(s, detail::kForwardRows);
+    const Index blocks = (n + detail::kForwardRows - 1) / detail::kForwardRows;
+    pool.parallel_for(blocks, [&](Index block, int thread) {
+      auto& s = scratch[static_cast<std::size_t>(thread)];
+      const Index first = block * detail::kForwardRows;
+      const Index rows = std::min(detail::kForwardRows, n - first);
+      const Scalar* h =
+          network.forward(rows, {X.data() + first * X.outerStride(), X.outerStride(), 1}, s);
+      const Index output_stride = detail::padded<Scalar>(outputs());
+      for (Index i = 0; i < rows; ++i) {
+        if (output != nullptr) {
+          const Scalar* from = s.output.data() + i * output_stride;
+          std::copy(from, from + outputs(), output->row(first + i).data());
+        }
+        if (features != nullptr) {
+          const Scalar* from = h + i * s.stride;
+          std::copy(from, from + width(), features->row(first + i).data());
+        }
+      }
+    });
+  }
+
+  bool operator==(const ReluNetwork& other) const { return m_layers == other.m_layers; }
+
+ private:
+  std::vector<DenseLayer<Scalar>> m_layers;
+};
+
+}  // namespace mgdl

@@ -1,0 +1,379 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mgdl/core/dataset.hpp"
+#include "mgdl/core/metrics.hpp"
+#include "mgdl/core/standardizer.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/detail/stopwatch.hpp"
+#include "mgdl/detail/thread_pool.hpp"
+#include "mgdl/network/multigrade_model.hpp"
+#include "mgdl/training/grade_trainer.hpp"
+#include "mgdl/training/multigrade_options.hpp"
+#include "mgdl/training/multigrade_report.hpp"
+
+namespace mgdl {
+
+/// A trained model and how it came about.
+template <class Scalar_ = double>
+struct MultigradeFit {
+  using Scalar = Scalar_;
+
+  MultigradeModel<Scalar> model;
+  MultigradeReport report;
+};
+
+namespace detail {
+
+/// Samples on their way through the grades: the features that the grades so far make of them and
+/// the residual that they leave.
+template <class Scalar>
+class ResidualChain {
+ public:
+  ResidualChain(const Dataset<Scalar>& data, const MultigradeModel<Scalar>& model)
+      : m_weights(data.weights()),
+        m_features(data.inputs()),
+        m_residual(data.targets()),
+        m_scale(static_cast<double>(model.output_standardizer().scale()[0])) {
+    m_target_square = weighted_square(m_residual);
+    model.input_standardizer().apply(m_features, m_features);
+    model.output_standardizer().apply(m_residual, m_residual);
+    if (model.link() == FeatureLink::LastHiddenAndInput) m_inputs = m_features;
+    m_square = weighted_square(m_residual);
+  }
+
+  Index size() const noexcept { return m_features.rows(); }
+
+  /// Weighted sum of squares of the standardised residual.
+  double square() const noexcept { return m_square; }
+
+  /// Error of the model so far relative to the targets, in their own unit.
+  double rse() const noexcept { return rse_of(m_square); }
+
+  /// The residual times `factor`, a power of two, so that scaling loses nothing.
+  void scale_residual(Scalar factor) { m_residual *= factor; }
+
+  SampleView<Scalar> view() const { return {m_features, m_residual, m_weights}; }
+
+  /// What a grade would leave; nothing changes until `accept`.
+  double try_grade(const ReluNetwork<Scalar>& network, ThreadPool& pool) {
+    const Index width = network.width();
+    const Index extra = m_inputs.cols();
+    m_output.resize(size(), network.outputs());
+    m_next.resize(size(), width + extra);
+    network.evaluate(m_features, pool, &m_output, &m_next);
+    if (extra > 0) m_next.rightCols(extra) = m_inputs;
+    m_output = m_residual - m_output;
+    m_next_square = weighted_square(m_output);
+    return m_next_square;
+  }
+
+  void accept() {
+    m_residual.swap(m_output);
+    m_features.swap(m_next);
+    m_square = m_next_square;
+    m_next.resize(0, 0);
+  }
+
+ private:
+  double rse_of(double square) const {
+    return relative_squared_error(square * m_scale * m_scale, m_target_square);
+  }
+
+  double weighted_square(const RowMatrix<Scalar>& values) const {
+    double sum = 0;
+    for (Index i = 0; i < values.rows(); ++i) {
+      double row = 0;
+      for (Index j = 0; j < values.cols(); ++j) {
+        const auto value = static_cast<double>(values(i, j));
+        row += value * value;
+      }
+      sum += static_cast<double>(m_weights[i]) * row;
+    }
+    return sum;
+  }
+
+  const Vector<Scalar>& m_weights;
+  RowMatrix<Scalar> m_features;
+  RowMatrix<Scalar> m_residual;
+  RowMatrix<Scalar> m_inputs;  // standardised; empty unless the link needs them
+  RowMatrix<Scalar> m_next;
+  RowMatrix<Scalar> m_output;
+  double m_scale;
+  double m_target_square = 0;
+  double m_square = 0;
+  double m_next_square = 0;
+};
+
+/// The power of two nearest to the root mean square; dividing by it is exact.
+template <class Scalar>
+Scalar residual_scale(double square) {
+  const double exponent = std::round(std::log2(square) / 2);
+  const double limit = std::numeric_limits<Scalar>::max_exponent - 2;
+  return static_cast<Scalar>(std::exp2(std::clamp(exponent, -limit, limit)));
+}
+
+}  // namespace detail
+
+/// Trains a MultigradeModel grade by grade: each grade is fitted to the residual of the grades
+/// before it, on top of their features, which stay as they are.
+///
+/// What holds for every run, checked and reported, not assumed:
+/// - the weighted sum of squares of the training residual never grows: a grade that does not lower
+///   it is rejected and training ends with Termination::NoProgress;
+/// - earlier grades do not change: predict(X, k) has the same bits before and after grade k + 1;
+/// - with a validation part, the prefix that is best on it is the one kept;
+/// - the seed and the samples fix every bit of the model, for any number of threads, and also when
+///   the grades are added in several runs (`resume`), unless a time limit or an observer steps in.
+///
+/// Sources: Xu, arXiv 2302.00150; Fang & Xu, arXiv 2410.16105 and 2507.20351; Zhang, Shen & Xu,
+/// arXiv 2601.16884.
+template <class Scalar_ = double>
+class MultigradeTrainer {
+ public:
+  using Scalar = Scalar_;
+
+  /// One trainer for all grades.
+  /// \throws InvalidArgument if an option breaks its rule
+  template <GradeTrainer T>
+  explicit MultigradeTrainer(T trainer, MultigradeOptions options = {})
+      : MultigradeTrainer(
+            std::vector<AnyGradeTrainer<Scalar>>{AnyGradeTrainer<Scalar>(std::move(trainer))},
+            std::move(options)) {}
+
+  /// Trainer i for grade i + 1; the last one serves all further grades.
+  /// \throws InvalidArgument for an empty list or if an option breaks its rule
+  explicit MultigradeTrainer(std::vector<AnyGradeTrainer<Scalar>> trainers,
+                             MultigradeOptions options = {})
+      : m_trainers(std::move(trainers)), m_options(std::move(options)) {
+    if (m_trainers.empty()) throw InvalidArgument("trainers", "at least one trainer", "none");
+    m_options.validate();
+  }
+
+  const MultigradeOptions& options() const noexcept { return m_options; }
+
+  /// Trains on samples X (n x d), Y (n x c) and weights (n; empty: all alike), of which
+  /// `validation_fraction` are held out.
+  /// \throws InvalidArgument for unusable samples, see Dataset
+  MultigradeFit<Scalar> fit(const ConstMatrixRef<Scalar>& X, const ConstMatrixRef<Scalar>& Y,
+                            const ConstVectorRef<Scalar>& weights = Vector<Scalar>()) {
+    return fit(
+        split(Dataset<Scalar>(X, Y, weights), m_options.validation_fraction, m_options.seed));
+  }
+
+  /// Trains on given training and validation parts.
+  MultigradeFit<Scalar> fit(const DataSplit<Scalar>& data) {
+    require_matching(data);
+    const auto& train = data.train;
+    MultigradeModel<Scalar> model(
+        Standardizer<Scalar>::fit(train.inputs(), train.weights()),
+        Standardizer<Scalar>::fit_common_scale(train.targets(), train.weights()), m_options.link);
+    return add_grades(std::move(model), data);
+  }
+
+  /// Adds up to `max_grades` grades to a trained model, on the same samples (which continues the
+  /// run that made it) or on new ones. The model's own grades and standardisation stay. \throws
+  /// InvalidArgument for unusable samples or if their columns are not the model's
+  MultigradeFit<Scalar> resume(MultigradeModel<Scalar> model, const ConstMatrixRef<Scalar>& X,
+                               const ConstMatrixRef<Scalar>& Y,
+                               const ConstVectorRef<Scalar>& weights = Vector<Scalar>()) {
+    return resume(std::move(model), split(Dataset<Scalar>(X, Y, weights),
+                                          m_options.validation_fraction, m_options.seed));
+  }
+
+  MultigradeFit<Scalar> resume(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data) {
+    require_matching(data);
+    detail::require_cols("X", model.inputs(), data.train.inputs().cols());
+    detail::require_cols("Y", model.outputs(), data.train.targets().cols());
+    return add_grades(std::move(model), data);
+  }
+
+ private:
+  static void require_matching(const DataSplit<Scalar>& data) {
+    if (!data.validation) return;
+    detail::require_cols("validation X", data.train.inputs().cols(),
+                         data.validation->inputs().cols());
+    detail::require_cols("validation Y", data.train.targets().cols(),
+                         data.validation->targets().cols());
+  }
+
+  /// State of one run, so that the trainer itself keeps none.
+  struct Run {
+    Run(MultigradeModel<Scalar> start, const DataSplit<Scalar>& data, int threads)
+        : model(std::move(start)), train(data.train, model), pool(threads) {
+      if (data.validation) validation.emplace(*data.validation, model);
+      for (Index k = 1; k <= model.grades(); ++k) {
+        const auto& network = model.grade(k).network;
+        train.try_grade(network, pool);
+        train.accept();
+        if (!validation) continue;
+        validation->try_grade(network, pool);
+        validation->accept();
+      }
+      best_grades = model.grades();
+      best_rse = judged_rse();
+      report.initial_rse = train.rse();
+    }
+
+    /// What tolerance and choice of the best prefix go by.
+    double judged_rse() const { return validation ? validation->rse() : train.rse(); }
+
+    bool stop(Termination termination, std::string message) {
+      report.termination = termination;
+      report.message = std::move(message);
+      return false;
+    }
+
+    MultigradeModel<Scalar> model;
+    detail::ResidualChain<Scalar> train;
+    std::optional<detail::ResidualChain<Scalar>> validation;
+    detail::ThreadPool pool;
+    detail::Stopwatch clock;
+    MultigradeReport report;
+    Index best_grades = 0;
+    double best_rse = 0;
+  };
+
+  MultigradeFit<Scalar> add_grades(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data) {
+    Run run(std::move(model), data, detail::thread_count(m_options.threads));
+    const Index first = run.model.grades();
+    if (run.judged_rse() <= m_options.tolerance) {
+      run.stop(Termination::ToleranceReached, "The model meets the tolerance as it is.");
+    } else {
+      while (add_grade(run, first)) {
+      }
+    }
+    run.model.truncate(run.best_grades);
+    for (auto& grade : run.report.grades) grade.kept = grade.grade <= run.best_grades;
+    run.report.elapsed_seconds = run.clock.seconds();
+    return {std::move(run.model), std::move(run.report)};
+  }
+
+  /// Trains one grade; false when training is over, with the reason in the report.
+  bool add_grade(Run& run, Index first) {
+    const Index number = run.model.grades() + 1;
+    const auto trainer =
+        static_cast<std::size_t>(std::min(number, static_cast<Index>(m_trainers.size())) - 1);
+    const double before = run.train.square();
+    const double started = run.clock.seconds();
+    const Scalar scale = detail::residual_scale<Scalar>(before);
+    scale_residuals(run, 1 / scale);
+    GradeFit<Scalar> fit = m_trainers[trainer].fit(problem(run, number, first));
+    scale_residuals(run, scale);
+
+    GradeReport line;
+    line.grade = number;
+    line.fit = fit.report;
+    const ReluNetwork<Scalar> network = scaled_or_zero(fit.network, scale);
+    line.parameters = network.parameters();
+    // Written so that a NaN counts as no progress.
+    const bool lower =
+        run.train.try_grade(network, run.pool) <= before * (1 - m_options.minimum_progress);
+    const bool progress = lower && before > 0;
+    if (progress) {
+      run.train.accept();
+      if (run.validation) {
+        run.validation->try_grade(network, run.pool);
+        run.validation->accept();
+        line.validation_rse = run.validation->rse();
+      }
+      line.train_rse = run.train.rse();
+      run.model.add_grade({network, line.train_rse, line.validation_rse});
+      if (!run.validation || run.judged_rse() < run.best_rse) {
+        run.best_rse = run.judged_rse();
+        run.best_grades = number;
+      }
+    }
+    line.seconds = run.clock.seconds() - started;
+    run.report.grades.push_back(line);
+    if (!progress) {
+      const bool failed = line.fit.termination == Termination::NumericalFailure;
+      return run.stop(failed ? Termination::NumericalFailure : Termination::NoProgress,
+                      "Grade " + std::to_string(number) +
+                          " did not lower the training residual and was rejected.");
+    }
+    return may_continue(run, line, first);
+  }
+
+  bool may_continue(Run& run, const GradeReport& line, Index first) const {
+    const bool stop_asked = observe_grade(run, line, first) == Action::Stop ||
+                            line.fit.termination == Termination::StoppedByObserver;
+    if (run.judged_rse() <= m_options.tolerance) {
+      return run.stop(Termination::ToleranceReached, "The RSE is within the tolerance.");
+    }
+    if (stop_asked) {
+      return run.stop(Termination::StoppedByObserver, "The observer asked to stop.");
+    }
+    if (run.clock.seconds() >= m_options.time_limit_seconds) {
+      return run.stop(Termination::TimeLimit, "The time limit was reached.");
+    }
+    if (run.validation && line.grade - run.best_grades >= m_options.patience) {
+      return run.stop(Termination::ValidationStop,
+                      "The validation RSE did not fall; the best prefix was kept.");
+    }
+    if (line.grade - first >= m_options.max_grades) {
+      return run.stop(Termination::MaxIterations, "All grades were trained.");
+    }
+    return true;
+  }
+
+  Action observe_grade(Run& run, const GradeReport& line, Index first) const {
+    if (!m_options.observer) return Action::Continue;
+    Progress progress;
+    progress.event = Progress::Event::Grade;
+    progress.grade = line.grade;
+    progress.max_grades = first + m_options.max_grades;
+    progress.iteration = line.fit.iterations;
+    progress.objective = line.train_rse;
+    progress.validation = line.validation_rse;
+    progress.elapsed_seconds = run.clock.seconds();
+    return m_options.observer(progress);
+  }
+
+  GradeProblem<Scalar> problem(Run& run, Index number, Index first) const {
+    GradeProblem<Scalar> problem{run.train.view(), std::nullopt};
+    if (run.validation) problem.validation.emplace(run.validation->view());
+    problem.grade = number;
+    problem.seed = m_options.seed;
+    problem.threads = run.pool.size();
+    const double elapsed = run.clock.seconds();
+    problem.time_limit_seconds = m_options.time_limit_seconds - elapsed;
+    if (m_options.observer) {
+      problem.observer = [this, number, first, elapsed](Progress progress) {
+        progress.grade = number;
+        progress.max_grades = first + m_options.max_grades;
+        progress.elapsed_seconds += elapsed;
+        return m_options.observer(progress);
+      };
+    }
+    return problem;
+  }
+
+  static void scale_residuals(Run& run, Scalar factor) {
+    run.train.scale_residual(factor);
+    if (run.validation) run.validation->scale_residual(factor);
+  }
+
+  /// The grade in the residual's own scale; if that overflows, zero, which is then rejected.
+  static ReluNetwork<Scalar> scaled_or_zero(const ReluNetwork<Scalar>& network, Scalar scale) {
+    const auto& readout = network.readout();
+    const bool finite =
+        (readout.weights() * scale).allFinite() && (readout.bias() * scale).allFinite();
+    return network.scaled(finite ? scale : Scalar(0));
+  }
+
+  std::vector<AnyGradeTrainer<Scalar>> m_trainers;
+  MultigradeOptions m_options;
+};
+
+template <GradeTrainer T>
+MultigradeTrainer(T, MultigradeOptions = {}) -> MultigradeTrainer<typename T::Scalar>;
+
+}  // namespace mgdl

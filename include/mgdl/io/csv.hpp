@@ -1,0 +1,277 @@
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <concepts>
+#include <filesystem>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/io/detail/csv_scanner.hpp"
+#include "mgdl/io/detail/number_text.hpp"
+#include "mgdl/io/file.hpp"
+
+/// \file
+/// Tables of numbers as CSV text (RFC 4180), read and written the same in every locale.
+
+namespace mgdl {
+
+/// Whether the first record holds the names of the columns.
+enum class CsvHeader {
+  Auto,  ///< names if none of its fields is a number, data if all are; a mixture is an error
+  Yes,
+  No,
+};
+
+struct CsvOptions {
+  char delimiter = ',';  ///< one of comma, semicolon, tab, space and '|'
+  CsvHeader header = CsvHeader::Auto;
+  char comment = '\0';  ///< lines that start with it are skipped, e.g. '#'; '\0': there are none
+
+  /// \throws InvalidArgument naming the field
+  void validate() const {
+    const auto text = [](char c) { return detail::excerpt(std::string_view(&c, 1)); };
+    if (std::string_view(",;\t |").find(delimiter) == std::string_view::npos) {
+      throw InvalidArgument("CsvOptions.delimiter", "a comma, semicolon, tab, space or '|'",
+                            text(delimiter));
+    }
+    if (comment != '\0' && std::string_view("#%!;/*").find(comment) == std::string_view::npos) {
+      throw InvalidArgument("CsvOptions.comment", "one of # % ! ; / * or '\\0' for none",
+                            text(comment));
+    }
+    if (comment == delimiter) {
+      throw InvalidArgument("CsvOptions.comment", "another character than the delimiter",
+                            text(comment));
+    }
+  }
+};
+
+/// Columns of finite numbers.
+template <std::floating_point Scalar>
+struct CsvTable {
+  std::vector<std::string> names;  ///< one per column, or empty if the file has no header
+  Matrix<Scalar> values;           ///< n x d, one row a record
+};
+
+/// Inputs and targets of the same samples: `auto [X, Y] = split_targets(table, {"price"})`.
+template <std::floating_point Scalar>
+struct CsvSplit {
+  Matrix<Scalar> X;  ///< n x d, the columns that are not targets, in the order of the file
+  Matrix<Scalar> Y;  ///< n x c, in the order asked for
+};
+
+/// Parses CSV text that is in memory already.
+///
+/// Accepts quoted fields (with doubled quotes, in the header also line breaks), LF and CRLF line
+/// ends, a UTF-8 byte order mark, blanks around fields, and blank lines before the first and behind
+/// the last record. Between rows a blank line is an error: it would hide a missing value. Numbers
+/// have a decimal point; one too small for Scalar becomes zero.
+///
+/// \param source  how errors call the text
+/// \throws InvalidArgument for a field with text, NaN, infinity, nothing or a number beyond Scalar,
+///         for rows of another length and for no rows: names source, line and column (from 1)
+template <std::floating_point Scalar = double>
+CsvTable<Scalar> parse_csv(std::string_view text, const CsvOptions& options = {},
+                           const std::string& source = "CSV text") {
+  options.validate();
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) {
+    throw InvalidArgument(source, "text in UTF-8 or ASCII", "UTF-16", "byte 0");
+  }
+  using Scanner = detail::CsvScanner<Scalar>;
+  Scanner scanner(text, options.delimiter, options.comment, source);
+  scanner.skip_ignored();
+
+  CsvTable<Scalar> table;
+  Index cols = scanner.count_fields();
+  if (options.header != CsvHeader::No && !scanner.at_end()) {
+    const Scanner first = scanner;
+    std::vector<typename Scanner::Field> fields = scanner.read_fields();
+    const auto is_number = [](const auto& field) { return field.is_number; };
+    const auto text_field = std::ranges::find_if_not(fields, is_number);
+    if (options.header == CsvHeader::Auto && std::ranges::any_of(fields, is_number)) {
+      if (text_field != fields.end()) {
+        throw InvalidArgument(
+            source, "names or numbers in the first record (CsvOptions.header = Yes allows both)",
+            detail::excerpt(text_field->text) + " beside numbers",
+            "line " + std::to_string(first.line()) + ", " +
+                detail::csv_column_text(text_field - fields.begin(), {}));
+      }
+      scanner = first;
+    } else {
+      cols = static_cast<Index>(fields.size());
+      for (auto& field : fields) table.names.push_back(std::move(field.text));
+      scanner.skip_ignored();
+    }
+  }
+  if (scanner.at_end()) {
+    throw InvalidArgument(source, "at least one row of numbers", "none",
+                          "line " + std::to_string(scanner.line()));
+  }
+  table.values = scanner.read_rows(cols, table.names);
+  return table;
+}
+
+/// Reads a CSV file, or a pipe, as parse_csv does. Holds the file and the table in memory.
+///
+/// \throws InvalidArgument also if `path` cannot be read
+template <std::floating_point Scalar = double>
+CsvTable<Scalar> read_csv(const std::filesystem::path& path, const CsvOptions& options = {}) {
+  options.validate();
+  return parse_csv<Scalar>(read_file(path), options, path.string());
+}
+
+/// Positions from 0 of columns given by name or by number from 1; a name wins over a number.
+///
+/// \param argument  how errors call `columns`
+/// \throws InvalidArgument for none, and for one that does not exist, shares its name or is asked
+///         for twice: lists what there is
+template <std::floating_point Scalar>
+std::vector<Index> find_columns(const CsvTable<Scalar>& table,
+                                const std::vector<std::string>& columns,
+                                const std::string& argument = "columns") {
+  const Index cols = table.values.cols();
+  const auto available = [&] {
+    constexpr std::size_t max_listed = 50;
+    std::string text;
+    for (std::size_t j = 0; j < std::min(table.names.size(), max_listed); ++j) {
+      text += "\"" + table.names[j] + "\", ";
+    }
+    if (table.names.size() > max_listed) text += "..., ";
+    return text + (text.empty() ? "the numbers" : "or a number from") + " 1 to " +
+           std::to_string(cols);
+  };
+  if (columns.empty()) throw InvalidArgument(argument, "at least one of " + available(), "none");
+
+  std::vector<Index> result;
+  for (const std::string& column : columns) {
+    const auto same_name = std::ranges::count(table.names, column);
+    if (same_name > 1) {
+      throw InvalidArgument(
+          argument, "a column that can be told by its name, or its number",
+          "\"" + column + "\", the name of " + std::to_string(same_name) + " columns");
+    }
+    Index position = -1;
+    if (same_name == 1) {
+      position = std::ranges::find(table.names, column) - table.names.begin();
+    } else {
+      Index number = 0;
+      const char* end = column.data() + column.size();
+      const auto [stop, error] = std::from_chars(column.data(), end, number);
+      if (error == std::errc() && stop == end && number >= 1 && number <= cols) {
+        position = number - 1;
+      }
+    }
+    if (position < 0) {
+      throw InvalidArgument(argument, "one of " + available(), "\"" + column + "\"");
+    }
+    if (std::ranges::find(result, position) != result.end()) {
+      throw InvalidArgument(argument, "every column once, of " + available(),
+                            "\"" + column + "\" again");
+    }
+    result.push_back(position);
+  }
+  return result;
+}
+
+/// The table of some columns, in the order asked for.
+///
+/// \param columns  names or numbers from 1, see find_columns
+template <std::floating_point Scalar>
+CsvTable<Scalar> select_columns(const CsvTable<Scalar>& table,
+                                const std::vector<std::string>& columns) {
+  const std::vector<Index> positions = find_columns(table, columns);
+  CsvTable<Scalar> result;
+  result.values.resize(table.values.rows(), static_cast<Index>(positions.size()));
+  for (Index j = 0; j < result.values.cols(); ++j) {
+    const Index position = positions[static_cast<std::size_t>(j)];
+    result.values.col(j) = table.values.col(position);
+    if (!table.names.empty()) {
+      result.names.push_back(table.names[static_cast<std::size_t>(position)]);
+    }
+  }
+  return result;
+}
+
+/// Targets and, in the order of the file, the other columns as inputs.
+///
+/// \param target_columns  names or numbers from 1, see find_columns
+/// \throws InvalidArgument also if no input would be left
+template <std::floating_point Scalar>
+CsvSplit<Scalar> split_targets(const CsvTable<Scalar>& table,
+                               const std::vector<std::string>& target_columns) {
+  const std::vector<Index> targets = find_columns(table, target_columns, "target_columns");
+  const Index rows = table.values.rows();
+  const Index cols = table.values.cols();
+  const Index outputs = static_cast<Index>(targets.size());
+  if (outputs == cols) {
+    throw InvalidArgument("target_columns", "at least one column left as input",
+                          "all " + std::to_string(cols) + " columns as targets");
+  }
+  CsvSplit<Scalar> result{Matrix<Scalar>(rows, cols - outputs), Matrix<Scalar>(rows, outputs)};
+  Index input = 0;
+  for (Index j = 0; j < cols; ++j) {
+    const auto target = std::ranges::find(targets, j);
+    if (target == targets.end()) {
+      result.X.col(input++) = table.values.col(j);
+    } else {
+      result.Y.col(target - targets.begin()) = table.values.col(j);
+    }
+  }
+  return result;
+}
+
+/// Writes a matrix as CSV with LF line ends; every number as the shortest text that reads back the
+/// same. Errors of the stream are left in its state.
+///
+/// \param matrix  n x d, n and d at least 1, finite; any expression of float or double
+/// \param names   d names for a header, quoted where needed, or none; where all look like
+///                numbers, only CsvHeader::Yes reads them back as names
+/// \throws InvalidArgument before anything is written
+template <class Derived>
+void write_csv(std::ostream& out, const Eigen::DenseBase<Derived>& matrix,
+               const std::vector<std::string>& names = {}) {
+  const auto& values = matrix.eval();
+  if (values.size() == 0) {
+    throw InvalidArgument("matrix", "at least one row and one column",
+                          detail::shape_text(values.rows(), values.cols()));
+  }
+  detail::require_finite("matrix", values.matrix());
+  if (!names.empty() && static_cast<Index>(names.size()) != values.cols()) {
+    throw InvalidArgument("names", std::to_string(values.cols()) + " names or none",
+                          std::to_string(names.size()));
+  }
+  std::string text;
+  for (std::size_t j = 0; j < names.size(); ++j) {
+    text += j == 0 ? "" : ",";
+    detail::append_csv_name(text, names[j]);
+  }
+  if (!names.empty()) text += '\n';
+  for (Index i = 0; i < values.rows(); ++i) {
+    for (Index j = 0; j < values.cols(); ++j) {
+      if (j > 0) text += ',';
+      detail::append_number(text, values(i, j));
+    }
+    text += '\n';
+    constexpr std::size_t enough = std::size_t{1} << 16;
+    if (text.size() >= enough || i + 1 == values.rows()) {
+      out.write(text.data(), static_cast<std::streamsize>(text.size()));
+      text.clear();
+    }
+  }
+}
+
+/// Creates or replaces a CSV file, completely or not at all (see write_file).
+///
+/// \throws InvalidArgument if it cannot be written, and as for a stream
+template <class Derived>
+void write_csv(const std::filesystem::path& path, const Eigen::DenseBase<Derived>& matrix,
+               const std::vector<std::string>& names = {}) {
+  write_file(path, [&](std::ostream& out) { write_csv(out, matrix, names); });
+}
+
+}  // namespace mgdl

@@ -1,0 +1,164 @@
+#pragma once
+
+#include <cerrno>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <ios>
+#include <ostream>
+#include <random>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "mgdl/core/error.hpp"
+
+/// \file
+/// Whole files: reading with clear errors, and writing that never leaves a damaged file behind.
+
+namespace mgdl {
+namespace detail {
+
+/// What the system says about the last failed call, for the "found" of an error.
+inline std::string system_error_text(int code) {
+  return code == 0 ? std::string("an input/output error") : std::generic_category().message(code);
+}
+
+/// Text for an error message: in quotes, cut to 40 bytes, anything but printable ASCII escaped.
+inline std::string excerpt(std::string_view text) {
+  constexpr std::size_t max_length = 40;
+  constexpr char digits[] = "0123456789abcdef";
+  std::string result = "\"";
+  for (const char c : text.substr(0, max_length)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f) {
+      result += c;
+    } else {
+      result += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+    }
+  }
+  return result + (text.size() > max_length ? "...\"" : "\"");
+}
+
+inline std::ifstream open_input(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    throw InvalidArgument(path.string(), "a readable file", "a directory");
+  }
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw InvalidArgument(path.string(), "a readable file", system_error_text(errno));
+  return in;
+}
+
+struct InputFile {
+  std::ifstream stream;
+  std::uintmax_t size;
+};
+
+/// For formats whose header must be checked against the size before it is believed.
+inline InputFile open_input_of_known_size(const std::filesystem::path& path) {
+  std::ifstream in = open_input(path);
+  std::error_code ec;
+  const std::uintmax_t size = std::filesystem::file_size(path, ec);
+  if (ec || !std::filesystem::is_regular_file(path, ec)) {
+    throw InvalidArgument(path.string(), "a regular file", "a pipe, device or the like");
+  }
+  return {std::move(in), size};
+}
+
+/// Opens `path`, passes the stream to `write` and makes sure that every byte arrived.
+template <class Write>
+void write_directly(const std::filesystem::path& path, const std::string& name, Write& write) {
+  errno = 0;
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  if (!out) throw InvalidArgument(name, "a writable file", system_error_text(errno));
+  write(static_cast<std::ostream&>(out));
+  out.close();
+  if (!out) throw InvalidArgument(name, "room to write the file", system_error_text(errno));
+}
+
+/// A file name beside the target that disappears with this object, unless it was renamed.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::filesystem::path& target) {
+    // The name does not contain the target's, which may already be as long as names can be.
+    std::random_device random;
+    const std::string unique = std::to_string(random()) + "-" + std::to_string(random());
+    m_path = target.parent_path() / (".mgdl-" + unique + ".tmp");
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile() {
+    std::error_code ignored;
+    std::filesystem::remove(m_path, ignored);
+  }
+
+  const std::filesystem::path& path() const noexcept { return m_path; }
+
+ private:
+  std::filesystem::path m_path;
+};
+
+}  // namespace detail
+
+/// The whole content of a file, byte for byte. Pipes and devices work too.
+///
+/// \throws InvalidArgument if `path` is missing, a directory or not readable
+inline std::string read_file(const std::filesystem::path& path) {
+  std::ifstream in = detail::open_input(path);
+  std::error_code ec;
+  const bool has_size = std::filesystem::is_regular_file(path, ec);
+  const std::uintmax_t size = has_size ? std::filesystem::file_size(path, ec) : 0;
+
+  std::string content(ec ? 0 : static_cast<std::size_t>(size), '\0');
+  in.read(content.data(), static_cast<std::streamsize>(content.size()));
+  content.resize(static_cast<std::size_t>(in.gcount()));
+  // A pipe has no size, and a file may have grown meanwhile: the rest comes in pieces.
+  std::string piece(std::size_t{1} << 16, '\0');
+  while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())), in.gcount() > 0) {
+    content.append(piece, 0, static_cast<std::size_t>(in.gcount()));
+  }
+  if (in.bad()) {
+    throw InvalidArgument(path.string(), "a readable file", detail::system_error_text(errno));
+  }
+  return content;
+}
+
+/// Creates or replaces a file: all of it or nothing.
+///
+/// `write(std::ostream&)` fills a temporary file in the same folder, which is then renamed to
+/// `path`. If `write` throws or the disk is full, an existing file stays as it was and no new one
+/// appears. Existing permissions are kept, a symbolic link keeps pointing to the (new) file, and a
+/// write-protected file is refused. Pipes and devices are written directly.
+///
+/// \throws InvalidArgument if `path` cannot be written; whatever `write` throws
+template <class Write>
+void write_file(const std::filesystem::path& path, Write&& write) {
+  namespace fs = std::filesystem;
+  const std::string name = path.string();
+  std::error_code ec;
+  const fs::file_status status = fs::status(path, ec);
+  if (fs::is_directory(status)) throw InvalidArgument(name, "a writable file", "a directory");
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    return detail::write_directly(path, name, write);
+  }
+
+  fs::path target = path;
+  if (fs::exists(status)) {
+    target = fs::canonical(path, ec);
+    errno = 0;
+    // A rename needs no right to write the file it replaces, so ask for it here.
+    if (ec || !std::ofstream(target, std::ios::binary | std::ios::in | std::ios::out)) {
+      throw InvalidArgument(name, "a writable file", detail::system_error_text(errno));
+    }
+  }
+  const detail::TemporaryFile temporary(target);
+  detail::write_directly(temporary.path(), name, write);
+  if (fs::exists(status)) fs::permissions(temporary.path(), status.permissions(), ec);
+  fs::rename(temporary.path(), target, ec);
+  if (ec) throw InvalidArgument(name, "a writable file", ec.message());
+}
+
+}  // namespace mgdl

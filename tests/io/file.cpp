@@ -1,0 +1,159 @@
+#include "mgdl/io/file.hpp"
+
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <ostream>
+#include <random>
+#include <stdexcept>
+#include <string>
+
+#ifdef __unix__
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#endif
+
+#include "support/catch.hpp"
+
+using Catch::Matchers::ContainsSubstring;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// An empty folder, removed at the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder()
+      : m_path(fs::temp_directory_path() /
+               ("mgdl-file-" + std::to_string(std::random_device()()))) {
+    fs::create_directory(m_path);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() { fs::remove_all(m_path); }
+
+  fs::path operator/(const std::string& name) const { return m_path / name; }
+  const fs::path& path() const { return m_path; }
+  std::ptrdiff_t entries() const {
+    return std::distance(fs::directory_iterator(m_path), fs::directory_iterator());
+  }
+
+ private:
+  fs::path m_path;
+};
+
+void write_text(const fs::path& path, const std::string& text) {
+  mgdl::write_file(path, [&](std::ostream& out) { out << text; });
+}
+
+}  // namespace
+
+TEST_CASE("write_file creates and replaces, and leaves nothing else", "[io/file]") {
+  const TemporaryFolder folder;
+  const std::string long_name(255, 'n');
+  for (const std::string& name : {std::string("a"), long_name}) {
+    write_text(folder / name, "first, and longer");
+    CHECK(mgdl::read_file(folder / name) == "first, and longer");
+    write_text(folder / name, std::string("a\0\r\n\xff", 5));
+    CHECK(mgdl::read_file(folder / name) == std::string("a\0\r\n\xff", 5));
+  }
+  CHECK(folder.entries() == 2);
+}
+
+TEST_CASE("write_file that fails changes nothing", "[io/file]") {
+  const TemporaryFolder folder;
+  write_text(folder / "a", "kept");
+  const auto stop = [](std::ostream& out) {
+    out << "half";
+    throw std::runtime_error("stop");
+  };
+  const auto fail = [](std::ostream& out) { out.setstate(std::ios::badbit); };
+  for (const char* name : {"a", "new"}) {
+    CHECK_THROWS_WITH(mgdl::write_file(folder / name, stop), "stop");
+    CHECK_THROWS_AS(mgdl::write_file(folder / name, fail), mgdl::InvalidArgument);
+  }
+  CHECK(mgdl::read_file(folder / "a") == "kept");
+  CHECK(folder.entries() == 1);
+
+  CHECK_THROWS_WITH(write_text(folder.path(), "x"), ContainsSubstring("found a directory"));
+  const fs::path nowhere = folder / "missing" / "a";
+  CHECK_THROWS_WITH(write_text(nowhere, "x"),
+                    ContainsSubstring(nowhere.string() + ": expected a writable file, found "));
+}
+
+TEST_CASE("write_file keeps permissions and links", "[io/file]") {
+  const TemporaryFolder folder;
+  write_text(folder / "a", "old");
+  fs::permissions(folder / "a", fs::perms::owner_read | fs::perms::owner_write);
+  fs::create_symlink("a", folder / "link");
+  write_text(folder / "link", "new");
+  CHECK(fs::is_symlink(folder / "link"));
+  CHECK(mgdl::read_file(folder / "a") == "new");
+  CHECK(fs::status(folder / "a").permissions() == (fs::perms::owner_read | fs::perms::owner_write));
+}
+
+#ifdef __unix__
+// With a pipe of its own, not with /dev/null: were the code wrong, a test run by root would replace
+// the device.
+TEST_CASE("pipes are written in place", "[io/file]") {
+  const TemporaryFolder folder;
+  const fs::path pipe = folder / "pipe";
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  const int keeper = open(pipe.c_str(), O_RDWR | O_NONBLOCK);  // so that nobody waits for a partner
+  REQUIRE(keeper >= 0);
+  write_text(pipe, "through");
+  CHECK(fs::is_fifo(pipe));
+  CHECK(folder.entries() == 1);
+  char received[16] = {};
+  CHECK(read(keeper, received, sizeof(received)) == 7);
+  CHECK(std::string(received) == "through");
+  close(keeper);
+}
+
+TEST_CASE("a full disk leaves the old file", "[io/file]") {
+  const TemporaryFolder folder;
+  write_text(folder / "a", "kept");
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{1000, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  std::string message;
+  try {
+    write_text(folder / "a", std::string(100000, 'x'));
+  } catch (const mgdl::InvalidArgument& error) {
+    message = error.what();
+  }
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, old_handler);
+  CHECK_THAT(message, ContainsSubstring((folder / "a").string() + ": expected room to write"));
+  CHECK(mgdl::read_file(folder / "a") == "kept");
+  CHECK(folder.entries() == 1);
+}
+#endif
+
+#ifdef __linux__
+TEST_CASE("read_file reads what has no size", "[io/file]") {
+  CHECK(fs::file_size("/proc/self/status") == 0);
+  CHECK_THAT(mgdl::read_file("/proc/self/status"), ContainsSubstring("Name:"));
+}
+#endif
+
+TEST_CASE("read_file names the file that cannot be read", "[io/file]") {
+  const TemporaryFolder folder;
+  CHECK_THROWS_WITH(mgdl::read_file(folder.path()), ContainsSubstring("found a directory"));
+  const fs::path missing = folder / "missing";
+  CHECK_THROWS_WITH(mgdl::read_file(missing),
+                    ContainsSubstring(missing.string() + ": expected a readable file, found "));
+}
+
+TEST_CASE("an excerpt is short and printable", "[io/file]") {
+  CHECK(mgdl::detail::excerpt(std::string("a\0\x1b\xff", 4)) == "\"a\\x00\\x1b\\xff\"");
+  CHECK(mgdl::detail::excerpt(std::string(40, 'x')) == '"' + std::string(40, 'x') + '"');
+  CHECK(mgdl::detail::excerpt(std::string(41, 'x')) == '"' + std::string(40, 'x') + "...\"");
+}

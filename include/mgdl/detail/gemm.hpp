@@ -172,7 +172,12 @@ void transpose_panels(const PanelShape<Scalar>& source_shape, const Scalar* sour
       const Index cols = std::min(lanes, last_col - j);
       if constexpr (lanes > 1) {
         if (rows == lanes && cols == lanes) {
+          // A register type as template argument loses its attributes, of which only its alignment
+          // could matter, and that is the default.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"
           Eigen::internal::PacketBlock<Packet<Scalar>, static_cast<int>(lanes)> block;
+#pragma GCC diagnostic pop
           for (Index r = 0; r < lanes; ++r) {
             block.packet[r] = packet::ploadu<Packet<Scalar>>(from + r * stride);
           }

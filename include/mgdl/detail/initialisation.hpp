@@ -1,7 +1,9 @@
 #pragma once
 
+#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <vector>
 
 #include "mgdl/core/random.hpp"
@@ -11,21 +13,29 @@
 
 namespace mgdl::detail {
 
-/// Starts the units of hidden layers where the samples are.
+/// Starts the units of hidden layers so that they differ where the samples are.
 ///
-/// A unit gets a random normal direction, a bias that puts its kink at a random sample (as that
-/// layer sees it), and a length that gives its values before the ReLU a root mean square of sqrt(2)
-/// over the samples. So every unit bends among the samples whatever their scale, about half of the
-/// samples lie on its active side, and the features of the layer have size 1.
-/// (Kinks at samples: Bolager et al., arXiv 2306.16830. The size is that of He et al.,
-/// arXiv 1502.01852, measured instead of assumed.)
+/// Each unit, before its ReLU, starts as a linear fit of white noise: independent normal numbers
+/// xi_s at probe samples s, fitted by ridge regression on the (centred) values F of the layer
+/// below,
+///
+///     w = (F'F / s + ridge * trace / m * I)^{-1} F' xi / s.
+///
+/// With independent inputs this is the usual normal start. Where inputs are correlated, as hidden
+/// values always are, normal weights would make all units nearly the same smooth function; these
+/// use every direction in which the samples differ. The bias then puts the unit's kink at a random
+/// probe, and the length gives it a root mean square of sqrt(2), so that features have size 1
+/// whatever the scale of the layer below.
+///
+/// (Kinks at samples: Bolager et al., arXiv 2306.16830; the size: He et al., arXiv 1502.01852,
+/// measured instead of assumed.)
 template <class Scalar>
 class UnitInitialiser {
  public:
   /// Looks at up to kProbes random samples of positive weight.
   UnitInitialiser(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
-                  RandomStream& random)
-      : m_random(random) {
+                  double ridge, RandomStream& random)
+      : m_random(random), m_ridge(ridge) {
     std::vector<Index> rows;
     for (Index i = 0; i < samples.size(); ++i) {
       if (samples.weights[i] > 0) rows.push_back(i);
@@ -39,7 +49,9 @@ class UnitInitialiser {
   /// All units of all hidden layers; the readout is left as it is.
   void start_all(PanelNetwork<Scalar>& network) {
     for (std::size_t l = 0; l + 1 < network.layers().size(); ++l) {
-      for (Index j = 0; j < network.layers()[l].outputs(); ++j) start_unit(network, l, j);
+      std::vector<Index> units;
+      for (Index j = 0; j < network.layers()[l].outputs(); ++j) units.push_back(j);
+      start_units(network, l, units);
       probe_layer(network, l);
     }
   }
@@ -51,18 +63,20 @@ class UnitInitialiser {
     Index count = 0;
     for (std::size_t l = 0; l + 1 < network.layers().size(); ++l) {
       probe_layer(network, l);
-      bool changed = false;
+      std::vector<Index> dead;
       for (Index j = 0; j < network.layers()[l].outputs(); ++j) {
-        if (m_values[l + 1].col(j).maxCoeff() > 0) continue;
-        start_unit(network, l, j);
+        if (!(m_values[l + 1].col(j).maxCoeff() > 0)) dead.push_back(j);
+      }
+      if (dead.empty()) continue;
+      start_units(network, l, dead);
+      for (Index j : dead) {
         for (Index k = 0; k < network.layers()[l + 1].outputs(); ++k) {
           network.weight(l + 1, j, k) = 0;
         }
         restarted(l, j);
-        changed = true;
-        ++count;
       }
-      if (changed) probe_layer(network, l);
+      probe_layer(network, l);
+      count += static_cast<Index>(dead.size());
     }
     return count;
   }
@@ -70,20 +84,33 @@ class UnitInitialiser {
  private:
   static constexpr Index kProbes = 1024;
 
-  void start_unit(PanelNetwork<Scalar>& network, std::size_t l, Index j) {
-    const RowMatrix<Scalar>& in = m_values[l];
-    m_direction.resize(in.cols());
-    for (Index i = 0; i < in.cols(); ++i) m_direction[i] = static_cast<Scalar>(m_random.normal());
-    const auto probe = static_cast<Index>(m_random.below(static_cast<std::uint64_t>(in.rows())));
-    const Scalar shift = -in.row(probe).dot(m_direction);
-    m_product.noalias() = in * m_direction;
-    const auto square = static_cast<double>((m_product.array() + shift).square().mean());
-    // If all probes are alike, no scale is better than any other.
-    const double length = square > 0 && std::isfinite(square) ? std::sqrt(2 / square) : 1.0;
-    for (Index i = 0; i < in.cols(); ++i) {
-      network.weight(l, i, j) = m_direction[i] * static_cast<Scalar>(length);
+  void start_units(PanelNetwork<Scalar>& network, std::size_t l, const std::vector<Index>& units) {
+    const Eigen::MatrixXd values = m_values[l].template cast<double>();
+    const Eigen::RowVectorXd mean = values.colwise().mean();
+    const Eigen::MatrixXd centred = values.rowwise() - mean;
+    const auto probes = static_cast<double>(centred.rows());
+    Eigen::MatrixXd noise(centred.rows(), static_cast<Index>(units.size()));
+    for (Index j = 0; j < noise.cols(); ++j) {
+      for (Index i = 0; i < noise.rows(); ++i) noise(i, j) = m_random.normal();
     }
-    network.bias(l)[j] = shift * static_cast<Scalar>(length);
+    Eigen::MatrixXd system = centred.transpose() * centred / probes;
+    const double diagonal = system.trace() / static_cast<double>(system.rows());
+    system.diagonal().array() += diagonal > 0 ? m_ridge * diagonal : 1.0;
+    const Eigen::MatrixXd directions = system.llt().solve(centred.transpose() * noise / probes);
+    const Eigen::MatrixXd products = values * directions;
+    for (Index k = 0; k < noise.cols(); ++k) {
+      const Index j = units[static_cast<std::size_t>(k)];
+      const auto probe =
+          static_cast<Index>(m_random.below(static_cast<std::uint64_t>(values.rows())));
+      const double shift = -products(probe, k);
+      const double square = (products.col(k).array() + shift).square().mean();
+      // If all probes are alike, no length is better than any other.
+      const double length = square > 0 && std::isfinite(square) ? std::sqrt(2 / square) : 1.0;
+      for (Index i = 0; i < values.cols(); ++i) {
+        network.weight(l, i, j) = static_cast<Scalar>(directions(i, k) * length);
+      }
+      network.bias(l)[j] = static_cast<Scalar>(shift * length);
+    }
   }
 
   /// Values of layer l at the probes.
@@ -96,9 +123,8 @@ class UnitInitialiser {
   }
 
   RandomStream& m_random;
+  double m_ridge;
   std::vector<RowMatrix<Scalar>> m_values;  // inputs of each layer at the probes
-  Vector<Scalar> m_direction;
-  Vector<Scalar> m_product;
 };
 
 }  // namespace mgdl::detail

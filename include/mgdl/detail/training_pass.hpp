@@ -218,6 +218,17 @@ class TrainingPass {
   AlignedVector<Scalar> m_gradient;
 };
 
+/// sum_i w_i |y_i|^2, the loss of the zero function; 1 if that is zero, to divide by.
+template <class Scalar>
+double zero_loss(const SampleView<Scalar>& samples) {
+  double sum = 0;
+  for (Index i = 0; i < samples.size(); ++i) {
+    sum += static_cast<double>(samples.weights[i]) *
+           samples.targets.row(i).template cast<double>().squaredNorm();
+  }
+  return sum > 0 ? sum : 1.0;
+}
+
 /// sum_i w_i |g(x_i) - y_i|^2 over all samples.
 template <class Scalar>
 double sample_loss(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,

@@ -24,30 +24,57 @@ enum class LearningRateSchedule {
 
 /// Options of GradientTrainer.
 struct GradientOptions {
-  Index width = 64;         ///< units of each hidden layer, >= 1
-  Index hidden_layers = 2;  ///< >= 1
+  /// Units of each hidden layer, >= 1.
+  Index width = 64;
+  /// Hidden layers, >= 1.
+  Index hidden_layers = 2;
+  /// How to minimise.
   Optimizer optimizer = Optimizer::Adam;
-  Index epochs = 200;           ///< Adam: passes over the samples; L-BFGS: iterations. >= 1
-  Index batch_size = 256;       ///< samples in one Adam step, >= 1; more than n means all
-  double learning_rate = 3e-3;  ///< Adam's peak rate, > 0
-  std::vector<double> grade_learning_rates = {};  ///< if not empty: the peak rate of grade 1, 2,
-                                                  ///< ...; the last one serves all further grades
+  /// Adam: passes over the samples; L-BFGS: iterations. >= 1.
+  Index epochs = 200;
+  /// Independent random starts, each trained in full; the best is kept. Worth more than long
+  /// training where grades are narrow. >= 1.
+  Index starts = 1;
+  /// Samples in one Adam step, >= 1; more than there are means all of them.
+  Index batch_size = 256;
+  /// Adam's peak learning rate, > 0.
+  double learning_rate = 3e-3;
+  /// If not empty: the peak rates of grade 1, 2, ...; the last one serves all further grades. > 0.
+  std::vector<double> grade_learning_rates = {};
+  /// Course of the learning rate after the warm-up.
   LearningRateSchedule schedule = LearningRateSchedule::Cosine;
-  double warmup_fraction = 0.02;               ///< part of the steps with a rising rate, in [0, 1)
-  double final_learning_rate_fraction = 1e-3;  ///< of the peak rate, in (0, 1]
-  double beta1 = 0.9;                          ///< Adam's decay of the first moment, in [0, 1)
-  double beta2 = 0.999;                        ///< Adam's decay of the second moment, in [0, 1)
-  double epsilon = 1e-8;                       ///< Adam's denominator guard, > 0
-  Index history = 20;                          ///< pairs that L-BFGS keeps, >= 1
-  double relative_tolerance = 1e-9;  ///< L-BFGS stops when `history` iterations together lower
-                                     ///< the objective by less than this part of it; >= 0
-  double weight_decay = 0;  ///< adds weight_decay * sum of squared weights (not biases) of the
-                            ///< hidden layers to the objective; >= 0
-  double ridge = 1e-12;  ///< smallest regularisation of the final readout's least squares problem,
-                         ///< relative to its diagonal (dimensionless), > 0
-  Index patience = 0;    ///< epochs without a better validation error before training stops; 0:
-                         ///< never (the best iterate is restored in any case)
-  double time_limit_seconds = std::numeric_limits<double>::infinity();  ///< per grade, > 0
+  /// Part of the steps during which the rate rises, in [0, 1).
+  double warmup_fraction = 0.02;
+  /// Where the schedule ends, as a part of the peak rate, in (0, 1].
+  double final_learning_rate_fraction = 1e-3;
+  /// Adam's decay of the first moment, in [0, 1).
+  double beta1 = 0.9;
+  /// Adam's decay of the second moment, in [0, 1).
+  double beta2 = 0.999;
+  /// Guard of Adam's denominator, > 0.
+  double epsilon = 1e-8;
+  /// Pairs of steps that L-BFGS keeps, >= 1.
+  Index history = 20;
+  /// L-BFGS stops when `history` iterations together lower the objective by at most this part of
+  /// it, >= 0.
+  double relative_tolerance = 1e-9;
+  /// Adds weight_decay * (sum of squared weights of the hidden layers, on whitened inputs, without
+  /// biases) to the objective, >= 0.
+  double weight_decay = 0;
+  /// Directions of the grade's inputs whose variance is below this part of the largest are not used
+  /// (dimensionless), in [0, 1). Larger values make smoother grades.
+  double feature_floor = 1e-7;
+  /// Ridge of the fits of white noise that units start as (dimensionless), > 0. Larger values start
+  /// with smoother units.
+  double start_ridge = 3e-3;
+  /// Smallest regularisation of the final readout's least squares problem, relative to the mean
+  /// square of the features (dimensionless), > 0.
+  double ridge = 1e-12;
+  /// Iterations without a better validation error before training stops; 0: never. The best iterate
+  /// is restored in any case.
+  Index patience = 0;
+  /// Seconds for one grade, > 0. Adam's schedule ends in time.
+  double time_limit_seconds = std::numeric_limits<double>::infinity();
 
   /// \throws InvalidArgument naming the first field that breaks its rule
   void validate() const {
@@ -79,6 +106,11 @@ struct GradientOptions {
             relative_tolerance);
     require(weight_decay >= 0 && weight_decay < infinity, "GradientOptions.weight_decay",
             "a finite value >= 0", weight_decay);
+    require(starts >= 1, "GradientOptions.starts", "a value >= 1", starts);
+    require(feature_floor >= 0 && feature_floor < 1, "GradientOptions.feature_floor",
+            "a value in [0, 1)", feature_floor);
+    require(start_ridge > 0 && start_ridge < infinity, "GradientOptions.start_ridge",
+            "a finite value > 0", start_ridge);
     require(ridge > 0 && ridge < infinity, "GradientOptions.ridge", "a finite value > 0", ridge);
     require(patience >= 0, "GradientOptions.patience", "a value >= 0", patience);
     require(time_limit_seconds > 0, "GradientOptions.time_limit_seconds", "a value > 0",

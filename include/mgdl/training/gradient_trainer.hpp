@@ -1,372 +1,35 @@
 #pragma once
 
-#include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <cstdint>
-#include <limits>
-#include <numbers>
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/detail/adam.hpp"
-#include "mgdl/detail/initialisation.hpp"
-#include "mgdl/detail/lbfgs.hpp"
+#include "mgdl/detail/final_readout.hpp"
+#include "mgdl/detail/gradient_run.hpp"
 #include "mgdl/detail/panel_network.hpp"
-#include "mgdl/detail/readout.hpp"
 #include "mgdl/detail/stopwatch.hpp"
 #include "mgdl/detail/thread_pool.hpp"
-#include "mgdl/detail/training_pass.hpp"
+#include "mgdl/detail/whitening.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 #include "mgdl/training/gradient_options.hpp"
 
 namespace mgdl {
 
-namespace detail {
-
-/// State of one GradientTrainer::fit.
-template <class Scalar>
-class GradientRun {
- public:
-  GradientRun(const GradientOptions& options, const GradeProblem<Scalar>& problem)
-      : m_options(options),
-        m_problem(problem),
-        m_pool(thread_count(problem.threads)),
-        m_random(problem.seed, static_cast<std::uint64_t>(problem.grade)),
-        m_network(sizes(options, problem)),
-        m_initialiser(m_network, problem.train, m_random),
-        m_scratch(static_cast<std::size_t>(m_pool.size())) {
-    for (auto& s : m_scratch) m_network.reserve(s, kForwardRows);
-    m_zero_loss = zero_loss(problem.train);
-    if (problem.validation) m_zero_validation = zero_loss(*problem.validation);
-  }
-
-  GradeFit<Scalar> run() {
-    m_initialiser.start_all(m_network);
-    // The best readout for the random features: training starts from a fit, not from zero.
-    solve_readout_for_start();
-    m_report.initial_objective = loss(m_problem.train) / m_zero_loss;
-    m_best = m_network.parameters();
-    m_best_score = score(m_report.initial_objective);
-    if (m_options.optimizer == Optimizer::Adam) {
-      m_report.trainer = "Adam";
-      run_adam();
-    } else {
-      m_report.trainer = "L-BFGS";
-      run_lbfgs();
-    }
-    m_report.trainer +=
-        " " + std::to_string(m_options.hidden_layers) + "x" + std::to_string(m_options.width);
-    m_network.parameters() = m_best;
-    finish_readout();
-    m_report.elapsed_seconds = m_clock.seconds();
-    return {ReluNetwork<Scalar>(m_network.to_layers()), std::move(m_report)};
-  }
-
- private:
-  static constexpr double kStartRidge = 1e-4;
-  static constexpr Index kFullBatchRows = 1024;  // rows of one pass of a full-batch gradient
-
-  static std::vector<Index> sizes(const GradientOptions& options,
-                                  const GradeProblem<Scalar>& problem) {
-    std::vector<Index> result{problem.train.inputs.cols()};
-    result.insert(result.end(), static_cast<std::size_t>(options.hidden_layers), options.width);
-    result.push_back(problem.train.targets.cols());
-    return result;
-  }
-
-  static double zero_loss(const SampleView<Scalar>& samples) {
-    double sum = 0;
-    for (Index i = 0; i < samples.size(); ++i) {
-      sum += static_cast<double>(samples.weights[i]) *
-             samples.targets.row(i).template cast<double>().squaredNorm();
-    }
-    return sum > 0 ? sum : 1.0;
-  }
-
-  double loss(const SampleView<Scalar>& samples) {
-    return sample_loss(m_network, samples, m_scratch, m_block_loss, m_pool);
-  }
-
-  double time_limit() const {
-    return std::min(m_options.time_limit_seconds, m_problem.time_limit_seconds);
-  }
-
-  /// What decides which iterate is the best: the validation error if there is a validation part.
-  double score(double objective) {
-    if (!m_problem.validation) return objective;
-    m_report.validation = loss(*m_problem.validation) / m_zero_validation;
-    return m_report.validation;
-  }
-
-  /// Books an iterate; returns false when training has to stop, with the reason in the report.
-  bool finish_iteration(Index iteration, double objective, double samples_per_second) {
-    m_report.iterations = iteration;
-    if (!std::isfinite(objective)) {
-      return stop(Termination::NumericalFailure,
-                  "The objective became non-finite; the best iterate before was kept.");
-    }
-    const double current = score(objective);
-    if (current < m_best_score) {
-      m_best_score = current;
-      m_best = m_network.parameters();
-      m_best_iteration = iteration;
-    }
-    const double seconds = m_clock.seconds();
-    if (m_problem.observer) {
-      Progress progress;
-      progress.grade = m_problem.grade;
-      progress.iteration = iteration;
-      progress.max_iterations = m_options.epochs;
-      progress.objective = objective;
-      progress.validation = m_report.validation;
-      progress.elapsed_seconds = seconds;
-      progress.samples_per_second = samples_per_second;
-      if (m_problem.observer(progress) == Action::Stop) {
-        return stop(Termination::StoppedByObserver, "The observer asked to stop.");
-      }
-    }
-    if (seconds >= time_limit()) {
-      return stop(Termination::TimeLimit, "The time limit was reached.");
-    }
-    if (m_problem.validation && m_options.patience > 0 &&
-        iteration - m_best_iteration >= m_options.patience) {
-      return stop(Termination::ValidationStop,
-                  "The validation error has not fallen since iteration " +
-                      std::to_string(m_best_iteration) + ".");
-    }
-    return true;
-  }
-
-  bool stop(Termination termination, std::string message) {
-    m_report.termination = termination;
-    m_report.message = std::move(message);
-    return false;
-  }
-
-  /// Part of the schedule that is over, in [0, 1]: by steps, or by time if that runs out sooner.
-  double schedule_position(double step, double steps) const {
-    const double by_time = m_clock.seconds() / time_limit();
-    return std::min(1.0, std::max(step / steps, std::isfinite(by_time) ? by_time : 0.0));
-  }
-
-  double learning_rate(double position) const {
-    const double peak = m_options.learning_rate_of(m_problem.grade);
-    if (position < m_options.warmup_fraction) return peak * position / m_options.warmup_fraction;
-    const double t = (position - m_options.warmup_fraction) / (1 - m_options.warmup_fraction);
-    const double last = m_options.final_learning_rate_fraction;
-    switch (m_options.schedule) {
-      case LearningRateSchedule::Cosine:
-        return peak * (last + (1 - last) * (1 + std::cos(std::numbers::pi * t)) / 2);
-      case LearningRateSchedule::Exponential: return peak * std::pow(last, t);
-      case LearningRateSchedule::Constant: break;
-    }
-    return peak;
-  }
-
-  void run_adam() {
-    const Index n = m_problem.train.size();
-    const Index batch = std::min(m_options.batch_size, n);
-    TrainingPass<Scalar> pass(m_network, batch, m_pool);
-    Adam<Scalar> adam(m_network.parameters().size(), m_options.beta1, m_options.beta2,
-                      m_options.epsilon);
-    std::vector<Index> order(static_cast<std::size_t>(n));
-    for (Index i = 0; i < n; ++i) order[static_cast<std::size_t>(i)] = i;
-    const Index steps_per_epoch = (n + batch - 1) / batch;
-    const auto steps = static_cast<double>(steps_per_epoch * m_options.epochs);
-    const Index revive_every = std::max<Index>(1, m_options.epochs / 10);
-    double training_seconds = 0;
-    for (Index epoch = 1; epoch <= m_options.epochs; ++epoch) {
-      const double epoch_start = m_clock.seconds();
-      m_random.shuffle(order);
-      double epoch_loss = 0;
-      for (Index first = 0; first < n; first += batch) {
-        const Index count = std::min(batch, n - first);
-        const Index step = (epoch - 1) * steps_per_epoch + first / batch;
-        adam.begin_step(learning_rate(schedule_position(static_cast<double>(step + 1), steps)));
-        const auto factor =
-            static_cast<Scalar>(static_cast<double>(n) / static_cast<double>(count));
-        const double batch_loss =
-            pass.run(m_problem.train, {order.data() + first, 0, count}, factor, false,
-                     [&](Index offset, Index size) {
-                       adam.update(offset, size, pass.gradient().data(),
-                                   m_network.parameters().data(), decay_at(offset));
-                     });
-        epoch_loss += batch_loss * static_cast<double>(count) / static_cast<double>(n);
-      }
-      training_seconds += m_clock.seconds() - epoch_start;
-      const double rate = static_cast<double>(n * epoch) / training_seconds;
-      if (!finish_iteration(epoch, epoch_loss / m_zero_loss, rate)) return;
-      // Late restarts would have no time left to learn.
-      if (epoch % revive_every == 0 && 2 * epoch <= m_options.epochs) {
-        m_report.revived_units +=
-            m_initialiser.revive(m_network, [&](std::size_t layer, Index unit) {
-              for (Index i = 0; i < m_network.layers()[layer].inputs(); ++i) {
-                adam.reset(m_network.layers()[layer].weights +
-                           m_network.layers()[layer].shape.at(i, unit));
-              }
-              adam.reset(m_network.layers()[layer].bias + unit);
-            });
-        pass.refresh();
-      }
-    }
-    stop(Termination::MaxIterations, "All epochs were done.");
-  }
-
-  /// Derivative factor of the weight penalty for the parameters at `offset`.
-  Scalar decay_at(Index offset) const {
-    if (m_options.weight_decay == 0) return 0;
-    for (std::size_t l = 0; l + 1 < m_network.layers().size(); ++l) {
-      const auto& layer = m_network.layers()[l];
-      if (offset >= layer.weights && offset < layer.bias) {
-        return static_cast<Scalar>(2 * m_options.weight_decay);
-      }
-    }
-    return 0;
-  }
-
-  void run_lbfgs() {
-    const Index n = m_problem.train.size();
-    const Index rows = std::min(kFullBatchRows, n);
-    TrainingPass<Scalar> pass(m_network, rows, m_pool);
-    LbfgsOptions lbfgs_options;
-    lbfgs_options.history = m_options.history;
-    lbfgs_options.max_iterations = m_options.epochs;
-    lbfgs_options.relative_tolerance = m_options.relative_tolerance;
-    Lbfgs<Scalar> lbfgs(m_network.parameters().size(), lbfgs_options);
-    double evaluations = 0;
-    const auto evaluate = [&](const Vector<Scalar>& x, Vector<Scalar>& gradient) {
-      if (x.data() != m_network.parameters().data()) m_network.parameters() = x;
-      pass.refresh();
-      double value = 0;
-      for (Index first = 0; first < n; first += rows) {
-        value += pass.run(m_problem.train, {nullptr, first, std::min(rows, n - first)}, Scalar(1),
-                          first > 0, [](Index, Index) {});
-      }
-      gradient = pass.gradient();
-      if (m_options.weight_decay > 0) {
-        for (std::size_t l = 0; l + 1 < m_network.layers().size(); ++l) {
-          const auto& layer = m_network.layers()[l];
-          const auto weights = x.segment(layer.weights, layer.shape.size());
-          gradient.segment(layer.weights, layer.shape.size()) +=
-              static_cast<Scalar>(2 * m_options.weight_decay) * weights;
-          value += m_options.weight_decay * static_cast<double>(weights.squaredNorm());
-        }
-      }
-      ++evaluations;
-      return value;
-    };
-    const auto outcome =
-        lbfgs.minimise(m_network.parameters(), evaluate, [&](Index iteration, double value) {
-          const double rate = evaluations * static_cast<double>(n) / m_clock.seconds();
-          return finish_iteration(iteration, value / m_zero_loss, rate);
-        });
-    switch (outcome) {
-      case LbfgsOutcome::Stopped: break;
-      case LbfgsOutcome::Converged:
-        stop(Termination::ToleranceReached, "The objective no longer falls by the tolerance.");
-        break;
-      case LbfgsOutcome::MaxIterations:
-        stop(Termination::MaxIterations, "All iterations were done.");
-        break;
-      case LbfgsOutcome::SearchFailed:
-        stop(Termination::NoProgress, "The line search found no lower point.");
-        break;
-    }
-  }
-
-  Eigen::MatrixXd current_readout() const {
-    const std::size_t last = m_network.layers().size() - 1;
-    Eigen::MatrixXd readout(m_network.width() + 1, m_network.outputs());
-    for (Index j = 0; j < m_network.outputs(); ++j) {
-      for (Index i = 0; i < m_network.width(); ++i) {
-        readout(i, j) = static_cast<double>(m_network.weight(last, i, j));
-      }
-      readout(m_network.width(), j) = static_cast<double>(m_network.bias(last)[j]);
-    }
-    return readout;
-  }
-
-  void set_readout(const Eigen::MatrixXd& readout) {
-    const std::size_t last = m_network.layers().size() - 1;
-    for (Index j = 0; j < m_network.outputs(); ++j) {
-      for (Index i = 0; i < m_network.width(); ++i) {
-        m_network.weight(last, i, j) = static_cast<Scalar>(readout(i, j));
-      }
-      m_network.bias(last)[j] = static_cast<Scalar>(readout(m_network.width(), j));
-    }
-  }
-
-  void solve_readout_for_start() {
-    const auto moments = readout_moments(m_network, m_problem.train, m_pool);
-    if (const auto readout = solve_readout(moments, kStartRidge)) set_readout(*readout);
-  }
-
-  /// Solves the readout again for the final features. The candidates, the trained readout scaled by
-  /// its optimal step and least squares solutions of increasing ridge, are judged as they will be
-  /// used, rounded to Scalar: a small ridge may need coefficients too large for that.
-  void finish_readout() {
-    const auto moments = readout_moments(m_network, m_problem.train, m_pool);
-    std::vector<Eigen::MatrixXd> candidates;
-    const Eigen::MatrixXd trained = current_readout();
-    candidates.push_back(trained * optimal_step(moments, trained));
-    for (double ridge = m_options.ridge; ridge < 1e-2; ridge *= 100) {
-      if (auto solved = solve_readout(moments, ridge)) candidates.push_back(std::move(*solved));
-    }
-    // With no finite candidate the grade is the zero function, which the driver rejects.
-    const Eigen::MatrixXd zero = Eigen::MatrixXd::Zero(trained.rows(), trained.cols());
-    const Eigen::MatrixXd* best = &zero;
-    double best_loss = 1;
-    double best_score = std::numeric_limits<double>::infinity();
-    double best_validation = std::numeric_limits<double>::quiet_NaN();
-    for (const auto& candidate : candidates) {
-      if (!candidate.template cast<Scalar>().allFinite()) continue;
-      set_readout(candidate);
-      const double train = loss(m_problem.train) / m_zero_loss;
-      const double judged = score(train);
-      // It must lower the residual, whatever validation says.
-      if (train < 1 && judged < best_score) {
-        best = &candidate;
-        best_loss = train;
-        best_score = judged;
-        best_validation = m_report.validation;
-      }
-    }
-    set_readout(*best);
-    m_report.final_objective = best_loss;
-    m_report.validation = best_validation;
-  }
-
-  const GradientOptions& m_options;
-  const GradeProblem<Scalar>& m_problem;
-  ThreadPool m_pool;
-  Stopwatch m_clock;
-  RandomStream m_random;
-  PanelNetwork<Scalar> m_network;
-  UnitInitialiser<Scalar> m_initialiser;
-  std::vector<ForwardScratch<Scalar>> m_scratch;
-  std::vector<double> m_block_loss;
-  double m_zero_loss = 1;
-  double m_zero_validation = 1;
-  AlignedVector<Scalar> m_best;
-  double m_best_score = std::numeric_limits<double>::infinity();
-  Index m_best_iteration = 0;
-  GradeFitReport m_report;
-};
-
-}  // namespace detail
-
 /// Trains a grade of equally wide hidden ReLU layers by its gradient, with Adam or L-BFGS.
 ///
-/// Minimises sum_i w_i |g(x_i) - y_i|^2 + weight_decay * |hidden weights|^2. Units start with their
-/// kinks among the samples and a least squares readout. The iterate with the best validation error
-/// (without a validation part: the best training error) is restored at the end, and its readout is
-/// solved by least squares, so the returned network never fits the training samples worse than the
-/// zero function. Hidden units that are zero on all samples are noticed and started anew.
+/// Minimises sum_i w_i |g(x_i) - y_i|^2 + weight_decay * |hidden weights|^2 in four steps:
+/// 1. The inputs are whitened (their principal components, scaled to variance 1). They are the
+/// frozen
+///    features of the grade before, so this is done once, and it is folded into the first layer's
+///    weights at the end. It is what lets later grades learn fine detail quickly.
+/// 2. Hidden units start as linear fits of white noise with their kinks among the samples, the
+///    readout as a least squares fit.
+/// 3. The optimiser runs. The iterate with the best validation error (without a validation part:
+/// the
+///    best training error) is kept. Hidden units that are zero on all samples start anew.
+/// 4. The readout is solved by regularised least squares, so the returned network never fits the
+///    training samples worse than the zero function.
 template <class Scalar_ = double>
 class GradientTrainer {
  public:
@@ -377,15 +40,74 @@ class GradientTrainer {
     m_options.validate();
   }
 
+  /// The options it was made with.
   const GradientOptions& options() const noexcept { return m_options; }
 
   /// The bits of the result depend on the problem's samples, seed and grade number, not on the
   /// number of threads (unless a time limit or an observer stops the training).
   GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem) {
-    return detail::GradientRun<Scalar>(m_options, problem).run();
+    const detail::Stopwatch clock;
+    detail::ThreadPool pool(detail::thread_count(problem.threads));
+    const detail::Whitening<Scalar> whitening(problem.train, m_options.feature_floor, pool);
+    const Whitened whitened(problem, whitening, pool);
+    std::optional<GradeFit<Scalar>> best;
+    double best_score = 0;
+    for (Index start = 0; start < m_options.starts; ++start) {
+      GradeProblem<Scalar> part = whitened.problem;
+      part.time_limit_seconds -= clock.seconds();
+      detail::GradientRun<Scalar> run(m_options, part, start, pool);
+      run.run();
+      auto layers = run.network().to_layers();
+      layers.front() = whitening.fold(layers.front());
+      detail::PanelNetwork<Scalar> network(layers);
+      const detail::RelativeLoss loss =
+          detail::finish_readout(network, problem, m_options.ridge, pool);
+      const double score = problem.validation ? loss.validation : loss.train;
+      const Termination outcome = run.report().termination;
+      if (!best || score < best_score) {
+        best_score = score;
+        best.emplace(GradeFit<Scalar>{ReluNetwork<Scalar>(network.to_layers()), run.report()});
+        best->report.final_objective = loss.train;
+        best->report.validation = loss.validation;
+      }
+      if (outcome == Termination::StoppedByObserver || outcome == Termination::TimeLimit) {
+        best->report.termination = outcome;
+        break;
+      }
+    }
+    best->report.trainer = name();
+    best->report.elapsed_seconds = clock.seconds();
+    return std::move(*best);
   }
 
  private:
+  /// The problem on whitened inputs, with the memory it lives in.
+  struct Whitened {
+    Whitened(const GradeProblem<Scalar>& original, const detail::Whitening<Scalar>& whitening,
+             detail::ThreadPool& pool)
+        : train(whitening.apply(original.train.inputs, pool)),
+          problem{{train, original.train.targets, original.train.weights}} {
+      if (original.validation) {
+        validation = whitening.apply(original.validation->inputs, pool);
+        problem.validation.emplace(SampleView<Scalar>{validation, original.validation->targets,
+                                                      original.validation->weights});
+      }
+      problem.grade = original.grade;
+      problem.seed = original.seed;
+      problem.time_limit_seconds = original.time_limit_seconds;
+      problem.observer = original.observer;
+    }
+
+    RowMatrix<Scalar> train;
+    RowMatrix<Scalar> validation;
+    GradeProblem<Scalar> problem;
+  };
+
+  std::string name() const {
+    return std::string(m_options.optimizer == Optimizer::Adam ? "Adam " : "L-BFGS ") +
+           std::to_string(m_options.hidden_layers) + "x" + std::to_string(m_options.width);
+  }
+
   GradientOptions m_options;
 };
 

@@ -14,8 +14,6 @@ set(mgdl_nlohmann_json_url https://github.com/nlohmann/json/archive/refs/tags/v3
 set(mgdl_nlohmann_json_sha256 0d8ef5af7f9794e3263480193c491549b2ba6cc74bb018906202ada498a79406)
 set(mgdl_CLI11_url https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.3.2.tar.gz)
 set(mgdl_CLI11_sha256 aac0ab42108131ac5d3344a9db0fdf25c4db652296641955720a4fbe52334e22)
-set(mgdl_benchmark_url https://github.com/google/benchmark/archive/refs/tags/v1.8.3.tar.gz)
-set(mgdl_benchmark_sha256 6bc180a57d23d4d9515519f92b0c83d61b05b5bab188961f36ac7b06b0d9e9ce)
 
 # Where the headers of those that need no build are. An imported target makes them system headers,
 # and leaves the package's own tests, options and install rules out of our build.
@@ -29,8 +27,6 @@ set(mgdl_CLI11_target CLI11::CLI11)
 function(mgdl_fetch_dependency name)
   message(STATUS "mgdl: ${name} is not installed: using ${mgdl_${name}_url}")
   # A dependency's own tests, and warnings about its age, are not ours to see.
-  set(BENCHMARK_ENABLE_TESTING OFF)
-  set(BENCHMARK_ENABLE_INSTALL OFF)
   set(CATCH_INSTALL_DOCS OFF)
   set(CATCH_INSTALL_EXTRAS OFF)
   set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)

@@ -19,13 +19,12 @@ namespace mgdl {
 template <class Scalar_ = double>
 class Dataset {
  public:
-  using Scalar = Scalar_;
+  using Scalar = Scalar_;  ///< float or double
 
   /// \param X        n x d inputs, n and d at least 1
   /// \param Y        n x c targets, c at least 1
   /// \param weights  n weights >= 0 with a positive sum, in any unit (they are divided by their
-  /// sum);
-  ///                 empty: 1/n each
+  ///                 sum); empty: 1/n each
   /// \throws InvalidArgument for empty data, unequal row counts, NaN, infinities, negative or
   ///         all-zero weights
   Dataset(const ConstMatrixRef<Scalar>& X, const ConstMatrixRef<Scalar>& Y,
@@ -40,6 +39,7 @@ class Dataset {
     m_targets = Y;
   }
 
+  /// Number of samples n.
   Index size() const noexcept { return m_inputs.rows(); }
 
   /// X, n x d.
@@ -71,15 +71,9 @@ class Dataset {
     if (weights.size() == 0)
       return Vector<Scalar>::Constant(n, Scalar(1.0 / static_cast<double>(n)));
     detail::require_rows("weights", n, weights.rows());
-    detail::require_finite("weights", weights);
-    for (Index i = 0; i < n; ++i) {
-      if (weights[i] >= 0) continue;
-      throw InvalidArgument("weights", "values >= 0", detail::to_text(weights[i]),
-                            "row " + std::to_string(i));
-    }
+    detail::require_weights(weights);
     // Divided by the largest first, so that no sum of huge weights overflows.
     const double largest = static_cast<double>(weights.maxCoeff());
-    if (!(largest > 0)) throw InvalidArgument("weights", "a positive sum", "all zero");
     const Eigen::VectorXd scaled = weights.template cast<double>() / largest;
     return (scaled / scaled.sum()).template cast<Scalar>();
   }
@@ -92,8 +86,8 @@ class Dataset {
 /// Training part and, optionally, validation part of the samples.
 template <class Scalar = double>
 struct DataSplit {
-  Dataset<Scalar> train;
-  std::optional<Dataset<Scalar>> validation;
+  Dataset<Scalar> train;                      ///< what a model is fitted to
+  std::optional<Dataset<Scalar>> validation;  ///< what only judges it; may be absent
 };
 
 /// Splits off a random validation part of round(fraction * n) samples, at least one. Which samples

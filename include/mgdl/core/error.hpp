@@ -32,9 +32,13 @@ class InvalidArgument : public std::invalid_argument {
         m_found(std::move(found)),
         m_where(std::move(where)) {}
 
+  /// Name of the argument, option or file.
   const std::string& argument() const noexcept { return m_argument; }
+  /// The rule that was broken.
   const std::string& expected() const noexcept { return m_expected; }
+  /// What was there instead.
   const std::string& found() const noexcept { return m_found; }
+  /// Position of what was found; empty if the argument has only one.
   const std::string& where() const noexcept { return m_where; }
 
  private:
@@ -63,10 +67,19 @@ inline std::string shape_text(Index rows, Index cols) {
   return std::to_string(rows) + " x " + std::to_string(cols);
 }
 
-/// Throws InvalidArgument at the first NaN or infinity of `values`, in row order.
+/// True if no coefficient is NaN or infinite. Zero times such a value is NaN, and a sum keeps it:
+/// unlike Eigen's allFinite, which compares coefficients one by one, a sum is vectorised.
+template <class Derived>
+bool all_finite(const Eigen::MatrixBase<Derived>& values) noexcept {
+  using Scalar = typename Derived::Scalar;
+  return values.size() == 0 || (values.array() * Scalar(0)).sum() == Scalar(0);
+}
+
+/// Throws InvalidArgument at the first NaN or infinity of `values`, in row order. Allocates nothing
+/// unless it throws.
 template <class Derived>
 void require_finite(std::string_view name, const Eigen::MatrixBase<Derived>& values) {
-  if (values.allFinite()) return;
+  if (all_finite(values)) return;
   for (Index i = 0; i < values.rows(); ++i) {
     for (Index j = 0; j < values.cols(); ++j) {
       if (std::isfinite(values(i, j))) continue;
@@ -74,6 +87,18 @@ void require_finite(std::string_view name, const Eigen::MatrixBase<Derived>& val
                             "row " + std::to_string(i) + ", column " + std::to_string(j));
     }
   }
+}
+
+/// Throws InvalidArgument unless all weights are finite and >= 0 and one is positive.
+template <class Derived>
+void require_weights(const Eigen::MatrixBase<Derived>& weights) {
+  require_finite("weights", weights);
+  for (Index i = 0; i < weights.size(); ++i) {
+    if (weights[i] >= 0) continue;
+    throw InvalidArgument("weights", "values >= 0", to_text(weights[i]),
+                          "row " + std::to_string(i));
+  }
+  if (!(weights.maxCoeff() > 0)) throw InvalidArgument("weights", "a positive sum", "all zero");
 }
 
 /// Throws InvalidArgument unless `actual == expected`.

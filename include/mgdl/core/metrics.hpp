@@ -12,8 +12,8 @@ namespace mgdl {
 /// How far predictions P (n x c) are from targets Y (n x c), sample i weighted by w_i >= 0 with
 /// sum 1. Errors e_i are rows of P - Y.
 struct Metrics {
-  double rse =
-      0;  ///< relative squared error: sum_i w_i |e_i|^2 / sum_i w_i |y_i|^2 (dimensionless)
+  /// Relative squared error: sum_i w_i |e_i|^2 / sum_i w_i |y_i|^2 (dimensionless).
+  double rse = 0;
   double rmse = 0;  ///< sqrt(sum_i w_i |e_i|^2 / c), in the unit of Y
   double mae = 0;   ///< sum_i w_i |e_i|_1 / c, in the unit of Y
   double max = 0;   ///< largest |e_ij| over samples with w_i > 0, in the unit of Y
@@ -38,42 +38,63 @@ inline double psnr(double rmse, double peak = 1) noexcept {
 ///
 /// \param weights  n weights >= 0, normalised here; an empty vector weights all samples alike
 /// \param peak     the peak of the PSNR, in the unit of the target
-/// \throws InvalidArgument for unequal shapes
+/// \throws InvalidArgument for unequal shapes and for negative, non-finite or all-zero weights.
+///         Predictions and targets may be NaN or infinite: that shows in the metrics
 template <class Prediction, class Target>
 Metrics compute_metrics(const Eigen::MatrixBase<Prediction>& prediction,
                         const Eigen::MatrixBase<Target>& target,
                         const Vector<typename Target::Scalar>& weights = {}, double peak = 1) {
   const Index n = target.rows();
   const Index c = target.cols();
-  detail::require_rows("prediction", n, prediction.rows());
-  detail::require_cols("prediction", c, prediction.cols());
-  if (weights.size() != 0) detail::require_rows("weights", n, weights.rows());
   if (n == 0 || c == 0) {
     throw InvalidArgument("target", "at least one value", detail::shape_text(n, c));
   }
+  detail::require_rows("prediction", n, prediction.rows());
+  detail::require_cols("prediction", c, prediction.cols());
+  if (weights.size() != 0) {
+    detail::require_rows("weights", n, weights.rows());
+    detail::require_weights(weights);
+  }
+  const auto weight = [&](Index i) {
+    return weights.size() == 0 ? 1.0 : static_cast<double>(weights[i]);
+  };
+  // Relative to a power of two near the largest value no square overflows or vanishes.
+  double largest = std::numeric_limits<double>::min();
+  for (Index i = 0; i < n; ++i) {
+    if (weight(i) == 0) continue;
+    for (Index j = 0; j < c; ++j) {
+      for (const double value :
+           {static_cast<double>(prediction(i, j)), static_cast<double>(target(i, j))}) {
+        if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
+      }
+    }
+  }
+  const double unit = std::exp2(std::ilogb(largest));
   double weight_sum = 0;
   double squared_error = 0;
   double squared_target = 0;
   double absolute_error = 0;
-  Metrics metrics;
+  double max = 0;
   for (Index i = 0; i < n; ++i) {
-    const double w = weights.size() == 0 ? 1.0 : static_cast<double>(weights[i]);
+    const double w = weight(i);
     if (w == 0) continue;
     weight_sum += w;
     for (Index j = 0; j < c; ++j) {
-      const double y = static_cast<double>(target(i, j));
-      const double e = static_cast<double>(prediction(i, j)) - y;
+      const double y = static_cast<double>(target(i, j)) / unit;
+      const double e = std::abs(static_cast<double>(prediction(i, j)) / unit - y);
       squared_error += w * e * e;
       squared_target += w * y * y;
-      absolute_error += w * std::abs(e);
-      // Written so that a NaN is kept instead of compared away.
-      if (!(std::abs(e) <= metrics.max)) metrics.max = std::abs(e);
+      absolute_error += w * e;
+      // A NaN is taken, and then kept: no comparison with it is true.
+      if (e > max || std::isnan(e)) max = e;
     }
   }
   const double values = weight_sum * static_cast<double>(c);
+  Metrics metrics;
   metrics.rse = detail::relative_squared_error(squared_error, squared_target);
-  metrics.rmse = std::sqrt(squared_error / values);
-  metrics.mae = absolute_error / values;
+  metrics.rmse = std::sqrt(squared_error / values) * unit;
+  metrics.mae = absolute_error / values * unit;
+  metrics.max = max * unit;
   metrics.psnr = mgdl::psnr(metrics.rmse, peak);
   return metrics;
 }

@@ -18,12 +18,13 @@ struct Progress {
     Grade       ///< one grade of a multigrade model
   };
 
-  Event event = Event::Iteration;
-  Index grade = 0;           ///< number of this grade, from 1; 0 outside of a multigrade fit
-  Index max_grades = 0;      ///< 0 if unknown
-  Index iteration = 0;       ///< epochs or iterations completed in this grade, from 1
-  Index max_iterations = 0;  ///< 0 if unknown
-  /// Event::Iteration: training objective of the grade, relative to its start (dimensionless).
+  Event event = Event::Iteration;  ///< why the observer is called
+  Index grade = 0;                 ///< number of this grade, from 1; 0 outside of a multigrade fit
+  Index max_grades = 0;            ///< 0 if unknown
+  Index iteration = 0;             ///< epochs or iterations completed in this grade, from 1
+  Index max_iterations = 0;        ///< 0 if unknown
+  /// Event::Iteration: training objective of the grade, relative to the zero function
+  /// (dimensionless).
   /// Event::Grade: training RSE of the model so far.
   double objective = std::numeric_limits<double>::quiet_NaN();
   /// The same on the validation part; NaN without one, or when it was not evaluated at this event.

@@ -20,6 +20,8 @@ namespace mgdl {
 /// Source: Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 class RandomStream {
  public:
+  /// \param seed    what a user chooses
+  /// \param stream  what the seed is used for; any number
   explicit RandomStream(std::uint64_t seed, std::uint64_t stream = 0) noexcept
       : m_key{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)},
         m_stream{static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)} {}
@@ -37,7 +39,7 @@ class RandomStream {
     return static_cast<double>((high << 26) | low) * 0x1p-53;
   }
 
-  /// Uniform in [low, high).
+  /// Uniform between low and high; high itself only by rounding.
   double uniform(double low, double high) noexcept { return std::fma(high - low, uniform(), low); }
 
   /// Uniform integer in [0, bound), without bias. Requires bound >= 1.
@@ -54,8 +56,10 @@ class RandomStream {
   /// about 1e-15. Source: Wichura, "Algorithm AS 241" (Applied Statistics 37, 1988), routine
   /// PPND16.
   double normal() noexcept {
-    // Centre the 53-bit grid so that neither 0 nor 1 can occur.
-    return normal_quantile(uniform() + 0x1p-54);
+    // Centre the 53-bit grid so that 0 cannot occur, and mirror its upper half, where the centres
+    // would not be representable and the last of them would round to 1.
+    const double u = uniform();
+    return u < 0.5 ? normal_quantile(u + 0x1p-54) : -normal_quantile((1 - u) - 0x1p-54);
   }
 
   /// Random permutation of the elements, each with equal probability (Fisher-Yates).

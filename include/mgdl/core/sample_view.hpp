@@ -8,12 +8,13 @@ namespace mgdl {
 /// of the data must outlive the view.
 template <class Scalar_ = double>
 struct SampleView {
-  using Scalar = Scalar_;
+  using Scalar = Scalar_;  ///< float or double
 
-  ConstRowMatrixRef<Scalar> inputs;
-  ConstRowMatrixRef<Scalar> targets;
-  ConstVectorRef<Scalar> weights;
+  ConstRowMatrixRef<Scalar> inputs;   ///< n x d
+  ConstRowMatrixRef<Scalar> targets;  ///< n x c
+  ConstVectorRef<Scalar> weights;     ///< n, >= 0, sum 1
 
+  /// Number of samples n.
   Index size() const noexcept { return inputs.rows(); }
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -14,12 +15,16 @@ namespace mgdl {
 ///
 /// For inputs, mean and scale are the weighted mean and standard deviation of each column; for
 /// targets (`fit_common_scale`) all columns share one scale, so that the sum of squared errors of
-/// all outputs keeps its meaning. A constant column gets the scale 1 and maps to zero.
+/// all outputs keeps its meaning. A constant column gets the scale 1 and maps to zero; one that is
+/// constant up to rounding is divided by its largest absolute value (or 1, if that is larger), so
+/// that its rounding errors are not blown up, and left out of a common scale. Rows of weight 0 have
+/// no influence.
 template <class Scalar_ = double>
 class Standardizer {
  public:
-  using Scalar = Scalar_;
+  using Scalar = Scalar_;  ///< float or double
 
+  /// No columns.
   Standardizer() = default;
 
   /// mean: k; scale: k, each finite and > 0.
@@ -40,12 +45,14 @@ class Standardizer {
     return {RowVector<Scalar>::Zero(columns), RowVector<Scalar>::Ones(columns)};
   }
 
-  /// Weighted mean and standard deviation of each column of `values` (n x k); weights (n) sum to 1.
+  /// Weighted mean and standard deviation of each column of `values` (n x k), weights (n) in any
+  /// unit.
+  /// \throws InvalidArgument for no values, another number of weights, negative or all-zero weights
   static Standardizer fit(const RowMatrix<Scalar>& values, const Vector<Scalar>& weights) {
     const Moments moments = moments_of(values, weights);
     RowVector<Scalar> scale(values.cols());
     for (Index j = 0; j < values.cols(); ++j) {
-      scale[j] = usable_scale(std::sqrt(moments.variance[j]), moments.largest[j]);
+      scale[j] = usable_scale(moments.spread[j], moments.largest[j]);
     }
     return {moments.mean.template cast<Scalar>(), scale};
   }
@@ -54,33 +61,45 @@ class Standardizer {
   /// columns.
   static Standardizer fit_common_scale(const RowMatrix<Scalar>& values,
                                        const Vector<Scalar>& weights) {
-    const Moments moments = moments_of(values, weights);
-    const Scalar scale =
-        usable_scale(std::sqrt(moments.variance.mean()), moments.largest.maxCoeff());
+    Moments moments = moments_of(values, weights);
+    for (Index j = 0; j < values.cols(); ++j) {
+      if (is_rounding(moments.spread[j], moments.largest[j])) moments.spread[j] = 0;
+    }
+    const double spread =
+        moments.spread.stableNorm() / std::sqrt(static_cast<double>(values.cols()));
     return {moments.mean.template cast<Scalar>(),
-            RowVector<Scalar>::Constant(values.cols(), scale)};
+            RowVector<Scalar>::Constant(values.cols(), usable_scale(spread, /*largest=*/0))};
   }
 
+  /// Number k of columns.
   Index columns() const noexcept { return m_mean.size(); }
+  /// 1 x k, in the unit of the column.
+  /// \{
   const RowVector<Scalar>& mean() const noexcept { return m_mean; }
   const RowVector<Scalar>& scale() const noexcept { return m_scale; }
+  /// \}
 
-  /// z = (x - mean) / scale for each row; `out` may be `values`.
+  /// z = (x - mean) / scale for each row of `values` (n x k); `out` (n x k) may be `values`.
+  /// \throws InvalidArgument for other shapes
   template <class In, class Out>
   void apply(const Eigen::MatrixBase<In>& values, Eigen::MatrixBase<Out>& out) const {
+    require_shapes(values, out);
     for (Index i = 0; i < values.rows(); ++i) {
       out.row(i) = (values.row(i) - m_mean).cwiseQuotient(m_scale);
     }
   }
 
-  /// x = mean + scale z for each row; `out` may be `values`.
+  /// x = mean + scale z for each row of `values` (n x k); `out` (n x k) may be `values`.
+  /// \throws InvalidArgument for other shapes
   template <class In, class Out>
   void invert(const Eigen::MatrixBase<In>& values, Eigen::MatrixBase<Out>& out) const {
+    require_shapes(values, out);
     for (Index i = 0; i < values.rows(); ++i) {
       out.row(i) = values.row(i).cwiseProduct(m_scale) + m_mean;
     }
   }
 
+  /// Equal means and scales.
   bool operator==(const Standardizer& other) const {
     return columns() == other.columns() && m_mean == other.m_mean && m_scale == other.m_scale;
   }
@@ -88,36 +107,71 @@ class Standardizer {
  private:
   struct Moments {
     Eigen::RowVectorXd mean;
-    Eigen::RowVectorXd variance;
-    Eigen::RowVectorXd largest;  // max |value|, to tell a constant column from a narrow one
+    Eigen::RowVectorXd spread;   // standard deviation
+    Eigen::RowVectorXd largest;  // max |value|
   };
 
-  // Two passes in double: exact enough for columns whose mean is much larger than their spread.
+  // In double, in two passes, so that a mean much larger than the spread costs no accuracy, and
+  // relative to a power of two near the largest value, so that no square overflows or vanishes.
   static Moments moments_of(const RowMatrix<Scalar>& values, const Vector<Scalar>& weights) {
+    const Index n = values.rows();
     const Index k = values.cols();
+    if (values.size() == 0) {
+      throw InvalidArgument("values", "at least one row and one column", detail::shape_text(n, k));
+    }
+    detail::require_rows("weights", n, weights.rows());
+    detail::require_weights(weights);
     Moments moments{Eigen::RowVectorXd::Zero(k), Eigen::RowVectorXd::Zero(k),
                     Eigen::RowVectorXd::Zero(k)};
-    const double total = weights.template cast<double>().sum();
-    for (Index i = 0; i < values.rows(); ++i) {
-      const double w = static_cast<double>(weights[i]) / total;
-      const auto row = values.row(i).template cast<double>();
-      moments.mean += w * row;
-      moments.largest = moments.largest.cwiseMax(row.cwiseAbs());
+    const Eigen::VectorXd w =
+        weights.template cast<double>() / weights.template cast<double>().sum();
+    for (Index i = 0; i < n; ++i) {
+      if (w[i] == 0) continue;
+      moments.largest = moments.largest.cwiseMax(values.row(i).template cast<double>().cwiseAbs());
     }
-    for (Index i = 0; i < values.rows(); ++i) {
-      const double w = static_cast<double>(weights[i]) / total;
-      moments.variance += w * (values.row(i).template cast<double>() - moments.mean).cwiseAbs2();
+    Eigen::RowVectorXd unit(k);
+    for (Index j = 0; j < k; ++j)
+      unit[j] = std::exp2(std::ilogb(std::max(moments.largest[j], kTiny)));
+    Eigen::RowVectorXd least = Eigen::RowVectorXd::Constant(k, std::numeric_limits<double>::max());
+    Eigen::RowVectorXd most = -least;
+    for (Index i = 0; i < n; ++i) {
+      if (w[i] == 0) continue;
+      const auto row = values.row(i).template cast<double>().cwiseQuotient(unit);
+      moments.mean += w[i] * row;
+      least = least.cwiseMin(row);
+      most = most.cwiseMax(row);
     }
+    // A mean beyond the values is rounding; without it, a constant column is exactly its mean.
+    moments.mean = moments.mean.cwiseMax(least).cwiseMin(most);
+    for (Index i = 0; i < n; ++i) {
+      const auto row = values.row(i).template cast<double>().cwiseQuotient(unit);
+      if (w[i] > 0) moments.spread += w[i] * (row - moments.mean).cwiseAbs2();
+    }
+    moments.spread = moments.spread.cwiseSqrt().cwiseProduct(unit);
+    moments.mean = moments.mean.cwiseProduct(unit);
     return moments;
   }
 
-  // A spread at the level of rounding is no spread: dividing by it would blow noise up.
-  static Scalar usable_scale(double spread, double largest) {
-    const double rounding = 16 * static_cast<double>(std::numeric_limits<Scalar>::epsilon());
-    const auto scale = static_cast<Scalar>(spread);
-    const bool usable = spread > rounding * largest && std::isnormal(scale);
-    return usable ? scale : Scalar(1);
+  template <class In, class Out>
+  void require_shapes(const Eigen::MatrixBase<In>& values,
+                      const Eigen::MatrixBase<Out>& out) const {
+    detail::require_cols("values", columns(), values.cols());
+    detail::require_rows("out", values.rows(), out.rows());
+    detail::require_cols("out", columns(), out.cols());
   }
+
+  // A spread at the level of rounding is no spread: dividing by it would blow noise up.
+  static bool is_rounding(double spread, double largest) {
+    return !(spread > 16 * static_cast<double>(std::numeric_limits<Scalar>::epsilon()) * largest);
+  }
+
+  static Scalar usable_scale(double spread, double largest) {
+    const auto scale = static_cast<Scalar>(spread);
+    if (!is_rounding(spread, largest) && std::isnormal(scale)) return scale;
+    return spread == 0 ? Scalar(1) : static_cast<Scalar>(std::max(1.0, largest));
+  }
+
+  static constexpr double kTiny = std::numeric_limits<double>::min();
 
   RowVector<Scalar> m_mean;
   RowVector<Scalar> m_scale;

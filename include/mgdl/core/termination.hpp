@@ -37,6 +37,7 @@ constexpr bool is_usable(Termination termination) noexcept {
   return termination != Termination::NotRun && termination != Termination::NumericalFailure;
 }
 
+/// Writes the enumerator's name.
 inline std::ostream& operator<<(std::ostream& out, Termination termination) {
   return out << to_string(termination);
 }

@@ -49,7 +49,7 @@ class GradientRun {
     m_initialiser.start_all(m_network);
     // The best readout for the random features: training starts from a fit, not from zero.
     solve_readout_for_start();
-    m_report.initial_objective = loss(m_problem.train) / m_zero_loss;
+    m_report.initial_objective = (loss(m_problem.train) + penalty()) / m_zero_loss;
     m_best = m_network.parameters();
     m_best_score = score(m_report.initial_objective);
     if (m_options.optimizer == Optimizer::Adam) {
@@ -65,7 +65,6 @@ class GradientRun {
 
  private:
   static constexpr double kStartRidge = 1e-4;
-  static constexpr Index kFullBatchRows = 1024;  // rows of one pass of a full-batch gradient
 
   static std::vector<Index> sizes(const GradientOptions& options,
                                   const GradeProblem<Scalar>& problem) {
@@ -77,10 +76,6 @@ class GradientRun {
 
   double loss(const SampleView<Scalar>& samples) {
     return sample_loss(m_network, samples, m_scratch, m_block_loss, m_pool);
-  }
-
-  double time_limit() const {
-    return std::min(m_options.time_limit_seconds, m_problem.time_limit_seconds);
   }
 
   /// What decides which iterate is the best: the validation error if there is a validation part.
@@ -117,7 +112,7 @@ class GradientRun {
         return stop(Termination::StoppedByObserver, "The observer asked to stop.");
       }
     }
-    if (seconds >= time_limit()) {
+    if (seconds >= m_problem.time_limit_seconds) {
       return stop(Termination::TimeLimit, "The time limit was reached.");
     }
     if (m_problem.validation && m_options.patience > 0 &&
@@ -137,7 +132,7 @@ class GradientRun {
 
   /// Part of the schedule that is over, in [0, 1]: by steps, or by time if that runs out sooner.
   double schedule_position(double step, double steps) const {
-    const double by_time = m_clock.seconds() / time_limit();
+    const double by_time = m_clock.seconds() / m_problem.time_limit_seconds;
     return std::min(1.0, std::max(step / steps, std::isfinite(by_time) ? by_time : 0.0));
   }
 
@@ -167,27 +162,34 @@ class GradientRun {
     const auto steps = static_cast<double>(steps_per_epoch * m_options.epochs);
     const Index revive_every = std::max<Index>(1, m_options.epochs / 10);
     double training_seconds = 0;
+    Index trained = 0;  // samples
     for (Index epoch = 1; epoch <= m_options.epochs; ++epoch) {
       const double epoch_start = m_clock.seconds();
       m_random.shuffle(order);
-      double epoch_loss = 0;
-      for (Index first = 0; first < n; first += batch) {
-        const Index count = std::min(batch, n - first);
-        const Index step = (epoch - 1) * steps_per_epoch + first / batch;
+      double loss_sum = 0;
+      Index seen = 0;
+      for (Index count = batch; seen < n; seen += count) {
+        // An epoch may be long: do not wait for its end.
+        if (seen > 0 && m_clock.seconds() >= m_problem.time_limit_seconds) break;
+        count = std::min(batch, n - seen);
+        const Index step = (epoch - 1) * steps_per_epoch + seen / batch;
         adam.begin_step(learning_rate(schedule_position(static_cast<double>(step + 1), steps)));
         const auto factor =
             static_cast<Scalar>(static_cast<double>(n) / static_cast<double>(count));
         const double batch_loss =
-            pass.run(m_problem.train, {order.data() + first, 0, count}, factor, false,
+            pass.run(m_problem.train, {order.data() + seen, 0, count}, factor, false,
                      [&](Index offset, Index size) {
                        adam.update(offset, size, pass.gradient().data(),
                                    m_network.parameters().data(), decay_at(offset));
                      });
-        epoch_loss += batch_loss * static_cast<double>(count) / static_cast<double>(n);
+        loss_sum += batch_loss * static_cast<double>(count);
       }
+      trained += seen;
       training_seconds += m_clock.seconds() - epoch_start;
-      const double rate = static_cast<double>(n * epoch) / training_seconds;
-      if (!finish_iteration(epoch, epoch_loss / m_zero_loss, rate)) return;
+      const double rate = static_cast<double>(trained) / training_seconds;
+      if (!finish_iteration(epoch, (loss_sum / static_cast<double>(seen) + penalty()) / m_zero_loss,
+                            rate))
+        return;
       // Late restarts would have no time left to learn.
       if (epoch % revive_every == 0 && 2 * epoch <= m_options.epochs) {
         m_report.revived_units +=
@@ -204,7 +206,19 @@ class GradientRun {
     stop(Termination::MaxIterations, "All epochs were done.");
   }
 
-  /// Derivative factor of the weight penalty for the parameters at `offset`.
+  /// weight_decay * |hidden weights|^2.
+  double penalty() const {
+    if (m_options.weight_decay == 0) return 0;
+    double sum = 0;
+    for (std::size_t l = 0; l + 1 < m_network.layers().size(); ++l) {
+      const auto& layer = m_network.layers()[l];
+      sum += static_cast<double>(
+          m_network.parameters().segment(layer.weights, layer.shape.size()).squaredNorm());
+    }
+    return m_options.weight_decay * sum;
+  }
+
+  /// Derivative of the penalty with respect to the parameter at `offset`, as a factor of it.
   Scalar decay_at(Index offset) const {
     if (m_options.weight_decay == 0) return 0;
     for (std::size_t l = 0; l + 1 < m_network.layers().size(); ++l) {
@@ -218,8 +232,7 @@ class GradientRun {
 
   void run_lbfgs() {
     const Index n = m_problem.train.size();
-    const Index rows = std::min(kFullBatchRows, n);
-    TrainingPass<Scalar> pass(m_network, rows, m_pool);
+    TrainingPass<Scalar> pass(m_network, n, m_pool);
     LbfgsOptions lbfgs_options;
     lbfgs_options.history = m_options.history;
     lbfgs_options.max_iterations = m_options.epochs;
@@ -229,20 +242,16 @@ class GradientRun {
     const auto evaluate = [&](const Vector<Scalar>& x, Vector<Scalar>& gradient) {
       if (x.data() != m_network.parameters().data()) m_network.parameters() = x;
       pass.refresh();
-      double value = 0;
-      for (Index first = 0; first < n; first += rows) {
-        value += pass.run(m_problem.train, {nullptr, first, std::min(rows, n - first)}, Scalar(1),
-                          first > 0, [](Index, Index) {});
-      }
+      double value =
+          pass.run(m_problem.train, {nullptr, 0, n}, Scalar(1), false, [](Index, Index) {});
       gradient = pass.gradient();
       if (m_options.weight_decay > 0) {
         for (std::size_t l = 0; l + 1 < m_network.layers().size(); ++l) {
           const auto& layer = m_network.layers()[l];
-          const auto weights = x.segment(layer.weights, layer.shape.size());
           gradient.segment(layer.weights, layer.shape.size()) +=
-              static_cast<Scalar>(2 * m_options.weight_decay) * weights;
-          value += m_options.weight_decay * static_cast<double>(weights.squaredNorm());
+              decay_at(layer.weights) * x.segment(layer.weights, layer.shape.size());
         }
+        value += penalty();
       }
       ++evaluations;
       return value;

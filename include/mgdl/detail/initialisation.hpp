@@ -83,6 +83,7 @@ class UnitInitialiser {
 
  private:
   static constexpr Index kProbes = 1024;
+  static constexpr double kBeside = 0.01;  // distance of kinks from probes
 
   void start_units(PanelNetwork<Scalar>& network, std::size_t l, const std::vector<Index>& units) {
     const Eigen::MatrixXd values = m_values[l].template cast<double>();
@@ -102,7 +103,10 @@ class UnitInitialiser {
       const Index j = units[static_cast<std::size_t>(k)];
       const auto probe =
           static_cast<Index>(m_random.below(static_cast<std::uint64_t>(values.rows())));
-      const double shift = -products(probe, k);
+      // Beside the probe, not on it: whether a value that is zero up to rounding counts as active
+      // would be chance.
+      const double rms = std::sqrt(products.col(k).squaredNorm() / probes);
+      const double shift = -products(probe, k) - kBeside * rms * m_random.normal();
       const double square = (products.col(k).array() + shift).square().mean();
       // If all probes are alike, no length is better than any other.
       const double length = square > 0 && std::isfinite(square) ? std::sqrt(2 / square) : 1.0;

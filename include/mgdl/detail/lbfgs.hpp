@@ -39,9 +39,7 @@ class Lbfgs {
 
   /// \param x          start, and on return the best point (the last accepted one)
   /// \param evaluate   double evaluate(x, gradient): value and gradient; may be non-finite
-  /// \param iteration  bool iteration(k, value), called after step k = 1, 2, ...; false stops. It
-  /// may
-  ///                   change x through its own reference and then must return restart() first
+  /// \param iteration  bool iteration(k, value), called after step k = 1, 2, ...; false stops
   template <class Evaluate, class Iteration>
   LbfgsOutcome minimise(Vector<Scalar>& x, const Evaluate& evaluate, const Iteration& iteration) {
     double value = evaluate(x, m_gradient);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -92,7 +93,11 @@ class ThreadPool {
   void start_workers() {
     while (static_cast<int>(m_workers.size()) < m_threads - 1) {
       const int thread = static_cast<int>(m_workers.size()) + 1;
-      m_workers.emplace_back([this, thread] { serve(thread); });
+      try {
+        m_workers.emplace_back([this, thread] { serve(thread); });
+      } catch (const std::system_error&) {
+        return;  // no thread to be had: those that are there do the work
+      }
     }
   }
 

@@ -34,6 +34,7 @@ class TrainingPass {
   TrainingPass(PanelNetwork<Scalar>& network, Index max_rows, ThreadPool& pool)
       : m_network(network), m_pool(pool) {
     const auto& layers = network.layers();
+    max_rows = std::min(max_rows, kPassRows);
     m_input_stride = network.inputs();
     m_gathered.setZero(max_rows * m_input_stride);
     for (std::size_t l = 0; l < layers.size(); ++l) {
@@ -77,12 +78,47 @@ class TrainingPass {
   template <class Update>
   double run(const SampleView<Scalar>& samples, Batch batch, Scalar factor, bool accumulate,
              const Update& update) {
+    double loss = 0;
+    for (Index start = 0; start < batch.count; start += kPassRows) {
+      const Index count = std::min(kPassRows, batch.count - start);
+      const Batch part{batch.rows == nullptr ? nullptr : batch.rows + start, batch.first + start,
+                       count};
+      loss += run_part(samples, part, factor);
+      const bool last = start + count == batch.count;
+      sum_part(samples, part, accumulate || start > 0, last, update);
+    }
+    return loss;
+  }
+
+ private:
+  /// Rows of a block of the first phase: enough to pay for reading the weights from the L2 cache.
+  static constexpr Index kBlockRows = 64;
+  /// Rows between the phases: few enough for their activations to stay in the L2 cache.
+  static constexpr Index kPassRows = 8 * kBlockRows;
+
+  struct Task {
+    std::size_t layer;
+    ChunkRange range;
+  };
+
+  /// First phase: values and deltas of the batch's rows; returns their loss.
+  double run_part(const SampleView<Scalar>& samples, Batch batch, Scalar factor) {
     const Index blocks = (batch.count + kBlockRows - 1) / kBlockRows;
     m_pool.parallel_for(blocks, [&](Index block, int) {
       const Index first = block * kBlockRows;
       const Index rows = std::min(kBlockRows, batch.count - first);
       m_block_loss[static_cast<std::size_t>(block)] = run_rows(samples, batch, factor, first, rows);
     });
+    double loss = 0;
+    for (Index b = 0; b < blocks; ++b) loss += m_block_loss[static_cast<std::size_t>(b)];
+    return loss;
+  }
+
+  /// Second phase: the gradient from what the first one left. It is finished, and passed on, with
+  /// the last part of a batch.
+  template <class Update>
+  void sum_part(const SampleView<Scalar>& samples, Batch batch, bool accumulate, bool last,
+                const Update& update) {
     const Scalar* inputs = m_gathered.data();
     Index input_stride = m_input_stride;
     if (batch.rows == nullptr) {
@@ -91,22 +127,12 @@ class TrainingPass {
     }
     m_pool.parallel_for(static_cast<Index>(m_tasks.size()), [&](Index t, int thread) {
       const Task& task = m_tasks[static_cast<std::size_t>(t)];
-      sum_gradient(task, batch.count, inputs, input_stride, accumulate, thread, update);
+      sum_gradient(task, batch.count, inputs, input_stride, accumulate, thread);
+      if (!last) return;
+      pass_on(task, update);
       refresh_transposed(task);
     });
-    double loss = 0;
-    for (Index b = 0; b < blocks; ++b) loss += m_block_loss[static_cast<std::size_t>(b)];
-    return loss;
   }
-
- private:
-  /// Rows of a block of the first phase; enough to pay for reading the weights from the L2 cache.
-  static constexpr Index kBlockRows = 64;
-
-  struct Task {
-    std::size_t layer;
-    ChunkRange range;
-  };
 
   double run_rows(const SampleView<Scalar>& samples, Batch batch, Scalar factor, Index first,
                   Index rows) {
@@ -171,9 +197,8 @@ class TrainingPass {
     return loss;
   }
 
-  template <class Update>
   void sum_gradient(const Task& task, Index count, const Scalar* inputs, Index input_stride,
-                    bool accumulate, int thread, const Update& update) {
+                    bool accumulate, int thread) {
     const std::size_t l = task.layer;
     const auto& layer = m_network.layers()[l];
     const bool readout = l + 1 == m_network.layers().size();
@@ -185,15 +210,20 @@ class TrainingPass {
     add_outer_products(count, inputs, input_stride, delta, layer.stride(), layer.shape, task.range,
                        m_gradient.data() + layer.weights, accumulate,
                        m_outer_buffers[static_cast<std::size_t>(thread)].data());
+    if (task.range.first > 0) return;
+    const Index col = task.range.panel * kPanelWidth<Scalar>;
+    add_column_sums(count, delta + col, layer.stride(), layer.shape.width(task.range.panel),
+                    m_gradient.data() + layer.bias + col, accumulate);
+  }
+
+  template <class Update>
+  void pass_on(const Task& task, const Update& update) const {
+    const auto& layer = m_network.layers()[task.layer];
     const Index width = layer.shape.width(task.range.panel);
     update(layer.weights + layer.shape.offset(task.range.panel, task.range.first),
            (task.range.last - task.range.first) * width);
-    if (task.range.first == 0) {
-      const Index col = task.range.panel * kPanelWidth<Scalar>;
-      add_column_sums(count, delta + col, layer.stride(), width,
-                      m_gradient.data() + layer.bias + col, accumulate);
-      update(layer.bias + col, width);
-    }
+    if (task.range.first > 0) return;
+    update(layer.bias + task.range.panel * kPanelWidth<Scalar>, width);
   }
 
   void refresh_transposed(const Task& task) {

@@ -1,31 +1,32 @@
 #pragma once
 
-#include <Eigen/Eigenvalues>
+#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "mgdl/core/sample_view.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/detail/gemm.hpp"
+#include "mgdl/detail/panel_network.hpp"
 #include "mgdl/detail/sample_moments.hpp"
 #include "mgdl/detail/thread_pool.hpp"
-#include "mgdl/network/dense_layer.hpp"
 
 namespace mgdl::detail {
 
-/// Affine map z = (x - mean) T that makes features uncorrelated with variance 1 (principal
-/// components, T = V L^{-1/2}), and its inverse use: a first layer trained on z becomes one on x by
-/// `fold`.
+/// Affine map z = (x - mean) T that makes features uncorrelated with variance 1, and its inverse
+/// use: a first layer trained on z becomes one on x by `fold`.
 ///
-/// The features of a grade are frozen, so one eigenvalue problem preconditions its first layer for
-/// the whole training. Without it, gradient steps see almost only the few smooth directions that
-/// hold nearly all of the variance; the fine ones, which later grades live on, are learnt last or
-/// never (spectral bias). The networks that can be reached are the same.
+/// T = L^{-T} with L L' = covariance + floor * t * I, t the mean variance: directions with far less
+/// variance than floor * t stay small instead of being blown up from rounding. Unlike principal
+/// components, whose signs are arbitrary, T depends continuously on the samples.
+///
+/// The features of a grade are frozen, so one factorisation preconditions its first layer for the
+/// whole training. Without it, gradient steps see almost only the few smooth directions that hold
+/// nearly all of the variance; the fine ones, which later grades live on, are learnt last or never
+/// (spectral bias). The networks that can be reached are the same.
 template <class Scalar>
 class Whitening {
  public:
-  /// Directions whose variance is at most `floor` times the largest are dropped.
   Whitening(const SampleView<Scalar>& samples, double floor, ThreadPool& pool) {
     const Index m = samples.inputs.cols();
     const Eigen::MatrixXd moments = sample_moments(
@@ -39,50 +40,79 @@ class Whitening {
             z[m] = root;
           }
         });
-    m_mean = moments.row(m).head(m) / moments(m, m);
-    const Eigen::MatrixXd covariance =
-        moments.topLeftCorner(m, m) / moments(m, m) - m_mean.transpose() * m_mean;
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(covariance);
-    const double largest = eigen.eigenvalues()[m - 1];
-    Index rank = 0;
-    // Eigenvalues ascend.
-    while (rank < m && eigen.eigenvalues()[m - 1 - rank] > floor * largest) ++rank;
-    if (!(largest > 0) || eigen.info() != Eigen::Success) rank = 0;
-    // Constant features: one direction that is always zero keeps all shapes valid.
-    m_transform = Eigen::MatrixXd::Zero(m, std::max<Index>(rank, 1));
-    for (Index k = 0; k < rank; ++k) {
-      m_transform.col(k) =
-          eigen.eigenvectors().col(m - 1 - k) / std::sqrt(eigen.eigenvalues()[m - 1 - k]);
+    const Eigen::RowVectorXd mean = moments.row(m).head(m) / moments(m, m);
+    Eigen::MatrixXd covariance =
+        moments.topLeftCorner(m, m) / moments(m, m) - mean.transpose() * mean;
+    const double variance = covariance.trace() / static_cast<double>(m);
+    // Without any variance all samples are alike, and any T will do. The smallest floor covers the
+    // rounding of the covariance.
+    constexpr double kRounding = 1e-14;
+    covariance.diagonal().array() +=
+        variance > 0 ? std::max(floor, static_cast<double>(m) * kRounding) * variance : 1.0;
+    const Eigen::LLT<Eigen::MatrixXd> factor(covariance);
+    Eigen::MatrixXd transform = Eigen::MatrixXd::Identity(m, m);
+    if (factor.info() == Eigen::Success) factor.matrixU().solveInPlace(transform);
+    const Eigen::RowVectorXd shift = -mean * transform;
+    m_map = PanelNetwork<double>({m, m});
+    for (Index j = 0; j < m; ++j) {
+      for (Index i = 0; i < m; ++i) m_map.weight(0, i, j) = transform(i, j);
+      m_map.bias(0)[j] = shift[j];
     }
   }
 
-  /// Number of directions kept.
-  Index rank() const noexcept { return m_transform.cols(); }
-
-  /// z for each row of x, n x rank.
+  /// z for each row of x, n x m.
   RowMatrix<Scalar> apply(const ConstRowMatrixRef<Scalar>& x, ThreadPool& pool) const {
-    RowMatrix<Scalar> z(x.rows(), rank());
-    pool.parallel_for((x.rows() + kForwardRows - 1) / kForwardRows, [&](Index block, int) {
+    const Index m = m_map.inputs();
+    RowMatrix<Scalar> z(x.rows(), m);
+    // In double: small directions are small differences of large numbers.
+    std::vector<RowMatrix<double>> in(static_cast<std::size_t>(pool.size()),
+                                      RowMatrix<double>(kForwardRows, m));
+    std::vector<ForwardScratch<double>> out(static_cast<std::size_t>(pool.size()));
+    for (auto& scratch : out) m_map.reserve(scratch, kForwardRows);
+    pool.parallel_for((x.rows() + kForwardRows - 1) / kForwardRows, [&](Index block, int thread) {
+      auto& rows = in[static_cast<std::size_t>(thread)];
+      auto& scratch = out[static_cast<std::size_t>(thread)];
       const Index first = block * kForwardRows;
       const Index count = std::min(kForwardRows, x.rows() - first);
-      // In double: small directions are small differences of large numbers.
-      const RowMatrix<double> centred =
-          x.middleRows(first, count).template cast<double>().rowwise() - m_mean;
-      z.middleRows(first, count) = (centred * m_transform).template cast<Scalar>();
+      rows.topRows(count) = x.middleRows(first, count).template cast<double>();
+      m_map.forward(count, {rows.data(), m, 1}, scratch);
+      const Index stride = m_map.layers().front().stride();
+      for (Index i = 0; i < count; ++i) {
+        for (Index j = 0; j < m; ++j) {
+          z(first + i, j) = static_cast<Scalar>(scratch.output[i * stride + j]);
+        }
+      }
     });
     return z;
   }
 
-  /// The layer on x that gives what `layer` gives on z.
-  DenseLayer<Scalar> fold(const DenseLayer<Scalar>& layer) const {
-    const RowMatrix<double> weights = m_transform * layer.weights().template cast<double>();
-    const Eigen::RowVectorXd bias = layer.bias().template cast<double>() - m_mean * weights;
-    return {weights.template cast<Scalar>(), bias.template cast<Scalar>()};
+  /// Turns a network on z into the one on x that gives the same. False if that overflows; the
+  /// network is then the zero function.
+  bool fold(PanelNetwork<Scalar>& network) const {
+    const Index m = m_map.inputs();
+    const auto& layer = network.layers().front();
+    bool finite = true;
+    Eigen::RowVectorXd trained(m);
+    for (Index j = 0; j < layer.outputs(); ++j) {
+      for (Index i = 0; i < m; ++i) trained[i] = static_cast<double>(network.weight(0, i, j));
+      double bias = static_cast<double>(network.bias(0)[j]);
+      for (Index k = 0; k < m; ++k) bias += m_map.bias(0)[k] * trained[k];
+      for (Index i = 0; i < m; ++i) {
+        double weight = 0;
+        for (Index k = i; k < m; ++k) weight += m_map.weight(0, i, k) * trained[k];
+        network.weight(0, i, j) = static_cast<Scalar>(weight);
+        finite = finite && std::isfinite(network.weight(0, i, j));
+      }
+      network.bias(0)[j] = static_cast<Scalar>(bias);
+      finite = finite && std::isfinite(network.bias(0)[j]);
+    }
+    if (!finite) network.parameters().setZero();
+    return finite;
   }
 
  private:
-  Eigen::RowVectorXd m_mean;
-  Eigen::MatrixXd m_transform;  // m x rank
+  // A single layer without ReLU: weights T (upper triangular), bias -mean T.
+  PanelNetwork<double> m_map;
 };
 
 }  // namespace mgdl::detail

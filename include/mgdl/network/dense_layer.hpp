@@ -12,7 +12,7 @@ namespace mgdl {
 template <class Scalar_ = double>
 class DenseLayer {
  public:
-  using Scalar = Scalar_;
+  using Scalar = Scalar_;  ///< float or double
 
   /// \param weights  W, inputs x outputs, at least 1 x 1
   /// \param bias     b, 1 x outputs
@@ -28,8 +28,11 @@ class DenseLayer {
     detail::require_finite("bias", m_bias);
   }
 
+  /// Values that the layer takes and gives for one sample.
+  /// \{
   Index inputs() const noexcept { return m_weights.rows(); }
   Index outputs() const noexcept { return m_weights.cols(); }
+  /// \}
 
   /// W, inputs x outputs.
   const RowMatrix<Scalar>& weights() const noexcept { return m_weights; }
@@ -41,6 +44,7 @@ class DenseLayer {
   /// Multiplications (each with an addition) to evaluate one sample.
   Index multiply_adds() const noexcept { return m_weights.size(); }
 
+  /// Equal shapes and equal values.
   bool operator==(const DenseLayer& other) const {
     return inputs() == other.inputs() && outputs() == other.outputs() &&
            m_weights == other.m_weights && m_bias == other.m_bias;

@@ -27,13 +27,14 @@ constexpr const char* to_string(FeatureLink link) noexcept {
 /// A grade inside a model, with the errors of the prefix that ends with it.
 template <class Scalar_ = double>
 struct Grade {
-  using Scalar = Scalar_;
+  using Scalar = Scalar_;  ///< float or double
 
-  ReluNetwork<Scalar> network;
+  ReluNetwork<Scalar> network;  ///< maps features of the grade before to a part of the output
   double train_rse = std::numeric_limits<double>::quiet_NaN();  ///< on the training samples
   double validation_rse =
       std::numeric_limits<double>::quiet_NaN();  ///< NaN without validation part
 
+  /// Equal networks and errors; two errors that are NaN count as equal.
   bool operator==(const Grade& other) const {
     const auto same = [](double a, double b) { return a == b || (a != a && b != b); };
     return network == other.network && same(train_rse, other.train_rse) &&
@@ -54,7 +55,7 @@ class Predictor;
 template <class Scalar_ = double>
 class MultigradeModel {
  public:
-  using Scalar = Scalar_;
+  using Scalar = Scalar_;  ///< float or double
 
   /// \param input   standardisation of the d inputs
   /// \param output  standardisation of the c outputs
@@ -85,11 +86,17 @@ class MultigradeModel {
     m_grades.erase(m_grades.begin() + count, m_grades.end());
   }
 
+  /// Number d of inputs.
   Index inputs() const noexcept { return m_input.columns(); }
+  /// Number c of outputs.
   Index outputs() const noexcept { return m_output.columns(); }
+  /// Number K of grades.
   Index grades() const noexcept { return static_cast<Index>(m_grades.size()); }
+  /// What each grade hands to the next one.
   FeatureLink link() const noexcept { return m_link; }
+  /// mean_x and scale_x, d columns.
   const Standardizer<Scalar>& input_standardizer() const noexcept { return m_input; }
+  /// mean_y and scale_y, c columns.
   const Standardizer<Scalar>& output_standardizer() const noexcept { return m_output; }
 
   /// Grade k = 1..grades(), counted as everywhere from 1.
@@ -179,6 +186,7 @@ class MultigradeModel {
     return m_output.scale().transpose().asDiagonal() * sum.transpose();
   }
 
+  /// Equal standardisation, link and grades.
   bool operator==(const MultigradeModel& other) const {
     return m_link == other.m_link && m_input == other.m_input && m_output == other.m_output &&
            m_grades == other.m_grades;

@@ -16,12 +16,11 @@ namespace mgdl {
 /// that `predict_into` allocates nothing. It holds a copy of what it needs of the model.
 ///
 /// Each row is computed by itself: its bits depend neither on the other rows nor on the number of
-/// threads. One Predictor must not be used by two threads at a time, and
-/// it cannot be copied.
+/// threads. One Predictor must not be used by two threads at a time, and it cannot be copied.
 template <class Scalar_ = double>
 class Predictor {
  public:
-  using Scalar = Scalar_;
+  using Scalar = Scalar_;  ///< float or double
 
   /// \param threads  threads each call may use; 0: all available
   explicit Predictor(const MultigradeModel<Scalar>& model, int threads = 0)
@@ -46,11 +45,17 @@ class Predictor {
     }
   }
 
+  /// The same as of the model.
+  /// \{
   Index inputs() const noexcept { return m_input.columns(); }
   Index outputs() const noexcept { return m_output.columns(); }
   Index grades() const noexcept { return static_cast<Index>(m_grades.size()); }
+  /// \}
 
-  /// Writes the model at each row of X (n x d) to `result` (n x c). Allocates nothing.
+  /// Writes the model at each row of X (n x d) to `result` (n x c). Allocates nothing once the
+  /// threads have started, which happens at the first call with more than a few hundred rows; but X
+  /// in another layout than Matrix<Scalar>, row-major say, is copied when the call is made.
+  /// \throws InvalidArgument for unequal shapes, NaN or infinities; `result` is unchanged then
   void predict_into(const ConstMatrixRef<Scalar>& X, Eigen::Ref<Matrix<Scalar>> result) {
     predict_into(X, result, grades());
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,11 +21,10 @@ namespace mgdl {
 template <class Scalar_ = double>
 class ReluNetwork {
  public:
-  using Scalar = Scalar_;
+  using Scalar = Scalar_;  ///< float or double
 
   /// \param layers  at least one hidden layer, then the readout; each layer's inputs are the
-  /// outputs
-  ///                of the one before
+  ///                outputs of the one before
   /// \throws InvalidArgument for fewer than two layers or sizes that do not chain
   explicit ReluNetwork(std::vector<DenseLayer<Scalar>> layers) : m_layers(std::move(layers)) {
     if (m_layers.size() < 2) {
@@ -38,14 +38,18 @@ class ReluNetwork {
     }
   }
 
+  /// Values that the network takes for one sample.
   Index inputs() const noexcept { return m_layers.front().inputs(); }
+  /// Values that the network gives for one sample.
   Index outputs() const noexcept { return m_layers.back().outputs(); }
   /// Number of features: width of the last hidden layer.
   Index width() const noexcept { return m_layers.back().inputs(); }
+  /// L, the readout not counted.
   Index hidden_layers() const noexcept { return static_cast<Index>(m_layers.size()) - 1; }
 
   /// Hidden layers in order, then the readout.
   const std::vector<DenseLayer<Scalar>>& layers() const noexcept { return m_layers; }
+  /// The last layer, width() x outputs().
   const DenseLayer<Scalar>& readout() const noexcept { return m_layers.back(); }
 
   /// Number of weights and biases.
@@ -123,6 +127,7 @@ class ReluNetwork {
     });
   }
 
+  /// Equal layers.
   bool operator==(const ReluNetwork& other) const { return m_layers == other.m_layers; }
 
  private:

@@ -20,38 +20,58 @@ namespace mgdl {
 /// earlier grades. The driver scales the targets so that sum_i w_i |y_i|^2 is about 1.
 template <class Scalar_ = double>
 struct GradeProblem {
+  /// The type of all numbers.
   using Scalar = Scalar_;
 
-  SampleView<Scalar> train;  ///< features of the grade before, and the residual
-  std::optional<SampleView<Scalar>> validation = {};  ///< the same of the validation part
-  Index grade = 1;                                    ///< number of this grade, from 1
-  std::uint64_t seed = 0;  ///< of the whole fit; grades use it with their number
-  int threads = 0;         ///< 0: all available
+  /// Features of the grade before, and the residual.
+  SampleView<Scalar> train;
+  /// The same of the validation part.
+  std::optional<SampleView<Scalar>> validation = {};
+  /// Number of this grade, from 1.
+  Index grade = 1;
+  /// Seed of the whole fit; grades use it together with their number.
+  std::uint64_t seed = 0;
+  /// Threads to use; 0: all available.
+  int threads = 0;
+  /// Seconds this grade may take.
   double time_limit_seconds = std::numeric_limits<double>::infinity();
-  Observer observer = {};  ///< called after every iteration
+  /// Called after every iteration.
+  Observer observer = {};
 };
 
-/// How the training of one grade went. Objectives are sum_i w_i |g(x_i) - y_i|^2 divided by its
-/// value for g = 0, so they start near 1 and are comparable between grades.
+/// How the training of one grade went. Objectives are sum_i w_i |g(x_i) - y_i|^2, plus penalties if
+/// the trainer has any, divided by the value for g = 0: comparable between grades, and below 1 for
+/// every useful grade.
 struct GradeFitReport {
-  std::string trainer;  ///< e.g. "Adam 2x128"
+  /// Method and size, e.g. "Adam 2x128".
+  std::string trainer;
+  /// Why training stopped.
   Termination termination = Termination::NotRun;
-  std::string message;   ///< one sentence on the outcome
-  Index iterations = 0;  ///< epochs or iterations done
-  double initial_objective = std::numeric_limits<double>::quiet_NaN();  ///< after initialisation
-  double final_objective = std::numeric_limits<double>::quiet_NaN();    ///< of the returned network
-  double validation =
-      std::numeric_limits<double>::quiet_NaN();  ///< the same on the validation part
-  Index revived_units = 0;                       ///< dead hidden units that were started anew
+  /// One sentence on the outcome.
+  std::string message;
+  /// Epochs or iterations done.
+  Index iterations = 0;
+  /// Objective after initialisation.
+  double initial_objective = std::numeric_limits<double>::quiet_NaN();
+  /// Objective of the returned network, without penalties.
+  double final_objective = std::numeric_limits<double>::quiet_NaN();
+  /// The same on the validation part; NaN without one.
+  double validation = std::numeric_limits<double>::quiet_NaN();
+  /// Dead hidden units that were started anew.
+  Index revived_units = 0;
+  /// Wall time of the training.
   double elapsed_seconds = 0;
 };
 
 /// A trained grade.
 template <class Scalar_ = double>
 struct GradeFit {
+  /// The type of all numbers.
   using Scalar = Scalar_;
 
+  /// The network, on the problem's inputs and in the unit of its targets.
   ReluNetwork<Scalar> network;
+  /// How it came about.
   GradeFitReport report;
 };
 
@@ -66,8 +86,10 @@ concept GradeTrainer = requires(T trainer, const GradeProblem<typename T::Scalar
 template <class Scalar_ = double>
 class AnyGradeTrainer {
  public:
+  /// The type of all numbers.
   using Scalar = Scalar_;
 
+  /// Holds a copy of the trainer.
   template <GradeTrainer T>
   requires(!std::same_as<T, AnyGradeTrainer> && std::same_as<typename T::Scalar, Scalar>)
       AnyGradeTrainer(
@@ -76,6 +98,7 @@ class AnyGradeTrainer {
           return trainer.fit(problem);
         }) {}
 
+  /// What the trainer returns for the problem.
   GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem) { return m_fit(problem); }
 
  private:

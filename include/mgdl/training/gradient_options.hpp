@@ -61,8 +61,8 @@ struct GradientOptions {
   /// Adds weight_decay * (sum of squared weights of the hidden layers, on whitened inputs, without
   /// biases) to the objective, >= 0.
   double weight_decay = 0;
-  /// Directions of the grade's inputs whose variance is below this part of the largest are not used
-  /// (dimensionless), in [0, 1). Larger values make smoother grades.
+  /// Directions of the grade's inputs with less variance than this part of the mean are damped
+  /// instead of whitened (dimensionless), in [0, 1). Larger values make smoother grades.
   double feature_floor = 1e-7;
   /// Ridge of the fits of white noise that units start as (dimensionless), > 0. Larger values start
   /// with smoother units.

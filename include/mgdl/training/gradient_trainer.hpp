@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,21 +19,22 @@ namespace mgdl {
 
 /// Trains a grade of equally wide hidden ReLU layers by its gradient, with Adam or L-BFGS.
 ///
-/// Minimises sum_i w_i |g(x_i) - y_i|^2 + weight_decay * |hidden weights|^2 in four steps:
-/// 1. The inputs are whitened (their principal components, scaled to variance 1). They are the
-/// frozen
-///    features of the grade before, so this is done once, and it is folded into the first layer's
-///    weights at the end. It is what lets later grades learn fine detail quickly.
-/// 2. Hidden units start as linear fits of white noise with their kinks among the samples, the
-///    readout as a least squares fit.
-/// 3. The optimiser runs. The iterate with the best validation error (without a validation part:
+/// Minimises sum_i w_i |g(x_i) - y_i|^2 + weight_decay * |hidden weights|^2 in four steps.
+/// - The inputs are whitened: made uncorrelated with variance 1. They are the frozen features of
 /// the
-///    best training error) is kept. Hidden units that are zero on all samples start anew.
-/// 4. The readout is solved by regularised least squares, so the returned network never fits the
-///    training samples worse than the zero function.
+///   grade before, so this is done once, and it is folded into the first layer's weights at the
+///   end. It is what lets later grades learn fine detail quickly.
+/// - Hidden units start as linear fits of white noise with their kinks among the samples, the
+/// readout
+///   as a least squares fit.
+/// - The optimiser runs. The iterate with the best validation error (without a validation part:
+///   training error) is kept. Hidden units that are zero on all samples start anew.
+/// - The readout is solved by regularised least squares, so the returned network never fits the
+///   training samples worse than the zero function.
 template <class Scalar_ = double>
 class GradientTrainer {
  public:
+  /// The type of all numbers.
   using Scalar = Scalar_;
 
   /// \throws InvalidArgument if an option breaks its rule
@@ -44,34 +46,39 @@ class GradientTrainer {
   const GradientOptions& options() const noexcept { return m_options; }
 
   /// The bits of the result depend on the problem's samples, seed and grade number, not on the
-  /// number of threads (unless a time limit or an observer stops the training).
+  /// number of threads (unless there is a time limit, which also steers the learning rate, or an
+  /// observer that stops).
   GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem) {
     const detail::Stopwatch clock;
     detail::ThreadPool pool(detail::thread_count(problem.threads));
     const detail::Whitening<Scalar> whitening(problem.train, m_options.feature_floor, pool);
     const Whitened whitened(problem, whitening, pool);
+    const double time_limit = std::min(m_options.time_limit_seconds, problem.time_limit_seconds);
     std::optional<GradeFit<Scalar>> best;
     double best_score = 0;
     for (Index start = 0; start < m_options.starts; ++start) {
       GradeProblem<Scalar> part = whitened.problem;
-      part.time_limit_seconds -= clock.seconds();
+      part.time_limit_seconds =
+          (time_limit - clock.seconds()) / static_cast<double>(m_options.starts - start);
       detail::GradientRun<Scalar> run(m_options, part, start, pool);
       run.run();
-      auto layers = run.network().to_layers();
-      layers.front() = whitening.fold(layers.front());
-      detail::PanelNetwork<Scalar> network(layers);
+      GradeFitReport report = run.report();
+      detail::PanelNetwork<Scalar> network = run.network();
+      if (!whitening.fold(network)) {
+        report.termination = Termination::NumericalFailure;
+        report.message = "The weights on the original inputs overflow.";
+      }
       const detail::RelativeLoss loss =
           detail::finish_readout(network, problem, m_options.ridge, pool);
       const double score = problem.validation ? loss.validation : loss.train;
-      const Termination outcome = run.report().termination;
       if (!best || score < best_score) {
         best_score = score;
-        best.emplace(GradeFit<Scalar>{ReluNetwork<Scalar>(network.to_layers()), run.report()});
+        best.emplace(GradeFit<Scalar>{ReluNetwork<Scalar>(network.to_layers()), report});
         best->report.final_objective = loss.train;
         best->report.validation = loss.validation;
       }
-      if (outcome == Termination::StoppedByObserver || outcome == Termination::TimeLimit) {
-        best->report.termination = outcome;
+      if (report.termination == Termination::StoppedByObserver) {
+        best->report.termination = report.termination;
         break;
       }
     }
@@ -94,7 +101,6 @@ class GradientTrainer {
       }
       problem.grade = original.grade;
       problem.seed = original.seed;
-      problem.time_limit_seconds = original.time_limit_seconds;
       problem.observer = original.observer;
     }
 

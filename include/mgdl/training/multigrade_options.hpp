@@ -13,19 +13,27 @@ namespace mgdl {
 
 /// Options of MultigradeTrainer.
 struct MultigradeOptions {
-  Index max_grades = 4;  ///< grades to add at most, >= 1
-  double tolerance = 0;  ///< stop once the RSE (validation if there is a part for it, else
-                         ///< training) is at most this; >= 0
-  double minimum_progress = 1e-6;  ///< a grade that lowers the training RSE by less than this part
-                                   ///< of it is rejected and ends the training; in [0, 1)
-  Index patience = 1;              ///< grades without a better validation RSE before training
-                                   ///< stops, >= 1; the best prefix is kept
-  double validation_fraction = 0;  ///< part of the samples that `fit(X, Y)` holds out, in [0, 1)
-  double time_limit_seconds = std::numeric_limits<double>::infinity();  ///< for all grades, > 0
+  /// Grades to add at most, >= 1.
+  Index max_grades = 4;
+  /// Stop once the RSE (validation if there is a part for it, else training) is at most this, >= 0.
+  double tolerance = 0;
+  /// A grade that lowers the training RSE by less than this part of it is rejected and ends the
+  /// training, in [0, 1).
+  double minimum_progress = 1e-6;
+  /// Grades without a better validation RSE before training stops, >= 1. The best prefix is kept.
+  Index patience = 1;
+  /// Part of the samples that `fit(X, Y)` holds out for validation, in [0, 1).
+  double validation_fraction = 0;
+  /// Seconds for all grades, > 0; each grade gets an equal share of what is left.
+  double time_limit_seconds = std::numeric_limits<double>::infinity();
+  /// What a grade hands to the next one.
   FeatureLink link = FeatureLink::LastHidden;
+  /// Fixes all random choices.
   std::uint64_t seed = 0;
-  int threads = 0;         ///< 0: all available; never changes the result
-  Observer observer = {};  ///< called after every iteration and every grade
+  /// Threads to use, >= 0; 0: all available. Never changes the result.
+  int threads = 0;
+  /// Called after every iteration and every grade.
+  Observer observer = {};
 
   /// \throws InvalidArgument naming the first field that breaks its rule
   void validate() const {

@@ -15,21 +15,33 @@ namespace mgdl {
 
 /// One grade of a MultigradeTrainer run. Errors are those of the prefix that ends with the grade.
 struct GradeReport {
-  Index grade = 0;     ///< number in the model, from 1
-  GradeFitReport fit;  ///< what the grade's trainer said
+  /// Number in the model, from 1.
+  Index grade = 0;
+  /// What the grade's trainer said.
+  GradeFitReport fit;
+  /// Relative squared error on the training samples; NaN if the grade was rejected.
   double train_rse = std::numeric_limits<double>::quiet_NaN();
-  double validation_rse = std::numeric_limits<double>::quiet_NaN();  ///< NaN without validation
+  /// The same on the validation part; NaN without one.
+  double validation_rse = std::numeric_limits<double>::quiet_NaN();
+  /// Weights and biases of this grade.
   Index parameters = 0;
-  double seconds = 0;  ///< training and evaluation of this grade
-  bool kept = false;   ///< false if it was rejected or a shorter prefix was better
+  /// Wall time of training and evaluating this grade.
+  double seconds = 0;
+  /// False if it was rejected or a shorter prefix was better.
+  bool kept = false;
 };
 
-/// What MultigradeTrainer did, one entry for each grade it trained.
+/// What MultigradeTrainer did.
 struct MultigradeReport {
+  /// One entry for each grade that was trained.
   std::vector<GradeReport> grades;
+  /// Why training stopped.
   Termination termination = Termination::NotRun;
-  std::string message;                                            ///< one sentence on the outcome
-  double initial_rse = std::numeric_limits<double>::quiet_NaN();  ///< before the first of `grades`
+  /// One sentence on the outcome.
+  std::string message;
+  /// Training RSE before the first of `grades`.
+  double initial_rse = std::numeric_limits<double>::quiet_NaN();
+  /// Wall time of the whole run.
   double elapsed_seconds = 0;
 };
 

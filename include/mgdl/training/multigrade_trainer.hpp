@@ -24,9 +24,12 @@ namespace mgdl {
 /// A trained model and how it came about.
 template <class Scalar_ = double>
 struct MultigradeFit {
+  /// The type of all numbers.
   using Scalar = Scalar_;
 
+  /// The grades that were kept.
   MultigradeModel<Scalar> model;
+  /// How they came about.
   MultigradeReport report;
 };
 
@@ -38,11 +41,9 @@ template <class Scalar>
 class ResidualChain {
  public:
   ResidualChain(const Dataset<Scalar>& data, const MultigradeModel<Scalar>& model)
-      : m_weights(data.weights()),
-        m_features(data.inputs()),
-        m_residual(data.targets()),
-        m_scale(static_cast<double>(model.output_standardizer().scale()[0])) {
-    m_target_square = weighted_square(m_residual);
+      : m_weights(data.weights()), m_features(data.inputs()), m_residual(data.targets()) {
+    m_target_square =
+        weighted_square(m_residual, static_cast<double>(model.output_standardizer().scale()[0]));
     model.input_standardizer().apply(m_features, m_features);
     model.output_standardizer().apply(m_residual, m_residual);
     if (model.link() == FeatureLink::LastHiddenAndInput) m_inputs = m_features;
@@ -55,7 +56,7 @@ class ResidualChain {
   double square() const noexcept { return m_square; }
 
   /// Error of the model so far relative to the targets, in their own unit.
-  double rse() const noexcept { return rse_of(m_square); }
+  double rse() const noexcept { return relative_squared_error(m_square, m_target_square); }
 
   /// The residual times `factor`, a power of two, so that scaling loses nothing.
   void scale_residual(Scalar factor) { m_residual *= factor; }
@@ -83,16 +84,13 @@ class ResidualChain {
   }
 
  private:
-  double rse_of(double square) const {
-    return relative_squared_error(square * m_scale * m_scale, m_target_square);
-  }
-
-  double weighted_square(const RowMatrix<Scalar>& values) const {
+  /// Weighted sum of squares of values / scale.
+  double weighted_square(const RowMatrix<Scalar>& values, double scale = 1) const {
     double sum = 0;
     for (Index i = 0; i < values.rows(); ++i) {
       double row = 0;
       for (Index j = 0; j < values.cols(); ++j) {
-        const auto value = static_cast<double>(values(i, j));
+        const double value = static_cast<double>(values(i, j)) / scale;
         row += value * value;
       }
       sum += static_cast<double>(m_weights[i]) * row;
@@ -106,8 +104,7 @@ class ResidualChain {
   RowMatrix<Scalar> m_inputs;  // standardised; empty unless the link needs them
   RowMatrix<Scalar> m_next;
   RowMatrix<Scalar> m_output;
-  double m_scale;
-  double m_target_square = 0;
+  double m_target_square = 0;  // in the unit of the residual
   double m_square = 0;
   double m_next_square = 0;
 };
@@ -131,13 +128,15 @@ Scalar residual_scale(double square) {
 /// - earlier grades do not change: predict(X, k) has the same bits before and after grade k + 1;
 /// - with a validation part, the prefix that is best on it is the one kept;
 /// - the seed and the samples fix every bit of the model, for any number of threads, and also when
-///   the grades are added in several runs (`resume`), unless a time limit or an observer steps in.
+///   the grades are added in several runs (`resume`), unless there is a
+///   time limit or an observer stops.
 ///
 /// Sources: Xu, arXiv 2302.00150; Fang & Xu, arXiv 2410.16105 and 2507.20351; Zhang, Shen & Xu,
 /// arXiv 2601.16884.
 template <class Scalar_ = double>
 class MultigradeTrainer {
  public:
+  /// The type of all numbers.
   using Scalar = Scalar_;
 
   /// One trainer for all grades.
@@ -157,6 +156,7 @@ class MultigradeTrainer {
     m_options.validate();
   }
 
+  /// The options it was made with.
   const MultigradeOptions& options() const noexcept { return m_options; }
 
   /// Trains on samples X (n x d), Y (n x c) and weights (n; empty: all alike), of which
@@ -188,6 +188,7 @@ class MultigradeTrainer {
                                           m_options.validation_fraction, m_options.seed));
   }
 
+  /// The same on given training and validation parts.
   MultigradeFit<Scalar> resume(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data) {
     require_matching(data);
     detail::require_cols("X", model.inputs(), data.train.inputs().cols());
@@ -244,7 +245,7 @@ class MultigradeTrainer {
   MultigradeFit<Scalar> add_grades(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data) {
     Run run(std::move(model), data, detail::thread_count(m_options.threads));
     const Index first = run.model.grades();
-    if (run.judged_rse() <= m_options.tolerance) {
+    if (run.judged_rse() <= m_options.tolerance || run.train.rse() <= rounding_rse()) {
       run.stop(Termination::ToleranceReached, "The model meets the tolerance as it is.");
     } else {
       while (add_grade(run, first)) {
@@ -265,8 +266,9 @@ class MultigradeTrainer {
     const double started = run.clock.seconds();
     const Scalar scale = detail::residual_scale<Scalar>(before);
     scale_residuals(run, 1 / scale);
-    GradeFit<Scalar> fit = m_trainers[trainer].fit(problem(run, number, first));
+    const GradeFit<Scalar> fit = m_trainers[trainer].fit(problem(run, number, first));
     scale_residuals(run, scale);
+    require_fitting(run.model, fit.network);
 
     GradeReport line;
     line.grade = number;
@@ -294,8 +296,12 @@ class MultigradeTrainer {
     line.seconds = run.clock.seconds() - started;
     run.report.grades.push_back(line);
     if (!progress) {
-      const bool failed = line.fit.termination == Termination::NumericalFailure;
-      return run.stop(failed ? Termination::NumericalFailure : Termination::NoProgress,
+      // A grade that was cut short says why; any other has simply nothing left to learn.
+      const Termination reason = line.fit.termination;
+      const bool cut_short = reason == Termination::NumericalFailure ||
+                             reason == Termination::StoppedByObserver ||
+                             reason == Termination::TimeLimit;
+      return run.stop(cut_short ? reason : Termination::NoProgress,
                       "Grade " + std::to_string(number) +
                           " did not lower the training residual and was rejected.");
     }
@@ -308,8 +314,14 @@ class MultigradeTrainer {
     if (run.judged_rse() <= m_options.tolerance) {
       return run.stop(Termination::ToleranceReached, "The RSE is within the tolerance.");
     }
+    if (run.train.rse() <= rounding_rse()) {
+      return run.stop(Termination::ToleranceReached, "The residual is down to rounding.");
+    }
     if (stop_asked) {
       return run.stop(Termination::StoppedByObserver, "The observer asked to stop.");
+    }
+    if (line.fit.termination == Termination::NumericalFailure) {
+      return run.stop(Termination::NumericalFailure, line.fit.message);
     }
     if (run.clock.seconds() >= m_options.time_limit_seconds) {
       return run.stop(Termination::TimeLimit, "The time limit was reached.");
@@ -344,7 +356,9 @@ class MultigradeTrainer {
     problem.seed = m_options.seed;
     problem.threads = run.pool.size();
     const double elapsed = run.clock.seconds();
-    problem.time_limit_seconds = m_options.time_limit_seconds - elapsed;
+    // The grades to come get their share.
+    problem.time_limit_seconds = (m_options.time_limit_seconds - elapsed) /
+                                 static_cast<double>(first + m_options.max_grades - number + 1);
     if (m_options.observer) {
       problem.observer = [this, number, first, elapsed](Progress progress) {
         progress.grade = number;
@@ -354,6 +368,27 @@ class MultigradeTrainer {
       };
     }
     return problem;
+  }
+
+  /// Below this, residuals are rounding errors of predictions: nothing is left to learn.
+  static constexpr double rounding_rse() {
+    const auto epsilon = static_cast<double>(std::numeric_limits<Scalar>::epsilon());
+    return epsilon * epsilon;
+  }
+
+  /// A trainer of the user's may return anything.
+  static void require_fitting(const MultigradeModel<Scalar>& model,
+                              const ReluNetwork<Scalar>& network) {
+    const Index inputs = model.feature_count(model.grades());
+    if (network.inputs() != inputs) {
+      throw InvalidArgument("network of the grade's trainer", std::to_string(inputs) + " inputs",
+                            std::to_string(network.inputs()));
+    }
+    if (network.outputs() != model.outputs()) {
+      throw InvalidArgument("network of the grade's trainer",
+                            std::to_string(model.outputs()) + " outputs",
+                            std::to_string(network.outputs()));
+    }
   }
 
   static void scale_residuals(Run& run, Scalar factor) {
@@ -373,6 +408,7 @@ class MultigradeTrainer {
   MultigradeOptions m_options;
 };
 
+/// MultigradeTrainer{GradientTrainer<float>{...}} is a MultigradeTrainer<float>.
 template <GradeTrainer T>
 MultigradeTrainer(T, MultigradeOptions = {}) -> MultigradeTrainer<typename T::Scalar>;
 

@@ -118,7 +118,7 @@ class NpyDictionary {
   }
 
   void expect(char c) {
-    if (!accept(c)) fail("'" + std::string(1, c) + "' in the header", rest(), m_at);
+    if (!accept(c)) fail(std::string("'").append(1, c).append("' in the header"), rest(), m_at);
   }
 
   std::string_view string(const std::string& expected) {

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+/// \file
+/// What the subcommands of `mgdl` have in common.
+
+namespace mgdl::command {
+
+/// Exit codes, which scripts go by.
+enum ExitCode {
+  kOk = 0,
+  kFailure = 1,  ///< of the machine: no memory, no threads
+  kBadInput = 2,
+  kNumericalFailure = 3
+};
+
+/// A subcommand: its flags, and what it does once they are parsed. Throws InvalidArgument for bad
+/// input.
+struct Command {
+  CLI::App* flags;
+  std::function<ExitCode()> run;
+};
+
+Command add_fit(CLI::App& app);
+Command add_predict(CLI::App& app);
+Command add_inspect(CLI::App& app);
+
+}  // namespace mgdl::command

@@ -1,0 +1,85 @@
+#include "files.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+
+#include "mgdl/core/error.hpp"
+
+namespace fs = std::filesystem;
+
+namespace mgdl::command {
+namespace {
+
+void fail(const OutputFile& file, const std::string& found) {
+  throw InvalidArgument(file.path + " (" + file.flag + ")", "a writable file", found);
+}
+
+std::string error_text() { return std::generic_category().message(errno); }
+
+/// By trying, because rights alone do not tell: the file system may be read-only.
+void check_writable(const OutputFile& file) {
+  std::error_code ec;
+  const fs::file_status status = fs::status(file.path, ec);
+  if (fs::is_directory(status)) fail(file, "a directory");
+  if (fs::exists(status) && access(file.path.c_str(), W_OK) != 0) fail(file, error_text());
+  if (fs::exists(status) && !fs::is_regular_file(status)) return;  // a pipe or a device
+
+  const fs::path target = fs::exists(status) ? fs::canonical(file.path) : fs::path(file.path);
+  const fs::path probe = target.parent_path() / (".mgdl-probe-" + std::to_string(getpid()));
+  errno = 0;
+  if (!std::ofstream(probe)) fail(file, error_text());
+  fs::remove(probe, ec);
+}
+
+bool same_file(const std::string& a, const std::string& b) {
+  std::error_code ec;
+  return fs::weakly_canonical(a, ec) == fs::weakly_canonical(b, ec) || fs::equivalent(a, b, ec);
+}
+
+}  // namespace
+
+void check_outputs(const std::vector<OutputFile>& outputs, const std::vector<std::string>& inputs) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const OutputFile& file = outputs[i];
+    if (file.path.empty()) continue;
+    check_writable(file);
+    std::error_code ec;
+    if (!fs::is_regular_file(file.path, ec) && fs::exists(file.path, ec)) continue;
+    for (const std::string& input : inputs) {
+      if (!input.empty() && same_file(file.path, input)) fail(file, "one of the inputs");
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      if (!outputs[j].path.empty() && same_file(file.path, outputs[j].path)) {
+        fail(file, std::string("the file of ") + outputs[j].flag);
+      }
+    }
+  }
+}
+
+std::string extension_of(const std::string& path) {
+  std::string extension = fs::path(path).extension().string();
+  std::ranges::transform(extension, extension.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return extension;
+}
+
+template <class Scalar>
+void check_values(const std::string& file, const Matrix<Scalar>& values) {
+  if (values.size() == 0) {
+    throw InvalidArgument(file, "at least one row and one column",
+                          detail::shape_text(values.rows(), values.cols()));
+  }
+  detail::require_finite(file, values);
+}
+
+template void check_values(const std::string&, const Matrix<float>&);
+template void check_values(const std::string&, const Matrix<double>&);
+
+}  // namespace mgdl::command

@@ -1,0 +1,3 @@
+#include "fit_outcome_impl.hpp"
+
+template mgdl::command::FitOutcome mgdl::command::fit<float>(const FitOptions& options);

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fit_options.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/io/report_json.hpp"
+
+namespace mgdl::command {
+
+/// The training objective after one iteration, relative to the residual before the grade.
+struct TracePoint {
+  Index grade;  ///< from 1
+  double objective;
+};
+
+/// Samples and predictions of a model with one input and one output, for drawing.
+struct Curve {
+  std::vector<double> sample_x, sample_y;        ///< not more than can be told apart
+  std::vector<double> x;                         ///< ascending
+  std::vector<std::vector<double>> predictions;  ///< at x: of 1, 2, ... grades
+};
+
+/// What a fit leaves behind, whatever the number type.
+struct FitOutcome {
+  FitSummary summary;
+  std::vector<TracePoint> trace;
+  std::optional<Curve> curve;
+  std::function<void(const std::string& path)> write_model;
+};
+
+/// Reads the samples, trains, and tests. Everything that depends on the number type is in here.
+/// \throws InvalidArgument for bad input, before training starts
+template <class Scalar>
+FitOutcome fit(const FitOptions& options);
+
+extern template FitOutcome fit<float>(const FitOptions& options);
+extern template FitOutcome fit<double>(const FitOptions& options);
+
+}  // namespace mgdl::command

@@ -1,0 +1,147 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "files.hpp"
+#include "fit_outcome.hpp"
+#include "interrupt.hpp"
+#include "mgdl/core/dataset.hpp"
+#include "mgdl/io/csv.hpp"
+#include "mgdl/io/model_json.hpp"
+#include "mgdl/io/npy.hpp"
+#include "mgdl/training/gradient_trainer.hpp"
+#include "mgdl/training/multigrade_trainer.hpp"
+#include "progress.hpp"
+
+/// \file
+/// The definition of fit, for the two files that compile it: each takes a while.
+
+namespace mgdl::command {
+
+template <class Scalar>
+Dataset<Scalar> read_npy_samples(const std::string& input, const std::string& target) {
+  const auto X = read_npy<Scalar>(input);
+  check_values(input, X);
+  const auto Y = read_npy<Scalar>(target);
+  check_values(target, Y);
+  if (Y.rows() != X.rows()) {
+    throw InvalidArgument(target, std::to_string(X.rows()) + " rows, as in " + input,
+                          std::to_string(Y.rows()));
+  }
+  return {X, Y};
+}
+
+template <class Scalar>
+Dataset<Scalar> csv_samples(const CsvTable<Scalar>& table, const std::vector<std::string>& targets,
+                            const std::string& file) {
+  try {
+    const auto [X, Y] = split_targets(table, targets);
+    return {X, Y};
+  } catch (const InvalidArgument& error) {
+    throw InvalidArgument("--target-columns", error.expected(), error.found(), file);
+  }
+}
+
+template <class Scalar>
+struct FitData {
+  DataSplit<Scalar> split;
+  std::optional<Dataset<Scalar>> test;
+};
+
+template <class Scalar>
+FitData<Scalar> read_data(const FitOptions& o) {
+  const auto held_out = [&](Dataset<Scalar> data) {
+    return split(std::move(data), o.validation, o.seed);
+  };
+  if (o.csv.empty()) {
+    FitData<Scalar> data{held_out(read_npy_samples<Scalar>(o.input, o.target)), std::nullopt};
+    if (o.test_input.empty()) return data;
+    data.test = read_npy_samples<Scalar>(o.test_input, o.test_target);
+    const auto& train = data.split.train;
+    detail::require_cols(o.test_input, train.inputs().cols(), data.test->inputs().cols());
+    detail::require_cols(o.test_target, train.targets().cols(), data.test->targets().cols());
+    return data;
+  }
+  const auto table = read_csv<Scalar>(o.csv);
+  FitData<Scalar> data{held_out(csv_samples(table, o.target_columns, o.csv)), std::nullopt};
+  if (o.test_csv.empty()) return data;
+  const auto test = read_csv<Scalar>(o.test_csv);
+  detail::require_cols(o.test_csv, table.values.cols(), test.values.cols());
+  if (test.names != table.names) {
+    throw InvalidArgument(o.test_csv, "the column names of " + o.csv, "others");
+  }
+  data.test = csv_samples(test, o.target_columns, o.test_csv);
+  return data;
+}
+
+template <class Scalar>
+Curve curve_of(const MultigradeModel<Scalar>& model, const Dataset<Scalar>& samples) {
+  constexpr Index max_samples = 2000;
+  constexpr Index points = 1000;
+  Curve curve;
+  const Index step = (samples.size() + max_samples - 1) / max_samples;
+  for (Index i = 0; i < samples.size(); i += step) {
+    curve.sample_x.push_back(static_cast<double>(samples.inputs()(i, 0)));
+    curve.sample_y.push_back(static_cast<double>(samples.targets()(i, 0)));
+  }
+  const Vector<Scalar> x =
+      Vector<Scalar>::LinSpaced(points, samples.inputs().minCoeff(), samples.inputs().maxCoeff());
+  const auto doubles = [](const auto& values) {
+    std::vector<double> result;
+    for (Index i = 0; i < values.rows(); ++i) result.push_back(static_cast<double>(values(i, 0)));
+    return result;
+  };
+  curve.x = doubles(x);
+  for (Index k = 1; k <= model.grades(); ++k) {
+    curve.predictions.push_back(doubles(model.predict(x, k)));
+  }
+  return curve;
+}
+
+inline std::string sizes_text(Index samples, Index held_out, Index inputs, Index outputs) {
+  std::string text = std::to_string(samples) + " samples";
+  if (held_out > 0) text += " and " + std::to_string(held_out) + " to validate";
+  return text + ", " + std::to_string(inputs) + (inputs == 1 ? " input, " : " inputs, ") +
+         std::to_string(outputs) + (outputs == 1 ? " output" : " outputs");
+}
+
+template <class Scalar>
+FitOutcome fit(const FitOptions& options) {
+  const FitData<Scalar> data = read_data<Scalar>(options);
+  const Dataset<Scalar>& train = data.split.train;
+
+  catch_interrupts();
+  FitOutcome outcome;
+  ProgressDisplay display(options.quiet, options.time_limit);
+  display.note(sizes_text(train.size(), data.split.validation ? data.split.validation->size() : 0,
+                          train.inputs().cols(), train.targets().cols()));
+  bool told = false;
+  MultigradeOptions multigrade = multigrade_options(options);
+  multigrade.observer = [&](const Progress& progress) {
+    if (progress.event == Progress::Event::Iteration) {
+      outcome.trace.push_back({progress.grade, progress.objective});
+    }
+    display.show(progress);
+    if (!interrupted()) return Action::Continue;
+    if (!std::exchange(told, true)) display.note("stopping; once more to give up at once");
+    return Action::Stop;
+  };
+  MultigradeTrainer<Scalar> trainer(GradientTrainer<Scalar>(gradient_options(options)), multigrade);
+  const MultigradeFit<Scalar> fit = trainer.fit(data.split);
+  display.note("");
+
+  outcome.summary =
+      summarise(fit, data.split, data.test ? &*data.test : nullptr, options.peak, options.threads);
+  if (!options.plot.empty() && fit.model.inputs() == 1 && fit.model.outputs() == 1) {
+    outcome.curve = curve_of(fit.model, train);
+  }
+  outcome.write_model = [model = fit.model](const std::string& path) { write_model(path, model); };
+  return outcome;
+}
+
+}  // namespace mgdl::command

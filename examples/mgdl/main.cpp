@@ -1,0 +1,61 @@
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <iostream>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "command.hpp"
+#include "mgdl/core/error.hpp"
+#include "mgdl/version.hpp"
+
+namespace {
+
+using namespace mgdl::command;
+
+ExitCode run(int argc, char** argv) {
+  CLI::App app(
+      "Multigrade ReLU networks: one shallow network after another, each fitted to what\n"
+      "the ones before it left.\n",
+      "mgdl");
+  app.set_version_flag("--version", std::string("mgdl ") + mgdl::version());
+  app.footer(
+      "\"mgdl fit --help\" and so on tell more.\n"
+      "Exit code: 0 done, 2 bad usage or input, 3 numerical failure, 1 anything else.");
+  const std::vector<Command> commands{add_fit(app), add_predict(app), add_inspect(app)};
+
+  std::string name = "mgdl";
+  try {
+    app.parse(argc, argv);
+    for (const Command& command : commands) {
+      if (!command.flags->parsed()) continue;
+      name += " " + command.flags->get_name();
+      const ExitCode code = command.run();
+      if (std::cout.flush()) return code;
+      std::cerr << name << ": cannot write to the standard output\n";
+      return kBadInput;
+    }
+    // Not left to CLI11, which would say this of an unknown flag or subcommand, too.
+    throw CLI::RequiredError("A subcommand");
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) {  // --help and --version arrive this way
+      app.exit(error);
+      return kOk;
+    }
+    for (const CLI::App* used : app.get_subcommands()) name += " " + used->get_name();
+    std::cerr << name << ": " << error.what() << " (see " << name << " --help)\n";
+    return kBadInput;
+  } catch (const mgdl::InvalidArgument& error) {
+    std::cerr << name << ": " << error.what() << '\n';
+    return kBadInput;
+  } catch (const std::bad_alloc&) {
+    std::cerr << name << ": not enough memory\n";
+  } catch (const std::exception& error) {
+    std::cerr << name << ": " << error.what() << '\n';
+  }
+  return kFailure;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return run(argc, argv); }

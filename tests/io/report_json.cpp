@@ -1,0 +1,202 @@
+#include "mgdl/io/report_json.hpp"
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "mgdl/core/metrics.hpp"
+#include "mgdl/core/random.hpp"
+#include "mgdl/io/file.hpp"
+#include "mgdl/training/gradient_trainer.hpp"
+#include "mgdl/training/multigrade_trainer.hpp"
+#include "support/catch.hpp"
+
+using Catch::Matchers::WithinRel;
+using Json = nlohmann::ordered_json;
+using mgdl::Index;
+using mgdl::Termination;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> keys_of(const Json& json) {
+  std::vector<std::string> keys;
+  for (const auto& item : json.items()) keys.push_back(item.key());
+  return keys;
+}
+
+/// n x 2 inputs, n x 3 targets of different sizes.
+template <class Scalar>
+mgdl::Dataset<Scalar> samples(Index n, std::uint64_t stream) {
+  mgdl::RandomStream random(mgdl::test::seed(), stream);
+  mgdl::Matrix<Scalar> X(n, 2);
+  mgdl::Matrix<Scalar> Y(n, 3);
+  for (Index i = 0; i < n; ++i) {
+    X(i, 0) = static_cast<Scalar>(random.uniform());
+    X(i, 1) = static_cast<Scalar>(random.uniform());
+    Y.row(i) << std::sin(5 * X(i, 0)), 10 * X(i, 1) * X(i, 0) + 7, X(i, 1) - 3;
+  }
+  return {X, Y};
+}
+
+template <class Scalar>
+mgdl::MultigradeFit<Scalar> fit(const mgdl::DataSplit<Scalar>& data, mgdl::Observer observer = {}) {
+  mgdl::GradientOptions gradient;
+  gradient.width = 6;
+  gradient.hidden_layers = 1;
+  gradient.epochs = 4;
+  mgdl::MultigradeOptions options;
+  options.max_grades = 3;
+  options.patience = 3;
+  options.observer = std::move(observer);
+  mgdl::MultigradeTrainer<Scalar> trainer(mgdl::GradientTrainer<Scalar>(gradient), options);
+  return trainer.fit(data);
+}
+
+}  // namespace
+
+TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  mgdl::FitSummary summary;
+  summary.grades = {
+      {"Adam 2x7", 1.0 / 3, 0.25, 0.125, 11.5, 12.5, 13.5, 14, Termination::TimeLimit},
+      {"", 0.5, nan, nan, std::numeric_limits<double>::infinity(), nan, nan, 15,
+       Termination::NotRun}};
+  summary.discarded_grades = {
+      {"L-BFGS 1x3", nan, nan, nan, nan, nan, 16.5, 17, Termination::NumericalFailure}};
+  summary.termination = Termination::NoProgress;
+  summary.message = "It is \"over\".";
+  summary.initial_rse = 0.75;
+  summary.seconds = 18.5;
+  summary.parameters = 19;
+  summary.multiply_adds = 20;
+  summary.seed = 18446744073709551615u;
+  summary.options["width"] = 21;
+  summary.options["csv"] = "caf\xe9.csv";  // not UTF-8, as names of files may be
+
+  const fs::path path =
+      fs::temp_directory_path() / ("mgdl-report-" + std::to_string(std::random_device()()));
+  mgdl::write_report(path, summary);
+  const Json json = Json::parse(mgdl::read_file(path));
+  fs::remove(path);
+
+  CHECK(keys_of(json) == std::vector<std::string>{"grades", "discarded_grades", "termination",
+                                                  "message", "initial_rse", "seconds", "parameters",
+                                                  "multiply_adds", "seed", "options", "version",
+                                                  "build"});
+  const Json first = {
+      {"trainer", "Adam 2x7"}, {"train_rse", 1.0 / 3}, {"validation_rse", 0.25},
+      {"test_rse", 0.125},     {"train_psnr", 11.5},   {"test_psnr", 12.5},
+      {"seconds", 13.5},       {"parameters", 14},     {"termination", "TimeLimit"}};
+  const Json second = {{"trainer", nullptr},  {"train_rse", 0.5},      {"validation_rse", nullptr},
+                       {"test_rse", nullptr}, {"train_psnr", nullptr}, {"test_psnr", nullptr},
+                       {"seconds", nullptr},  {"parameters", 15},      {"termination", "NotRun"}};
+  CHECK(json["grades"] == Json::array({first, second}));
+  REQUIRE(json["discarded_grades"].size() == 1);
+  const Json& discarded = json["discarded_grades"][0];
+  CHECK(keys_of(discarded) == keys_of(first));
+  CHECK(discarded["trainer"] == "L-BFGS 1x3");
+  CHECK(discarded["train_rse"].is_null());
+  CHECK(discarded["parameters"] == 17);
+  CHECK(discarded["termination"] == "NumericalFailure");
+  CHECK(json["termination"] == "NoProgress");
+  CHECK(json["message"] == "It is \"over\".");
+  CHECK(json["initial_rse"] == 0.75);
+  CHECK(json["seconds"] == 18.5);
+  CHECK(json["parameters"] == 19);
+  CHECK(json["multiply_adds"] == 20);
+  CHECK(json["seed"] == 18446744073709551615u);
+  CHECK(json["options"]["width"] == 21);
+  CHECK(json["options"]["csv"] == "caf\xef\xbf\xbd.csv");
+  CHECK(json["version"] == mgdl::version());
+  CHECK(keys_of(json["build"]) ==
+        std::vector<std::string>{"compiler", "simd", "optimised", "assertions"});
+  CHECK(json["build"]["compiler"].get<std::string>().size() > 4);
+}
+
+TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_json]", float,
+                   double) {
+  const mgdl::DataSplit<TestType> data = mgdl::split(samples<TestType>(90, 1), 0.2, 3);
+  const auto test = samples<TestType>(41, 2);
+  const auto fitted = fit(data);
+  const double peak = 12;
+  const mgdl::FitSummary summary = mgdl::summarise(fitted, data, &test, peak);
+  REQUIRE(fitted.model.grades() > 1);
+  REQUIRE(static_cast<Index>(summary.grades.size()) == fitted.model.grades());
+  CHECK(summary.parameters == fitted.model.parameters());
+  CHECK(summary.multiply_adds == fitted.model.multiply_adds());
+  CHECK(summary.termination == fitted.report.termination);
+  CHECK(summary.message == fitted.report.message);
+  CHECK(summary.initial_rse == fitted.report.initial_rse);
+  CHECK(summary.seconds == fitted.report.elapsed_seconds);
+  for (Index k = 1; k <= fitted.model.grades(); ++k) {
+    const auto errors = [&](const mgdl::Dataset<TestType>& part) {
+      const mgdl::Matrix<TestType> X = part.inputs();
+      return mgdl::compute_metrics(fitted.model.predict(X, k), part.targets(), part.weights(),
+                                   peak);
+    };
+    const auto& line = summary.grades[static_cast<std::size_t>(k - 1)];
+    const auto& grade = fitted.report.grades[static_cast<std::size_t>(k - 1)];
+    CHECK_THAT(line.train_rse, WithinRel(errors(data.train).rse, 1e-3));
+    CHECK_THAT(line.train_psnr, WithinRel(errors(data.train).psnr, 1e-3));
+    CHECK_THAT(line.validation_rse, WithinRel(errors(*data.validation).rse, 1e-3));
+    CHECK(line.test_rse == errors(test).rse);
+    CHECK(line.test_psnr == errors(test).psnr);
+    CHECK(line.trainer == grade.fit.trainer);
+    CHECK(line.termination == grade.fit.termination);
+    CHECK(line.parameters == fitted.model.grade(k).network.parameters());
+    CHECK(line.seconds == grade.seconds);
+  }
+  const mgdl::FitSummary plain = mgdl::summarise(fitted, data);
+  CHECK(std::isnan(plain.grades[0].test_rse));
+  CHECK(std::isnan(plain.grades[0].test_psnr));
+  CHECK_THAT(plain.grades[0].train_psnr,
+             WithinRel(summary.grades[0].train_psnr - 20 * std::log10(peak), 1e-9));
+  const mgdl::Dataset<TestType> wrong(mgdl::Matrix<TestType>::Ones(3, 1),
+                                      mgdl::Matrix<TestType>::Ones(3, 3));
+  CHECK_THROWS_AS(mgdl::summarise(fitted, data, &wrong), mgdl::InvalidArgument);
+}
+
+TEST_CASE("grades that are not kept are listed apart", "[io/report_json]") {
+  const mgdl::DataSplit<double> data{samples<double>(60, 1), std::nullopt};
+  auto fitted = fit(data);
+  REQUIRE(fitted.model.grades() == 3);
+  // As if a validation part had judged so.
+  fitted.model.truncate(1);
+  fitted.report.grades[1].kept = false;
+  fitted.report.grades[2].kept = false;
+  const auto summary = mgdl::summarise(fitted, data, &data.train);
+  REQUIRE(summary.grades.size() == 1);
+  REQUIRE(summary.discarded_grades.size() == 2);
+  CHECK(summary.grades[0].train_rse == fitted.report.grades[0].train_rse);
+  CHECK(std::isfinite(summary.grades[0].test_rse));
+  CHECK(summary.discarded_grades[1].train_rse == fitted.report.grades[2].train_rse);
+  CHECK(std::isnan(summary.discarded_grades[1].test_rse));
+  CHECK(summary.parameters == fitted.model.grade(1).network.parameters());
+}
+
+TEST_CASE("a resumed model's earlier grades are in the summary", "[io/report_json]") {
+  const mgdl::DataSplit<double> data{samples<double>(60, 1), std::nullopt};
+  auto first = fit(data);
+  first.model.truncate(2);
+  mgdl::GradientOptions gradient;
+  gradient.width = 5;
+  gradient.epochs = 3;
+  mgdl::MultigradeOptions options;
+  options.max_grades = 1;
+  mgdl::MultigradeTrainer<double> trainer(mgdl::GradientTrainer<double>(gradient), options);
+  const auto resumed = trainer.resume(first.model, data);
+  REQUIRE(resumed.model.grades() == 3);
+  const auto summary = mgdl::summarise(resumed, data, &data.train);
+  REQUIRE(summary.grades.size() == 3);
+  CHECK(summary.grades[0].trainer.empty());
+  CHECK(summary.grades[1].train_rse == first.report.grades[1].train_rse);
+  CHECK(summary.grades[1].parameters == first.model.grade(2).network.parameters());
+  CHECK(summary.grades[1].termination == Termination::NotRun);
+  CHECK(summary.grades[2].trainer == resumed.report.grades[0].fit.trainer);
+  CHECK(std::isfinite(summary.grades[0].test_rse));
+}

@@ -1,0 +1,272 @@
+#include "mgdl/training/gradient_trainer.hpp"
+
+#include <cmath>
+#include <vector>
+
+#include "mgdl/core/dataset.hpp"
+#include "support/samples.hpp"
+
+using Catch::Matchers::ContainsSubstring;
+using mgdl::Index;
+
+namespace {
+
+/// 120 samples of a smooth function of 2 variables with 3 outputs, and 50 to validate on.
+struct Samples {
+  Samples() : train(make(120, 0)), validation(make(50, 1)) {}
+
+  static mgdl::Dataset<double> make(Index n, std::uint64_t stream) {
+    mgdl::RandomStream random(mgdl::test::seed(), 10 + stream);
+    const auto X = mgdl::test::normal_matrix<mgdl::Matrix<double>>(n, 2, random);
+    mgdl::Matrix<double> Y(n, 3);
+    Y.col(0) = (2 * X.col(0)).array().sin();
+    Y.col(1) = X.col(1).array().abs();
+    Y.col(2) = X.rowwise().sum();
+    return {X, Y};
+  }
+
+  mgdl::GradeProblem<double> problem(bool validate) const {
+    const auto view = [](const mgdl::Dataset<double>& data) {
+      return mgdl::SampleView<double>{data.inputs(), data.targets(), data.weights()};
+    };
+    mgdl::GradeProblem<double> result{view(train)};
+    if (validate) result.validation.emplace(view(validation));
+    result.threads = 2;
+    return result;
+  }
+
+  /// Error relative to the zero function, from the raw data.
+  static double relative_error(const mgdl::ReluNetwork<double>& network,
+                               const mgdl::Dataset<double>& data) {
+    return (network.predict(data.inputs()) - data.targets()).squaredNorm() /
+           data.targets().squaredNorm();
+  }
+
+  mgdl::Dataset<double> train;
+  mgdl::Dataset<double> validation;
+};
+
+mgdl::GradientOptions small(mgdl::Optimizer optimizer) {
+  mgdl::GradientOptions options;
+  options.width = 21;
+  options.hidden_layers = 2;
+  options.optimizer = optimizer;
+  options.epochs = 30;
+  options.batch_size = 32;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("Both optimisers lower the objective they report", "[training/gradient_trainer]") {
+  const Samples s;
+  for (const auto optimizer : {mgdl::Optimizer::Adam, mgdl::Optimizer::Lbfgs}) {
+    const auto fit = mgdl::GradientTrainer<double>(small(optimizer)).fit(s.problem(true));
+    CHECK(fit.network.inputs() == 2);
+    CHECK(fit.network.outputs() == 3);
+    CHECK(fit.network.width() == 21);
+    CHECK(fit.network.hidden_layers() == 2);
+    CHECK(fit.report.final_objective < 0.5 * fit.report.initial_objective);
+    CHECK(fit.report.final_objective ==
+          Approx(Samples::relative_error(fit.network, s.train)).epsilon(1e-9));
+    CHECK(fit.report.validation ==
+          Approx(Samples::relative_error(fit.network, s.validation)).epsilon(1e-9));
+    CHECK(fit.report.termination == mgdl::Termination::MaxIterations);
+    CHECK(fit.report.iterations == 30);
+    CHECK(fit.report.elapsed_seconds > 0);
+  }
+}
+
+TEST_CASE("The final readout is a least squares solution", "[training/gradient_trainer]") {
+  const Samples s;
+  const auto fit =
+      mgdl::GradientTrainer<double>(small(mgdl::Optimizer::Adam)).fit(s.problem(false));
+  // Its residual is orthogonal to every feature and to the constant.
+  const auto features = fit.network.features(s.train.inputs());
+  const mgdl::RowMatrix<double> residual =
+      s.train.targets() - fit.network.predict(s.train.inputs());
+  const double size = features.norm() * residual.norm();
+  // Not exactly: of solutions within 1 % of the best error the most regularised one is taken.
+  CHECK((features.transpose() * residual).norm() < 2e-2 * size);
+  CHECK(residual.colwise().sum().norm() < 1e-8 * residual.norm());
+}
+
+TEST_CASE("With a validation part the best iterate is restored", "[training/gradient_trainer]") {
+  const Samples s;
+  auto options = small(mgdl::Optimizer::Adam);
+  options.epochs = 60;
+  options.learning_rate = 0.03;
+  options.schedule = mgdl::LearningRateSchedule::Constant;  // so that late iterates are noisy
+  auto problem = s.problem(true);
+  std::vector<double> seen;
+  problem.observer = [&](const mgdl::Progress& progress) {
+    seen.push_back(progress.validation);
+    return mgdl::Action::Continue;
+  };
+  const auto fit = mgdl::GradientTrainer<double>(options).fit(problem);
+  REQUIRE(seen.size() == 60);
+  const double best = *std::min_element(seen.begin(), seen.end());
+  CHECK(best < seen.back());
+  // The readout was solved anew for the best iterate, and its step was a candidate too.
+  CHECK(Samples::relative_error(fit.network, s.validation) < 1.05 * best);
+}
+
+TEST_CASE("Patience ends training", "[training/gradient_trainer]") {
+  const Samples s;
+  auto options = small(mgdl::Optimizer::Adam);
+  options.epochs = 5000;
+  options.learning_rate = 0.03;
+  options.schedule = mgdl::LearningRateSchedule::Constant;
+  options.patience = 5;
+  const auto fit = mgdl::GradientTrainer<double>(options).fit(s.problem(true));
+  CHECK(fit.report.termination == mgdl::Termination::ValidationStop);
+  CHECK(fit.report.iterations < 5000);
+}
+
+TEST_CASE("An observer stops training and the best iterate is returned",
+          "[training/gradient_trainer]") {
+  const Samples s;
+  for (const auto optimizer : {mgdl::Optimizer::Adam, mgdl::Optimizer::Lbfgs}) {
+    auto problem = s.problem(false);
+    Index calls = 0;
+    problem.observer = [&](const mgdl::Progress& progress) {
+      ++calls;
+      CHECK(progress.event == mgdl::Progress::Event::Iteration);
+      CHECK(progress.iteration == calls);
+      CHECK(progress.max_iterations == 30);
+      CHECK(progress.samples_per_second > 0);
+      return calls == 4 ? mgdl::Action::Stop : mgdl::Action::Continue;
+    };
+    const auto fit = mgdl::GradientTrainer<double>(small(optimizer)).fit(problem);
+    CHECK(calls == 4);
+    CHECK(fit.report.termination == mgdl::Termination::StoppedByObserver);
+    CHECK(fit.report.iterations == 4);
+    CHECK(Samples::relative_error(fit.network, s.train) < 1);
+  }
+}
+
+TEST_CASE("The time limit ends training", "[training/gradient_trainer]") {
+  const Samples s;
+  for (const auto optimizer : {mgdl::Optimizer::Adam, mgdl::Optimizer::Lbfgs}) {
+    auto options = small(optimizer);
+    options.epochs = 100000000;
+    options.relative_tolerance = 0;
+    options.time_limit_seconds = 0.2;
+    const auto fit = mgdl::GradientTrainer<double>(options).fit(s.problem(false));
+    CHECK(fit.report.termination == mgdl::Termination::TimeLimit);
+    CHECK(fit.report.final_objective < 0.1);
+  }
+}
+
+TEST_CASE("Dead units are noticed and revived", "[training/gradient_trainer]") {
+  const Samples s;
+  mgdl::detail::PanelNetwork<double> network({2, 5, 4, 3});
+  mgdl::RandomStream random(mgdl::test::seed(), 12);
+  const auto problem = s.problem(false);
+  mgdl::detail::UnitInitialiser<double> initialiser(network, problem.train, 1e-3, random);
+  initialiser.start_all(network);
+  for (auto& value : network.parameters().tail(network.layers()[2].shape.size())) value = 1;
+  CHECK(initialiser.revive(network, [](std::size_t, Index) {}) == 0);
+
+  network.bias(0)[3] = -1e6;
+  network.bias(1)[0] = -1e6;
+  const auto before = mgdl::ReluNetwork<double>(network.to_layers()).predict(s.train.inputs());
+  std::vector<std::pair<std::size_t, Index>> revived;
+  CHECK(initialiser.revive(network, [&](std::size_t layer, Index unit) {
+    revived.emplace_back(layer, unit);
+  }) == 2);
+  REQUIRE(revived.size() == 2);
+  CHECK(revived[0] == std::pair<std::size_t, Index>{0, 3});
+  CHECK(revived[1] == std::pair<std::size_t, Index>{1, 0});
+  // They live again, and the output is what it was.
+  CHECK(initialiser.revive(network, [](std::size_t, Index) {}) == 0);
+  const mgdl::ReluNetwork<double> after(network.to_layers());
+  CHECK(after.predict(s.train.inputs()).isApprox(before, 1e-12));
+  CHECK(after.features(s.train.inputs()).col(0).maxCoeff() > 0);
+}
+
+TEST_CASE("A far too high learning rate is a termination, not an exception",
+          "[training/gradient_trainer]") {
+  const Samples s;
+  auto options = small(mgdl::Optimizer::Adam);
+  options.learning_rate = 1e300;
+  const auto fit = mgdl::GradientTrainer<double>(options).fit(s.problem(false));
+  CHECK(fit.report.termination == mgdl::Termination::NumericalFailure);
+  // The iterate before the failure, with a solved readout: still a fit.
+  CHECK(Samples::relative_error(fit.network, s.train) < 1);
+}
+
+TEST_CASE("More starts are never worse on the part that chooses", "[training/gradient_trainer]") {
+  const Samples s;
+  auto options = small(mgdl::Optimizer::Lbfgs);
+  options.width = 3;
+  const auto one = mgdl::GradientTrainer<double>(options).fit(s.problem(false));
+  options.starts = 6;
+  const auto best = mgdl::GradientTrainer<double>(options).fit(s.problem(false));
+  CHECK(best.report.final_objective < one.report.final_objective);
+}
+
+TEST_CASE("Weight decay makes hidden weights smaller", "[training/gradient_trainer]") {
+  const Samples s;
+  for (const auto optimizer : {mgdl::Optimizer::Adam, mgdl::Optimizer::Lbfgs}) {
+    auto options = small(optimizer);
+    options.epochs = 200;
+    options.learning_rate = 0.02;
+    const auto hidden_norm = [&] {
+      const auto fit = mgdl::GradientTrainer<double>(options).fit(s.problem(false));
+      return fit.network.layers()[1].weights().norm();
+    };
+    const double without = hidden_norm();
+    options.weight_decay = 1e-2;
+    CHECK(hidden_norm() < 0.7 * without);
+  }
+}
+
+TEST_CASE("Options that break their rule are named", "[training/gradient_options]") {
+  const auto error = [](auto change) {
+    mgdl::GradientOptions options;
+    change(options);
+    return mgdl::test::error_of([&] { mgdl::GradientTrainer<double> trainer(options); });
+  };
+  CHECK(error([](auto& o) { o.width = 0; }) ==
+        "GradientOptions.width: expected a value >= 1, found 0");
+  CHECK(error([](auto& o) { o.learning_rate = -1; }) ==
+        "GradientOptions.learning_rate: expected a finite value > 0, found -1");
+  CHECK_THAT(error([](auto& o) { o.learning_rate = std::nan(""); }),
+             ContainsSubstring("learning_rate") && ContainsSubstring("nan"));
+  CHECK_THAT(error([](auto& o) { o.hidden_layers = 0; }), ContainsSubstring("hidden_layers"));
+  CHECK_THAT(error([](auto& o) { o.epochs = 0; }), ContainsSubstring("epochs"));
+  CHECK_THAT(error([](auto& o) { o.starts = 0; }), ContainsSubstring("starts"));
+  CHECK_THAT(error([](auto& o) { o.batch_size = -3; }), ContainsSubstring("batch_size"));
+  CHECK_THAT(error([](auto& o) {
+               o.grade_learning_rates = {1e-3, 0};
+             }),
+             ContainsSubstring("grade_learning_rates"));
+  CHECK_THAT(error([](auto& o) { o.warmup_fraction = 1; }), ContainsSubstring("warmup_fraction"));
+  CHECK_THAT(error([](auto& o) { o.final_learning_rate_fraction = 0; }),
+             ContainsSubstring("final_learning_rate_fraction"));
+  CHECK_THAT(error([](auto& o) { o.beta1 = 1; }), ContainsSubstring("beta1"));
+  CHECK_THAT(error([](auto& o) { o.beta2 = -0.1; }), ContainsSubstring("beta2"));
+  CHECK_THAT(error([](auto& o) { o.epsilon = 0; }), ContainsSubstring("epsilon"));
+  CHECK_THAT(error([](auto& o) { o.history = 0; }), ContainsSubstring("history"));
+  CHECK_THAT(error([](auto& o) { o.relative_tolerance = -1; }),
+             ContainsSubstring("relative_tolerance"));
+  CHECK_THAT(error([](auto& o) { o.weight_decay = -1; }), ContainsSubstring("weight_decay"));
+  CHECK_THAT(error([](auto& o) { o.feature_floor = 1; }), ContainsSubstring("feature_floor"));
+  CHECK_THAT(error([](auto& o) { o.start_ridge = 0; }), ContainsSubstring("start_ridge"));
+  CHECK_THAT(error([](auto& o) { o.ridge = 0; }), ContainsSubstring("GradientOptions.ridge"));
+  CHECK_THAT(error([](auto& o) { o.patience = -1; }), ContainsSubstring("patience"));
+  CHECK_THAT(error([](auto& o) { o.time_limit_seconds = 0; }),
+             ContainsSubstring("time_limit_seconds"));
+}
+
+TEST_CASE("Each grade has its learning rate, the last one serves the rest",
+          "[training/gradient_options]") {
+  mgdl::GradientOptions options;
+  options.learning_rate = 0.5;
+  CHECK(options.learning_rate_of(3) == 0.5);
+  options.grade_learning_rates = {0.1, 0.2};
+  CHECK(options.learning_rate_of(1) == 0.1);
+  CHECK(options.learning_rate_of(2) == 0.2);
+  CHECK(options.learning_rate_of(7) == 0.2);
+}

@@ -1,0 +1,256 @@
+#include "mgdl/training/multigrade_trainer.hpp"
+
+#include <cmath>
+#include <limits>
+#include <sstream>
+#include <vector>
+
+#include "mgdl/training/gradient_trainer.hpp"
+#include "support/samples.hpp"
+
+using Catch::Matchers::ContainsSubstring;
+using mgdl::Index;
+
+namespace {
+
+struct Samples {
+  Samples() : X(90, 1), Y(90, 1) {
+    for (Index i = 0; i < 90; ++i) X(i, 0) = static_cast<double>(i) / 89;
+    Y = (9 * X.array()).sin() + 2;
+  }
+  mgdl::Matrix<double> X;
+  mgdl::Matrix<double> Y;
+};
+
+mgdl::GradientOptions quick() {
+  mgdl::GradientOptions options;
+  options.width = 6;
+  options.hidden_layers = 1;
+  options.optimizer = mgdl::Optimizer::Lbfgs;
+  options.epochs = 15;
+  return options;
+}
+
+/// A trainer of given behaviour: returns `factor` times the step function-like fit it is told.
+struct FixedTrainer {
+  using Scalar = double;
+
+  mgdl::GradeFit<double> fit(const mgdl::GradeProblem<double>& problem) {
+    mgdl::RowMatrix<double> weights = mgdl::RowMatrix<double>::Zero(problem.train.inputs.cols(), 2);
+    mgdl::RowVector<double> bias(2);
+    bias << 1, 0;  // the first feature is the constant 1
+    mgdl::RowMatrix<double> readout = mgdl::RowMatrix<double>::Zero(2, 1);
+    readout(0, 0) = output;
+    mgdl::GradeFitReport report;
+    report.trainer = "fixed";
+    report.termination = mgdl::Termination::MaxIterations;
+    return {
+        mgdl::ReluNetwork<double>({{weights, bias}, {readout, mgdl::RowVector<double>::Zero(1)}}),
+        report};
+  }
+
+  double output = 0;
+};
+
+static_assert(mgdl::GradeTrainer<FixedTrainer>);
+static_assert(mgdl::GradeTrainer<mgdl::GradientTrainer<float>>);
+static_assert(!mgdl::GradeTrainer<int>);
+
+}  // namespace
+
+TEST_CASE("A fit reports the errors that its model has", "[training/multigrade_trainer]") {
+  const Samples s;
+  mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{quick()}, {.max_grades = 3}};
+  const auto [model, report] = trainer.fit(s.X, s.Y);
+  REQUIRE(model.grades() == 3);
+  REQUIRE(report.grades.size() == 3);
+  CHECK(report.termination == mgdl::Termination::MaxIterations);
+  CHECK(report.initial_rse ==
+        Approx(mgdl::compute_metrics(model.predict(s.X, 0), s.Y).rse).epsilon(1e-12));
+  for (Index k = 1; k <= 3; ++k) {
+    const auto& line = report.grades[static_cast<std::size_t>(k - 1)];
+    CHECK(line.grade == k);
+    CHECK(line.kept);
+    CHECK(line.fit.trainer == "L-BFGS 1x6");
+    CHECK(line.train_rse ==
+          Approx(mgdl::compute_metrics(model.predict(s.X, k), s.Y).rse).epsilon(1e-9));
+    CHECK(std::isnan(line.validation_rse));
+    CHECK(line.parameters == model.grade(k).network.parameters());
+    CHECK(model.grade(k).train_rse == line.train_rse);
+  }
+  std::ostringstream out;
+  out.precision(3);
+  out << report << 1.23456;
+  CHECK_THAT(out.str(), ContainsSubstring("L-BFGS 1x6") && ContainsSubstring("MaxIterations"));
+  CHECK_THAT(out.str(), ContainsSubstring("1.23"));  // the stream's own format is left alone
+}
+
+TEST_CASE("Training stops at the tolerance", "[training/multigrade_trainer]") {
+  const Samples s;
+  mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{quick()},
+                                  {.max_grades = 50, .tolerance = 1e-4}};
+  const auto [model, report] = trainer.fit(s.X, s.Y);
+  CHECK(report.termination == mgdl::Termination::ToleranceReached);
+  CHECK(model.grades() < 50);
+  CHECK(mgdl::compute_metrics(model.predict(s.X), s.Y).rse <= 1e-4 * (1 + 1e-9));
+  // Nothing to do: the targets are constant, and the model says so.
+  const auto constant = trainer.fit(s.X, mgdl::Matrix<double>::Constant(90, 1, 5.0));
+  CHECK(constant.report.termination == mgdl::Termination::ToleranceReached);
+  CHECK(constant.model.grades() == 0);
+  CHECK(constant.model.predict(s.X).isApproxToConstant(5.0));
+}
+
+TEST_CASE("A grade that does not lower the residual is rejected", "[training/multigrade_trainer]") {
+  const Samples s;
+  for (const double output : {0.0, 1.0, -1.0, 1e300}) {
+    CAPTURE(output);
+    mgdl::MultigradeTrainer trainer{FixedTrainer{output}, {.max_grades = 5}};
+    const auto [model, report] = trainer.fit(s.X, s.Y);
+    // The centred residual has mean zero: no constant can lower it.
+    CHECK(model.grades() == 0);
+    CHECK(report.termination == mgdl::Termination::NoProgress);
+    REQUIRE(report.grades.size() == 1);
+    CHECK_FALSE(report.grades.front().kept);
+  }
+}
+
+TEST_CASE("A list of trainers serves grade by grade", "[training/multigrade_trainer]") {
+  const Samples s;
+  auto wide = quick();
+  wide.width = 9;
+  wide.optimizer = mgdl::Optimizer::Adam;
+  mgdl::MultigradeTrainer<double> trainer({mgdl::GradientTrainer<double>{quick()},
+                                           mgdl::GradientTrainer<double>{wide}, FixedTrainer{0.5}},
+                                          {.max_grades = 3});
+  const auto [model, report] = trainer.fit(s.X, s.Y);
+  REQUIRE(report.grades.size() == 3);
+  CHECK(report.grades[0].fit.trainer == "L-BFGS 1x6");
+  CHECK(report.grades[1].fit.trainer == "Adam 1x9");
+  CHECK(report.grades[2].fit.trainer == "fixed");
+  CHECK(model.grades() == 2);
+  CHECK_THAT(mgdl::test::error_of([] {
+               mgdl::MultigradeTrainer<double> none(std::vector<mgdl::AnyGradeTrainer<double>>{});
+             }),
+             ContainsSubstring("trainers: expected at least one trainer"));
+}
+
+TEST_CASE("With a validation part the best prefix is kept", "[training/multigrade_trainer]") {
+  // Noise that many narrow grades can learn by heart.
+  mgdl::RandomStream random(mgdl::test::seed(), 20);
+  const auto X = mgdl::test::normal_matrix<mgdl::Matrix<double>>(60, 3, random);
+  const auto noise = mgdl::test::normal_matrix<mgdl::Matrix<double>>(60, 1, random);
+  const mgdl::Matrix<double> Y = X.col(0) + 0.7 * noise;
+  auto options = quick();
+  options.width = 20;
+  options.epochs = 100;
+  mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{options},
+                                  {.max_grades = 30, .patience = 3, .validation_fraction = 0.3}};
+  const auto [model, report] = trainer.fit(X, Y);
+  CHECK(report.termination == mgdl::Termination::ValidationStop);
+  double best = std::numeric_limits<double>::infinity();
+  Index best_grade = 0;
+  for (const auto& line : report.grades) {
+    if (line.validation_rse < best) {
+      best = line.validation_rse;
+      best_grade = line.grade;
+    }
+  }
+  CHECK(report.grades.back().grade == best_grade + 3);
+  CHECK((model.grades() == best_grade || model.grades() == 0));
+  for (const auto& line : report.grades) CHECK(line.kept == (line.grade <= model.grades()));
+}
+
+TEST_CASE("An observer sees grades and iterations and can stop", "[training/multigrade_trainer]") {
+  const Samples s;
+  Index grade_events = 0;
+  Index iterations = 0;
+  double last_time = 0;
+  mgdl::MultigradeTrainer trainer{
+      mgdl::GradientTrainer<double>{quick()},
+      {.max_grades = 9, .observer = [&](const mgdl::Progress& progress) {
+         CHECK(progress.max_grades == 9);
+         CHECK(progress.elapsed_seconds >= last_time);
+         last_time = progress.elapsed_seconds;
+         if (progress.event == mgdl::Progress::Event::Iteration) {
+           ++iterations;
+           CHECK(progress.grade == grade_events + 1);
+           return mgdl::Action::Continue;
+         }
+         ++grade_events;
+         CHECK(progress.grade == grade_events);
+         return grade_events == 2 ? mgdl::Action::Stop : mgdl::Action::Continue;
+       }}};
+  const auto [model, report] = trainer.fit(s.X, s.Y);
+  CHECK(report.termination == mgdl::Termination::StoppedByObserver);
+  CHECK(model.grades() == 2);
+  CHECK(iterations == 30);
+}
+
+TEST_CASE("The time limit ends training and keeps the grades", "[training/multigrade_trainer]") {
+  const Samples s;
+  auto options = quick();
+  options.epochs = 1000000;
+  options.relative_tolerance = 0;
+  mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{options},
+                                  {.max_grades = 1000, .time_limit_seconds = 0.3}};
+  const auto [model, report] = trainer.fit(s.X, s.Y);
+  CHECK((report.termination == mgdl::Termination::TimeLimit ||
+         report.termination == mgdl::Termination::NoProgress));
+  CHECK(model.grades() >= 1);
+  CHECK(report.elapsed_seconds < 5);
+}
+
+TEST_CASE("Bad samples and options are refused by name", "[training/multigrade_trainer]") {
+  const Samples s;
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  Index trained = 0;
+  mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{quick()},
+                                  {.observer = [&](const mgdl::Progress&) {
+                                    ++trained;
+                                    return mgdl::Action::Continue;
+                                  }}};
+  const auto error = [&](mgdl::Matrix<double> X, mgdl::Matrix<double> Y,
+                         mgdl::Vector<double> w = {}) {
+    return mgdl::test::error_of([&] { trainer.fit(X, Y, w); });
+  };
+  auto bad = s.X;
+  bad(7, 0) = nan;
+  CHECK_THAT(error(bad, s.Y), ContainsSubstring("X: expected finite values, found") &&
+                                  ContainsSubstring("at row 7, column 0"));
+  bad(7, 0) = -std::numeric_limits<double>::infinity();
+  CHECK_THAT(error(s.X, bad), ContainsSubstring("Y: ") && ContainsSubstring("-inf at row 7"));
+  CHECK(error(s.X, s.Y.topRows(89)) == "Y: expected 90 rows, found 89");
+  CHECK_THAT(error(mgdl::Matrix<double>(0, 3), mgdl::Matrix<double>(0, 1)),
+             ContainsSubstring("X: expected at least one row"));
+  mgdl::Vector<double> weights = mgdl::Vector<double>::Ones(90);
+  weights[4] = -0.5;
+  CHECK_THAT(error(s.X, s.Y, weights),
+             ContainsSubstring("weights: expected values >= 0, found -0.5 at row 4"));
+  CHECK_THAT(error(s.X, s.Y, mgdl::Vector<double>::Zero(90)),
+             ContainsSubstring("weights: expected a positive sum, found all zero"));
+  CHECK_THAT(error(s.X, s.Y, mgdl::Vector<double>::Ones(3)), ContainsSubstring("weights"));
+  CHECK(trained == 0);
+
+  const auto option_error = [](auto change) {
+    mgdl::MultigradeOptions options;
+    change(options);
+    return mgdl::test::error_of([&] { mgdl::MultigradeTrainer t(FixedTrainer{}, options); });
+  };
+  CHECK(option_error([](auto& o) { o.max_grades = 0; }) ==
+        "MultigradeOptions.max_grades: expected a value >= 1, found 0");
+  CHECK_THAT(option_error([](auto& o) { o.tolerance = -1; }), ContainsSubstring("tolerance"));
+  CHECK_THAT(option_error([](auto& o) { o.minimum_progress = 1; }),
+             ContainsSubstring("minimum_progress"));
+  CHECK_THAT(option_error([](auto& o) { o.patience = 0; }), ContainsSubstring("patience"));
+  CHECK_THAT(option_error([](auto& o) { o.validation_fraction = 1; }),
+             ContainsSubstring("validation_fraction"));
+  CHECK_THAT(option_error([](auto& o) { o.time_limit_seconds = -1; }),
+             ContainsSubstring("time_limit_seconds"));
+  CHECK_THAT(option_error([](auto& o) { o.threads = -1; }), ContainsSubstring("threads"));
+
+  const auto fit = trainer.fit(s.X, s.Y);
+  CHECK_THAT(mgdl::test::error_of([&] {
+               trainer.resume(fit.model, mgdl::Matrix<double>::Ones(5, 2), s.Y.topRows(5));
+             }),
+             ContainsSubstring("X: expected 1 columns, found 2"));
+}

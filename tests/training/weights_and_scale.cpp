@@ -1,0 +1,124 @@
+#include <vector>
+
+#include "mgdl/training/gradient_trainer.hpp"
+#include "mgdl/training/multigrade_trainer.hpp"
+#include "support/samples.hpp"
+
+using mgdl::Index;
+
+namespace {
+
+struct Samples {
+  mgdl::Matrix<double> X;
+  mgdl::Matrix<double> Y;
+};
+
+Samples wave(Index n) {
+  Samples s{mgdl::Matrix<double>(n, 2), mgdl::Matrix<double>(n, 3)};
+  mgdl::RandomStream random(mgdl::test::seed(), 3);
+  s.X = mgdl::test::normal_matrix<mgdl::Matrix<double>>(n, 2, random);
+  s.Y.col(0) = (3 * s.X.col(0)).array().sin();
+  s.Y.col(1) = s.X.col(1).array().square();
+  s.Y.col(2) = s.X.rowwise().sum();
+  return s;
+}
+
+mgdl::GradientOptions smooth_grade() {
+  mgdl::GradientOptions options;
+  options.width = 7;
+  options.hidden_layers = 1;
+  options.optimizer = mgdl::Optimizer::Lbfgs;
+  options.epochs = 4;  // rounding differs between the two sums, so few steps
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("A weight counts like that many copies of the sample", "[training/multigrade_trainer]") {
+  // The units start at randomly chosen samples, which replication shuffles. A grade of given hidden
+  // units shows the weighted sums alone: standardisation, whitening, L-BFGS, readout.
+  const Index n = 41;
+  const Samples s = wave(n);
+  mgdl::Vector<double> weights(n);
+  std::vector<Index> copies;
+  for (Index i = 0; i < n; ++i) {
+    const Index count = i % 4;  // also 0: as if it were not there
+    weights[i] = static_cast<double>(count);
+    for (Index k = 0; k < count; ++k) copies.push_back(i);
+  }
+  const mgdl::Matrix<double> X = s.X(copies, Eigen::all);
+  const mgdl::Matrix<double> Y = s.Y(copies, Eigen::all);
+
+  const mgdl::Dataset<double> weighted(s.X, s.Y, weights);
+  const mgdl::Dataset<double> replicated(X, Y);
+  const auto standard_weighted =
+      mgdl::Standardizer<double>::fit(weighted.inputs(), weighted.weights());
+  const auto standard_replicated =
+      mgdl::Standardizer<double>::fit(replicated.inputs(), replicated.weights());
+  CHECK(standard_weighted.mean().isApprox(standard_replicated.mean(), 1e-13));
+  CHECK(standard_weighted.scale().isApprox(standard_replicated.scale(), 1e-13));
+
+  mgdl::detail::ThreadPool pool(2);
+  const auto view = [](const mgdl::Dataset<double>& data) {
+    return mgdl::SampleView<double>{data.inputs(), data.targets(), data.weights()};
+  };
+  const mgdl::detail::Whitening<double> white_weighted(view(weighted), 1e-9, pool);
+  const mgdl::detail::Whitening<double> white_replicated(view(replicated), 1e-9, pool);
+  const auto z_weighted = white_weighted.apply(s.X, pool);
+  const auto z_replicated = white_replicated.apply(s.X, pool);
+  // Principal components are unique up to their signs.
+  CHECK(z_weighted.cwiseAbs().isApprox(z_replicated.cwiseAbs(), 1e-10));
+
+  // The same start, then a few quasi-Newton steps and the readout.
+  mgdl::RandomStream random(mgdl::test::seed(), 4);
+  mgdl::detail::PanelNetwork<double> start({2, 9, 3});
+  for (auto& value : start.parameters()) value = 0;
+  for (Index j = 0; j < 9; ++j) {
+    for (Index i = 0; i < 2; ++i) start.weight(0, i, j) = random.normal();
+    start.bias(0)[j] = random.normal();
+    for (Index k = 0; k < 3; ++k) start.weight(1, j, k) = random.normal();
+  }
+  const auto descend = [&](const mgdl::Dataset<double>& data) {
+    auto network = start;
+    const auto samples = view(data);
+    mgdl::detail::TrainingPass<double> pass(network, data.size(), pool);
+    for (int step = 0; step < 20; ++step) {
+      pass.run(samples, {nullptr, 0, data.size()}, 1.0, false, [](Index, Index) {});
+      network.parameters() -= 0.01 * pass.gradient();
+      pass.refresh();
+    }
+    const auto moments = mgdl::detail::readout_moments(network, samples, pool);
+    mgdl::detail::set_readout(network, *mgdl::detail::solve_readout(moments, 1e-9));
+    return network.parameters();
+  };
+  const auto a = descend(weighted);
+  const auto b = descend(replicated);
+  CHECK(a.isApprox(b, 1e-7));
+  CHECK_FALSE(a.isApprox(descend(mgdl::Dataset<double>(s.X, s.Y)), 1e-3));
+}
+
+TEST_CASE("The unit of Y scales the prediction and nothing else", "[training/multigrade_trainer]") {
+  const Samples s = wave(60);
+  mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{smooth_grade()},
+                                  {.max_grades = 2, .seed = 3}};
+  const auto reference = trainer.fit(s.X, s.Y);
+  REQUIRE(reference.model.grades() == 2);
+  const auto prediction = reference.model.predict(s.X);
+  for (const double factor : {1e8, 1e-8}) {
+    const auto scaled = trainer.fit(s.X, s.Y * factor);
+    CAPTURE(factor);
+    REQUIRE(scaled.model.grades() == 2);
+    CHECK((scaled.model.predict(s.X) / factor).isApprox(prediction, 1e-9));
+    CHECK(scaled.report.grades[1].train_rse ==
+          Approx(reference.report.grades[1].train_rse).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("The unit and origin of X change nothing", "[training/multigrade_trainer]") {
+  const Samples s = wave(60);
+  mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{smooth_grade()},
+                                  {.max_grades = 2, .seed = 3}};
+  const auto prediction = trainer.fit(s.X, s.Y).model.predict(s.X);
+  const mgdl::Matrix<double> X = s.X.array() * 1e5 - 3e5;
+  CHECK(trainer.fit(X, s.Y).model.predict(X).isApprox(prediction, 1e-9));
+}

@@ -11,8 +11,9 @@
 namespace mgdl::detail {
 
 /// Rows that are carried through all layers at once when a network is evaluated: few enough for the
-/// activations to stay in the cache, and a multiple of the tile.
-inline constexpr Index kForwardRows = 32 * kTileRows;
+/// activations to stay in the cache and for small batches to occupy all threads, and a multiple of
+/// the tile.
+inline constexpr Index kForwardRows = 11 * kTileRows;
 
 /// Two buffers that the layers of a network write in turn, `rows` x `stride` each.
 template <class Scalar>

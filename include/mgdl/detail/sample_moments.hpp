@@ -19,7 +19,7 @@ namespace mgdl::detail {
 template <class Fill>
 Eigen::MatrixXd sample_moments(Index samples, Index rows, Index columns, ThreadPool& pool,
                                const Fill& fill) {
-  constexpr Index kBlocks = 8;  // blocks filled between two sums
+  constexpr Index kBlocks = 16;  // blocks filled between two sums
   const Index stride = padded<double>(columns);
   const Index rows_at_once = std::min(kBlocks * kForwardRows, samples);
   AlignedVector<double> z = AlignedVector<double>::Zero(rows_at_once * stride);

@@ -23,39 +23,38 @@ struct Batch {
 
 /// Value and gradient of sum_i w_i |g(x_i) - y_i|^2 by backpropagation.
 ///
-/// Works in two parallel phases. First, blocks of rows run forward and backward, each block alone
-/// in its core's cache. Then, tasks over pieces of the weight matrices sum the gradient over all
-/// rows; each hands its finished piece to `update`, while it is in the cache, and renews its part
-/// of the transposed weights that the next backward phase reads. All buffers are allocated up
-/// front.
+/// The batch is cut into groups of rows and the groups are dealt to slots. A slot takes its groups
+/// one after another: forward, backward, and the group's part of the gradient added to the slot's
+/// own, all in the cache of one core. Then the slots' gradients are summed, piece by piece; each
+/// finished piece is handed to `update` and its part of the transposed weights, which backward
+/// phases read, is renewed. Groups and slots depend on the batch alone, so the bits of the result
+/// do not depend on the number of threads. All buffers are allocated up front.
 template <class Scalar>
 class TrainingPass {
  public:
+  /// \param max_rows  rows of the largest batch
   TrainingPass(PanelNetwork<Scalar>& network, Index max_rows, ThreadPool& pool)
       : m_network(network), m_pool(pool) {
     const auto& layers = network.layers();
-    max_rows = std::min(max_rows, kPassRows);
-    m_input_stride = network.inputs();
-    m_gathered.setZero(max_rows * m_input_stride);
     for (std::size_t l = 0; l < layers.size(); ++l) {
-      const Index size = max_rows * layers[l].stride();
-      m_values.push_back(AlignedVector<Scalar>::Zero(size));
-      // The readout's delta overwrites its value.
-      m_deltas.push_back(AlignedVector<Scalar>::Zero(l + 1 < layers.size() ? size : 0));
       const PanelShape<Scalar> transposed{layers[l].shape.cols, layers[l].shape.rows};
       m_transposed.push_back(AlignedVector<Scalar>::Zero(l > 0 ? transposed.size() : 0));
       for (Index task = 0; task < chunk_count(layers[l].shape); ++task) {
-        m_tasks.push_back({l, chunk_range(layers[l].shape, task)});
+        m_pieces.push_back({l, chunk_range(layers[l].shape, task)});
       }
     }
-    // Large pieces first, so that no thread is left with one at the end.
-    std::stable_sort(m_tasks.begin(), m_tasks.end(), [](const Task& a, const Task& b) {
-      return a.range.last - a.range.first > b.range.last - b.range.first;
-    });
-    m_block_loss.resize(static_cast<std::size_t>((max_rows + kBlockRows - 1) / kBlockRows));
-    m_outer_buffers.assign(static_cast<std::size_t>(pool.size()),
-                           AlignedVector<Scalar>::Zero(kOuterBuffer<Scalar>));
+    m_work.resize(static_cast<std::size_t>(pool.size()));
+    for (auto& work : m_work) {
+      work.gathered.setZero(kGroupRows * network.inputs());
+      work.outer.setZero(kOuterBuffer<Scalar>);
+      for (const auto& layer : layers) {
+        work.values.push_back(AlignedVector<Scalar>::Zero(kGroupRows * layer.stride()));
+        work.deltas.push_back(AlignedVector<Scalar>::Zero(kGroupRows * layer.stride()));
+      }
+    }
     m_gradient.setZero(network.parameters().size());
+    m_slots.resize(static_cast<std::size_t>(slots_of(max_rows)));
+    for (auto& slot : m_slots) slot.gradient.setZero(m_gradient.size());
     refresh();
   }
 
@@ -63,8 +62,8 @@ class TrainingPass {
 
   /// Must be called after the network's parameters were changed other than by `update`.
   void refresh() {
-    m_pool.parallel_for(static_cast<Index>(m_tasks.size()), [&](Index t, int) {
-      refresh_transposed(m_tasks[static_cast<std::size_t>(t)]);
+    m_pool.parallel_for(static_cast<Index>(m_pieces.size()), [&](Index p, int) {
+      refresh_transposed(m_pieces[static_cast<std::size_t>(p)]);
     });
   }
 
@@ -78,173 +77,189 @@ class TrainingPass {
   template <class Update>
   double run(const SampleView<Scalar>& samples, Batch batch, Scalar factor, bool accumulate,
              const Update& update) {
+    const Index slots = slots_of(batch.count);
+    m_pool.parallel_for(slots, [&](Index s, int thread) {
+      Slot& slot = m_slots[static_cast<std::size_t>(s)];
+      Work& work = m_work[static_cast<std::size_t>(thread)];
+      slot.loss = 0;
+      for (Index first = s * kGroupRows; first < batch.count; first += slots * kGroupRows) {
+        const Index rows = std::min(kGroupRows, batch.count - first);
+        const Batch group{batch.rows == nullptr ? nullptr : batch.rows + first, batch.first + first,
+                          rows};
+        slot.loss += run_group(samples, group, factor, work);
+        add_gradient(samples, group, work, slot.gradient, /*accumulate=*/first > s * kGroupRows);
+      }
+    });
+    m_pool.parallel_for(static_cast<Index>(m_pieces.size()), [&](Index p, int) {
+      const Piece& piece = m_pieces[static_cast<std::size_t>(p)];
+      const auto& layer = m_network.layers()[piece.layer];
+      const Index width = layer.shape.width(piece.range.panel);
+      const auto finish = [&](Index offset, Index count) {
+        sum_slots(slots, offset, count, accumulate);
+        update(offset, count);
+      };
+      finish(layer.weights + layer.shape.offset(piece.range.panel, piece.range.first),
+             (piece.range.last - piece.range.first) * width);
+      if (piece.range.first == 0) {
+        finish(layer.bias + piece.range.panel * kPanelWidth<Scalar>, width);
+      }
+      refresh_transposed(piece);
+    });
     double loss = 0;
-    for (Index start = 0; start < batch.count; start += kPassRows) {
-      const Index count = std::min(kPassRows, batch.count - start);
-      const Batch part{batch.rows == nullptr ? nullptr : batch.rows + start, batch.first + start,
-                       count};
-      loss += run_part(samples, part, factor);
-      const bool last = start + count == batch.count;
-      sum_part(samples, part, accumulate || start > 0, last, update);
-    }
+    for (Index s = 0; s < slots; ++s) loss += m_slots[static_cast<std::size_t>(s)].loss;
     return loss;
   }
 
  private:
-  /// Rows of a block of the first phase: enough to pay for reading the weights from the L2 cache.
-  static constexpr Index kBlockRows = 64;
-  /// Rows between the phases: few enough for their activations to stay in the L2 cache.
-  static constexpr Index kPassRows = 8 * kBlockRows;
+  /// Rows that run forward and backward together: their activations, the weights and the slot's
+  /// gradient fit in the L2 cache, and they pay for reading the weights.
+  static constexpr Index kGroupRows = 128;
+  /// As many threads can share a batch; each slot holds a gradient.
+  static constexpr Index kMaxSlots = 8;
 
-  struct Task {
+  /// A piece of a weight matrix; that of the first rows has the biases of its columns with it.
+  struct Piece {
     std::size_t layer;
     ChunkRange range;
   };
 
-  /// First phase: values and deltas of the batch's rows; returns their loss.
-  double run_part(const SampleView<Scalar>& samples, Batch batch, Scalar factor) {
-    const Index blocks = (batch.count + kBlockRows - 1) / kBlockRows;
-    m_pool.parallel_for(blocks, [&](Index block, int) {
-      const Index first = block * kBlockRows;
-      const Index rows = std::min(kBlockRows, batch.count - first);
-      m_block_loss[static_cast<std::size_t>(block)] = run_rows(samples, batch, factor, first, rows);
-    });
+  struct Slot {
+    AlignedVector<Scalar> gradient;
     double loss = 0;
-    for (Index b = 0; b < blocks; ++b) loss += m_block_loss[static_cast<std::size_t>(b)];
+  };
+
+  /// One group of rows in the hands of a thread.
+  struct Work {
+    AlignedVector<Scalar> gathered;             // inputs
+    std::vector<AlignedVector<Scalar>> values;  // of each layer, after its ReLU
+    std::vector<AlignedVector<Scalar>> deltas;  // d loss / d (values before the ReLU)
+    AlignedVector<Scalar> outer;
+  };
+
+  static Index slots_of(Index rows) {
+    return std::clamp<Index>((rows + kGroupRows - 1) / kGroupRows, 1, kMaxSlots);
+  }
+
+  /// The group's inputs: where they are, or gathered into `work`.
+  Strided<Scalar> inputs_of(const SampleView<Scalar>& samples, Batch group,
+                            const Work& work) const {
+    if (group.rows != nullptr) return {work.gathered.data(), m_network.inputs(), 1};
+    const Index stride = samples.inputs.outerStride();
+    return {samples.inputs.data() + group.first * stride, stride, 1};
+  }
+
+  /// Values and deltas of the group; returns its loss.
+  double run_group(const SampleView<Scalar>& samples, Batch group, Scalar factor,
+                   Work& work) const {
+    const auto& layers = m_network.layers();
+    if (group.rows != nullptr) {
+      const Index d = m_network.inputs();
+      for (Index i = 0; i < group.count; ++i) {
+        const Scalar* from = samples.inputs.data() + group.rows[i] * samples.inputs.outerStride();
+        std::copy(from, from + d, work.gathered.data() + i * d);
+      }
+    }
+    Strided<Scalar> in = inputs_of(samples, group, work);
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      m_network.apply_layer(l, group.count, in, work.values[l].data(), layers[l].stride());
+      in = {work.values[l].data(), layers[l].stride(), 1};
+    }
+    const double loss = output_deltas(samples, group, factor, work);
+    for (std::size_t l = layers.size() - 1; l > 0; --l) propagate(l, group.count, work);
     return loss;
   }
 
-  /// Second phase: the gradient from what the first one left. It is finished, and passed on, with
-  /// the last part of a batch.
-  template <class Update>
-  void sum_part(const SampleView<Scalar>& samples, Batch batch, bool accumulate, bool last,
-                const Update& update) {
-    const Scalar* inputs = m_gathered.data();
-    Index input_stride = m_input_stride;
-    if (batch.rows == nullptr) {
-      input_stride = samples.inputs.outerStride();
-      inputs = samples.inputs.data() + batch.first * input_stride;
-    }
-    m_pool.parallel_for(static_cast<Index>(m_tasks.size()), [&](Index t, int thread) {
-      const Task& task = m_tasks[static_cast<std::size_t>(t)];
-      sum_gradient(task, batch.count, inputs, input_stride, accumulate, thread);
-      if (!last) return;
-      pass_on(task, update);
-      refresh_transposed(task);
-    });
-  }
-
-  double run_rows(const SampleView<Scalar>& samples, Batch batch, Scalar factor, Index first,
-                  Index rows) {
-    const auto& layers = m_network.layers();
-    const auto source_row = [&](Index i) {
-      return batch.rows == nullptr ? batch.first + first + i : batch.rows[first + i];
-    };
-    Strided<Scalar> in{samples.inputs.data() + (batch.first + first) * samples.inputs.outerStride(),
-                       samples.inputs.outerStride(), 1};
-    if (batch.rows != nullptr) {
-      Scalar* gathered = m_gathered.data() + first * m_input_stride;
-      for (Index i = 0; i < rows; ++i) {
-        const Scalar* from = samples.inputs.data() + source_row(i) * samples.inputs.outerStride();
-        std::copy(from, from + m_input_stride, gathered + i * m_input_stride);
-      }
-      in = {gathered, m_input_stride, 1};
-    }
-    for (std::size_t l = 0; l < layers.size(); ++l) {
-      const Index stride = layers[l].stride();
-      Scalar* out = m_values[l].data() + first * stride;
-      m_network.apply_layer(l, rows, in, out, stride);
-      in = {out, stride, 1};
-    }
-
+  double output_deltas(const SampleView<Scalar>& samples, Batch group, Scalar factor,
+                       Work& work) const {
+    const auto& readout = m_network.layers().back();
     double loss = 0;
-    const std::size_t last = layers.size() - 1;
-    for (Index i = 0; i < rows; ++i) {
-      const Index row = source_row(i);
+    for (Index i = 0; i < group.count; ++i) {
+      const Index row = group.rows == nullptr ? group.first + i : group.rows[i];
       const Scalar w = factor * samples.weights[row];
       const Scalar* y = samples.targets.data() + row * samples.targets.outerStride();
-      Scalar* g = m_values[last].data() + (first + i) * layers[last].stride();
+      const Scalar* g = work.values.back().data() + i * readout.stride();
+      Scalar* delta = work.deltas.back().data() + i * readout.stride();
       Scalar squares = 0;
-      for (Index j = 0; j < layers[last].outputs(); ++j) {
+      for (Index j = 0; j < readout.outputs(); ++j) {
         const Scalar error = g[j] - y[j];
         squares += error * error;
-        g[j] = 2 * w * error;
+        delta[j] = 2 * w * error;
       }
       loss += static_cast<double>(w) * static_cast<double>(squares);
     }
-
-    for (std::size_t l = last; l > 0; --l) {
-      const auto& layer = layers[l];
-      const Scalar* delta = (l == last ? m_values[l] : m_deltas[l]).data() + first * layer.stride();
-      const Index below = layers[l - 1].stride();
-      const Scalar* value = m_values[l - 1].data() + first * below;
-      const PanelShape<Scalar> transposed{layer.shape.cols, layer.shape.rows};
-      gemm(rows, Strided<Scalar>{delta, layer.stride(), 1}, transposed, m_transposed[l].data(),
-           m_deltas[l - 1].data() + first * below, below,
-           [&](Scalar* tile, Index row, Index tile_rows, Index col, Index width) {
-             using P = Packet<Scalar>;
-             const P zero = packet::pset1<P>(Scalar(0));
-             for (Index r = 0; r < tile_rows; ++r) {
-               const Scalar* h = value + (row + r) * below + col;
-               Scalar* at = tile + r * below;
-               for (Index v = 0; v < width; v += kLanes<Scalar>) {
-                 const P active = packet::pcmp_lt(zero, packet::ploadu<P>(h + v));
-                 packet::pstoreu(at + v, packet::pselect(active, packet::ploadu<P>(at + v), zero));
-               }
-             }
-           });
-    }
     return loss;
   }
 
-  void sum_gradient(const Task& task, Index count, const Scalar* inputs, Index input_stride,
-                    bool accumulate, int thread) {
-    const std::size_t l = task.layer;
+  /// Deltas of layer l - 1 from those of layer l: times W', zero where the unit was inactive.
+  void propagate(std::size_t l, Index rows, Work& work) const {
     const auto& layer = m_network.layers()[l];
-    const bool readout = l + 1 == m_network.layers().size();
-    const Scalar* delta = (readout ? m_values[l] : m_deltas[l]).data();
-    if (l > 0) {
-      inputs = m_values[l - 1].data();
-      input_stride = m_network.layers()[l - 1].stride();
+    const Index below = m_network.layers()[l - 1].stride();
+    const Scalar* value = work.values[l - 1].data();
+    const PanelShape<Scalar> transposed{layer.shape.cols, layer.shape.rows};
+    gemm(rows, Strided<Scalar>{work.deltas[l].data(), layer.stride(), 1}, transposed,
+         m_transposed[l].data(), work.deltas[l - 1].data(), below,
+         [&](Scalar* tile, Index row, Index tile_rows, Index col, Index width) {
+           using P = Packet<Scalar>;
+           const P zero = packet::pset1<P>(Scalar(0));
+           for (Index r = 0; r < tile_rows; ++r) {
+             const Scalar* h = value + (row + r) * below + col;
+             Scalar* at = tile + r * below;
+             for (Index v = 0; v < width; v += kLanes<Scalar>) {
+               const P active = packet::pcmp_lt(zero, packet::ploadu<P>(h + v));
+               packet::pstoreu(at + v, packet::pselect(active, packet::ploadu<P>(at + v), zero));
+             }
+           }
+         });
+  }
+
+  /// gradient = or += the group's part.
+  void add_gradient(const SampleView<Scalar>& samples, Batch group, Work& work,
+                    AlignedVector<Scalar>& gradient, bool accumulate) const {
+    const auto& layers = m_network.layers();
+    Strided<Scalar> in = inputs_of(samples, group, work);
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      const auto& layer = layers[l];
+      const Scalar* delta = work.deltas[l].data();
+      for (Index p = 0; p < layer.shape.panels(); ++p) {
+        add_outer_products(group.count, in.data, in.row_stride, delta, layer.stride(), layer.shape,
+                           {p, 0, layer.inputs()}, gradient.data() + layer.weights, accumulate,
+                           work.outer.data());
+      }
+      add_column_sums(group.count, delta, layer.stride(), layer.stride(),
+                      gradient.data() + layer.bias, accumulate);
+      in = {work.values[l].data(), layer.stride(), 1};
     }
-    add_outer_products(count, inputs, input_stride, delta, layer.stride(), layer.shape, task.range,
-                       m_gradient.data() + layer.weights, accumulate,
-                       m_outer_buffers[static_cast<std::size_t>(thread)].data());
-    if (task.range.first > 0) return;
-    const Index col = task.range.panel * kPanelWidth<Scalar>;
-    add_column_sums(count, delta + col, layer.stride(), layer.shape.width(task.range.panel),
-                    m_gradient.data() + layer.bias + col, accumulate);
   }
 
-  template <class Update>
-  void pass_on(const Task& task, const Update& update) const {
-    const auto& layer = m_network.layers()[task.layer];
-    const Index width = layer.shape.width(task.range.panel);
-    update(layer.weights + layer.shape.offset(task.range.panel, task.range.first),
-           (task.range.last - task.range.first) * width);
-    if (task.range.first > 0) return;
-    update(layer.bias + task.range.panel * kPanelWidth<Scalar>, width);
+  /// m_gradient[offset, offset + count) = or += the sum over the slots, in their order.
+  void sum_slots(Index slots, Index offset, Index count, bool accumulate) {
+    using P = Packet<Scalar>;
+    for (Index i = offset; i < offset + count; i += kLanes<Scalar>) {
+      P sum = packet::ploadu<P>(m_slots[0].gradient.data() + i);
+      for (Index s = 1; s < slots; ++s) {
+        const auto& slot = m_slots[static_cast<std::size_t>(s)];
+        sum = packet::padd(sum, packet::ploadu<P>(slot.gradient.data() + i));
+      }
+      if (accumulate) sum = packet::padd(packet::ploadu<P>(m_gradient.data() + i), sum);
+      packet::pstoreu(m_gradient.data() + i, sum);
+    }
   }
 
-  void refresh_transposed(const Task& task) {
-    if (task.layer == 0) return;  // nothing is propagated to the samples
-    const auto& layer = m_network.layers()[task.layer];
-    const Index col = task.range.panel * kPanelWidth<Scalar>;
+  void refresh_transposed(const Piece& piece) {
+    if (piece.layer == 0) return;  // nothing is propagated to the samples
+    const auto& layer = m_network.layers()[piece.layer];
+    const Index col = piece.range.panel * kPanelWidth<Scalar>;
     const Index last_col = std::min(layer.outputs(), col + kPanelWidth<Scalar>);
-    transpose_panels(layer.shape, m_network.parameters().data() + layer.weights, task.range.first,
-                     task.range.last, col, last_col, m_transposed[task.layer].data());
+    transpose_panels(layer.shape, m_network.parameters().data() + layer.weights, piece.range.first,
+                     piece.range.last, col, last_col, m_transposed[piece.layer].data());
   }
 
   PanelNetwork<Scalar>& m_network;
   ThreadPool& m_pool;
-  Index m_input_stride = 0;
-  AlignedVector<Scalar> m_gathered;
-  std::vector<AlignedVector<Scalar>> m_values;      // of each layer: batch x stride
-  std::vector<AlignedVector<Scalar>> m_deltas;      // d loss / d (values before the ReLU)
   std::vector<AlignedVector<Scalar>> m_transposed;  // weights of each layer but the first
-  std::vector<Task> m_tasks;
-  std::vector<double> m_block_loss;
-  std::vector<AlignedVector<Scalar>> m_outer_buffers;
+  std::vector<Piece> m_pieces;
+  std::vector<Slot> m_slots;
+  std::vector<Work> m_work;  // one for each thread
   AlignedVector<Scalar> m_gradient;
 };
 

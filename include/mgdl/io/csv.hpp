@@ -24,13 +24,14 @@ namespace mgdl {
 /// Whether the first record holds the names of the columns.
 enum class CsvHeader {
   Auto,  ///< names if none of its fields is a number, data if all are; a mixture is an error
-  Yes,
-  No,
+  Yes,   ///< it does
+  No,    ///< it does not
 };
 
+/// How a CSV file is written.
 struct CsvOptions {
-  char delimiter = ',';  ///< one of comma, semicolon, tab, space and '|'
-  CsvHeader header = CsvHeader::Auto;
+  char delimiter = ',';                ///< one of comma, semicolon, tab, space and '|'
+  CsvHeader header = CsvHeader::Auto;  ///< whether the first record holds names
   char comment = '\0';  ///< lines that start with it are skipped, e.g. '#'; '\0': there are none
 
   /// \throws InvalidArgument naming the field

@@ -37,7 +37,7 @@ namespace mgdl {
 /// An array of any number of dimensions, the last index running fastest (C order).
 template <std::floating_point Scalar>
 struct NpyArray {
-  std::vector<Index> shape;
+  std::vector<Index> shape;  ///< its dimensions; none for a single value
   std::vector<Scalar> data;  ///< as many as the product of `shape`
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -63,7 +64,7 @@ class Predictor {
   /// The same for the first k grades.
   void predict_into(const ConstMatrixRef<Scalar>& X, Eigen::Ref<Matrix<Scalar>> result, Index k) {
     require_shapes(X, result, k, outputs());
-    run(X, k, [&](Index first, Index rows, const Scratch& s, const Scalar*, Index) {
+    run(X, k, [&](Index first, Index rows, const Scratch& s, detail::Strided<Scalar>) {
       for (Index j = 0; j < outputs(); ++j) {
         const Scalar mean = m_output.mean()[j];
         const Scalar scale = m_output.scale()[j];
@@ -79,9 +80,11 @@ class Predictor {
     require_grades(k);
     const Index count = m_feature_counts[static_cast<std::size_t>(k)];
     require_shapes(X, result, k, count);
-    run(X, k, [&](Index first, Index rows, const Scratch&, const Scalar* features, Index stride) {
+    run(X, k, [&](Index first, Index rows, const Scratch&, detail::Strided<Scalar> features) {
       for (Index j = 0; j < count; ++j) {
-        for (Index i = 0; i < rows; ++i) result(first + i, j) = features[i * stride + j];
+        for (Index i = 0; i < rows; ++i) {
+          result(first + i, j) = features.data[i * features.row_stride + j * features.col_stride];
+        }
       }
     });
   }
@@ -89,7 +92,7 @@ class Predictor {
  private:
   struct Scratch {
     detail::ForwardScratch<Scalar> forward;
-    detail::AlignedVector<Scalar> input;  // standardised rows
+    detail::AlignedVector<Scalar> input;  // standardised, d columns of kForwardRows
     detail::AlignedVector<Scalar> sum;    // of the grades' outputs
   };
 
@@ -105,40 +108,49 @@ class Predictor {
   }
 
   void require_shapes(const ConstMatrixRef<Scalar>& X, const Eigen::Ref<Matrix<Scalar>>& result,
-                      Index k, Index columns) const {
+                      Index k, Index columns) {
     require_grades(k);
     detail::require_cols("X", inputs(), X.cols());
-    detail::require_finite("X", X);
+    require_finite(X);
     detail::require_rows("result", X.rows(), result.rows());
     detail::require_cols("result", columns, result.cols());
   }
 
-  /// Calls done(first_row, rows, scratch, features, feature_stride) for each block of rows.
+  /// All of X is looked at before anything is written; with many columns that takes a while.
+  void require_finite(const ConstMatrixRef<Scalar>& X) {
+    constexpr Index kColumns = 16;
+    std::atomic<bool> finite{true};
+    m_pool.parallel_for((X.cols() + kColumns - 1) / kColumns, [&](Index block, int) {
+      const Index first = block * kColumns;
+      const Index count = std::min(kColumns, X.cols() - first);
+      if (!detail::all_finite(X.middleCols(first, count))) finite = false;
+    });
+    if (!finite) detail::require_finite("X", X);
+  }
+
+  /// Calls done(first_row, rows, scratch, features) for each block of rows.
   template <class Done>
   void run(const ConstMatrixRef<Scalar>& X, Index k, const Done& done) {
+    constexpr Index kRows = detail::kForwardRows;
     const Index n = X.rows();
-    const Index blocks = (n + detail::kForwardRows - 1) / detail::kForwardRows;
-    m_pool.parallel_for(blocks, [&](Index block, int thread) {
+    m_pool.parallel_for((n + kRows - 1) / kRows, [&](Index block, int thread) {
       Scratch& s = m_scratch[static_cast<std::size_t>(thread)];
-      const Index first = block * detail::kForwardRows;
-      const Index rows = std::min(detail::kForwardRows, n - first);
+      const Index first = block * kRows;
+      const Index rows = std::min(kRows, n - first);
       const Index d = inputs();
       for (Index j = 0; j < d; ++j) {
-        const Scalar mean = m_input.mean()[j];
-        const Scalar scale = m_input.scale()[j];
-        for (Index i = 0; i < rows; ++i) s.input[i * d + j] = (X(first + i, j) - mean) / scale;
+        s.input.segment(j * kRows, rows) =
+            (X.col(j).segment(first, rows).array() - m_input.mean()[j]) / m_input.scale()[j];
       }
       s.sum.setZero();
-      const Scalar* features = s.input.data();
-      Index stride = d;
+      detail::Strided<Scalar> features{s.input.data(), 1, kRows};
       int buffer = 1;
       const Index output_stride = detail::padded<Scalar>(outputs());
       for (Index g = 0; g < k; ++g) {
         const auto& network = m_grades[static_cast<std::size_t>(g)];
-        Scalar* hidden = network.forward(rows, {features, stride, 1}, s.forward, buffer);
+        Scalar* hidden = network.forward(rows, features, s.forward, buffer);
         buffer = hidden == s.forward.buffers[0].data() ? 0 : 1;
-        features = hidden;
-        stride = s.forward.stride;
+        features = {hidden, s.forward.stride, 1};
         for (Index i = 0; i < rows; ++i) {
           for (Index j = 0; j < outputs(); ++j) {
             s.sum[i * outputs() + j] += s.forward.output[i * output_stride + j];
@@ -146,12 +158,12 @@ class Predictor {
         }
         if (m_link == FeatureLink::LastHiddenAndInput) {
           for (Index i = 0; i < rows; ++i) {
-            std::copy(s.input.data() + i * d, s.input.data() + (i + 1) * d,
-                      hidden + i * stride + network.width());
+            Scalar* extra = hidden + i * s.forward.stride + network.width();
+            for (Index j = 0; j < d; ++j) extra[j] = s.input[j * kRows + i];
           }
         }
       }
-      done(first, rows, s, features, stride);
+      done(first, rows, s, features);
     });
   }
 

@@ -84,7 +84,7 @@ void print(const char* task, Index batch, const Rates& rates, double flops, doub
   const double ours = mgdl_benchmark::median(rates.at("mgdl"));
   for (const auto& [name, values] : rates) {
     const double rate = mgdl_benchmark::median(values);
-    std::printf("%-9s %5ld  %-30s %10.0f samples/s %6.1f GFLOP/s %5.0f %% of peak", task,
+    std::printf("%-9s %5ld  %-38s %9.0f samples/s %6.1f GFLOP/s %5.0f %% of peak", task,
                 static_cast<long>(batch), name.c_str(), rate, rate * flops / 1e9,
                 100 * rate * flops / peak);
     if (name != "mgdl") std::printf("   mgdl is %.2f x", ours / rate);
@@ -95,6 +95,7 @@ void print(const char* task, Index batch, const Rates& rates, double flops, doub
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // lines appear as they come, in a file too
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 7;
   const int all = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 #ifdef MGDL_HAVE_TORCH

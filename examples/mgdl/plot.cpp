@@ -191,8 +191,7 @@ std::string plot_script(const FitOutcome& outcome) {
   out.imbue(std::locale::classic());
   out.precision(9);
   const int panels = outcome.curve ? 2 : 1;
-  out << "set encoding utf8\n"
-      << "set terminal svg size " << 640 * panels
+  out << "set terminal svg size " << 640 * panels
       << ",420 dynamic enhanced font 'Helvetica,13' background 'white'\n"
       << "set border 3 linecolor '#444444'\nset tics nomirror textcolor '#444444'\n"
       << "set grid ytics linecolor '#e6e6e6' linetype 1 linewidth 0.5\n"

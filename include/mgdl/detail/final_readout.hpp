@@ -22,18 +22,19 @@ struct RelativeLoss {
 
 /// Solves the readout anew for the final features.
 ///
-/// The candidates, the trained readout scaled by its optimal step and least squares solutions of
-/// increasing ridge, are judged as they will be used, rounded to Scalar: a small ridge may need
-/// coefficients too large for that. Only those that lower the training error count. Of them, the
-/// one with the best validation error is taken; without a validation part, the most regularised one
-/// whose training error is within kSlack of the best. If there is none, the readout becomes zero,
-/// which the driver rejects.
+/// The candidates are the trained readout, the same scaled by its optimal step, and least squares
+/// solutions of increasing ridge. They are judged as they will be used, rounded to Scalar: a small
+/// ridge may need coefficients too large for that. Only those that lower the training error count.
+/// Of them, the one with the best validation error is taken, so that the result is never worse
+/// there than the iterate it comes from; without a validation part, the most regularised one whose
+/// training error is within kSlack of the best. If there is none, the readout becomes zero, which
+/// the driver rejects.
 template <class Scalar>
 RelativeLoss finish_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
                             double smallest_ridge, ThreadPool& pool) {
   const ReadoutMoments moments = readout_moments(network, problem.train, pool);
   const Eigen::MatrixXd trained = get_readout(network);
-  std::vector<Eigen::MatrixXd> candidates{trained * optimal_step(moments, trained)};
+  std::vector<Eigen::MatrixXd> candidates{trained, trained * optimal_step(moments, trained)};
   for (double ridge = smallest_ridge; ridge < 1e-2; ridge *= 100) {
     if (auto solved = solve_readout(moments, ridge)) candidates.push_back(std::move(*solved));
   }

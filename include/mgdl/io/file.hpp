@@ -84,6 +84,7 @@ class TemporaryFile {
  public:
   explicit TemporaryFile(const std::filesystem::path& target) {
     // The name does not contain the target's, which may already be as long as names can be.
+    // Programs that write to one folder must not meet; no result depends on the name.
     std::random_device random;
     const std::string unique = std::to_string(random()) + "-" + std::to_string(random());
     m_path = target.parent_path() / (".mgdl-" + unique + ".tmp");

@@ -200,6 +200,26 @@ TEMPLATE_TEST_CASE("gradients of parts add up", "[network/training_pass]", float
         mgdl::test::sum_tolerance<TestType>);
 }
 
+// A pass deals groups of 128 rows to 8 slots, so from 1025 rows on a slot takes several groups.
+TEMPLATE_TEST_CASE("gradients of large batches are those of their parts", "[network/training_pass]",
+                   float, double) {
+  constexpr Index n = 2500;
+  mgdl::RandomStream random(mgdl::test::seed(), 7);
+  const Samples<TestType> samples(n, 3, 2, random);
+  auto network = random_panels<TestType>({3, 21, 10, 2}, random);
+  ThreadPool pool(2);
+  TrainingPass<TestType> pass(network, n, pool);
+  const double loss = pass.run(samples.view(), {nullptr, 0, n}, 1, false, no_update);
+  const Vector<TestType> whole = pass.gradient();
+  double parts = 0;
+  for (Index first = 0; first < n; first += 100) {  // each part is one group of one slot
+    parts += pass.run(samples.view(), {nullptr, first, 100}, 1, first > 0, no_update);
+  }
+  CHECK(std::abs(parts - loss) < mgdl::test::sum_tolerance<TestType> * loss);
+  CHECK(mgdl::test::relative_difference(pass.gradient(), whole.template cast<double>()) <
+        mgdl::test::sum_tolerance<TestType>);
+}
+
 TEMPLATE_TEST_CASE("updates get every piece once and are seen by the next pass",
                    "[network/training_pass]", float, double) {
   mgdl::RandomStream random(mgdl::test::seed(), 4);

@@ -1,5 +1,6 @@
 #include "mgdl/training/gradient_trainer.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -92,23 +93,38 @@ TEST_CASE("The final readout is a least squares solution", "[training/gradient_t
 }
 
 TEST_CASE("With a validation part the best iterate is restored", "[training/gradient_trainer]") {
-  const Samples s;
-  auto options = small(mgdl::Optimizer::Adam);
-  options.epochs = 60;
-  options.learning_rate = 0.03;
-  options.schedule = mgdl::LearningRateSchedule::Constant;  // so that late iterates are noisy
-  auto problem = s.problem(true);
+  // Few noisy samples and many units: the validation error falls and then rises for good.
+  const auto noisy = [](Index n, std::uint64_t stream) {
+    mgdl::RandomStream random(mgdl::test::seed(), stream);
+    const auto X = mgdl::test::normal_matrix<mgdl::Matrix<double>>(n, 3, random);
+    const auto noise = mgdl::test::normal_matrix<mgdl::Matrix<double>>(n, 1, random);
+    return mgdl::Dataset<double>(X, X.col(0) + 0.5 * noise);
+  };
+  const auto train = noisy(100, 14);
+  const auto validation = noisy(400, 15);
+  const auto view = [](const mgdl::Dataset<double>& data) {
+    return mgdl::SampleView<double>{data.inputs(), data.targets(), data.weights()};
+  };
+  mgdl::GradeProblem<double> problem{view(train)};
+  problem.validation.emplace(view(validation));
   std::vector<double> seen;
   problem.observer = [&](const mgdl::Progress& progress) {
     seen.push_back(progress.validation);
     return mgdl::Action::Continue;
   };
+  auto options = small(mgdl::Optimizer::Adam);
+  options.hidden_layers = 1;
+  options.width = 40;
+  options.epochs = 1500;
+  options.learning_rate = 0.03;
+  options.schedule = mgdl::LearningRateSchedule::Constant;
   const auto fit = mgdl::GradientTrainer<double>(options).fit(problem);
-  REQUIRE(seen.size() == 60);
+  REQUIRE(seen.size() == 1500);
   const double best = *std::min_element(seen.begin(), seen.end());
-  CHECK(best < seen.back());
-  // The readout was solved anew for the best iterate, and its step was a candidate too.
-  CHECK(Samples::relative_error(fit.network, s.validation) < 1.05 * best);
+  REQUIRE(seen.back() > 1.2 * best);
+  // The readout was solved anew, but only a better one on the validation part replaces it. Folding
+  // the whitening rounds.
+  CHECK(Samples::relative_error(fit.network, validation) <= best * (1 + 1e-9));
 }
 
 TEST_CASE("Patience ends training", "[training/gradient_trainer]") {
@@ -151,10 +167,11 @@ TEST_CASE("The time limit ends training", "[training/gradient_trainer]") {
     auto options = small(optimizer);
     options.epochs = 100000000;
     options.relative_tolerance = 0;
-    options.time_limit_seconds = 0.2;
+    options.time_limit_seconds = 0.02;  // far from convergence, whatever the machine
     const auto fit = mgdl::GradientTrainer<double>(options).fit(s.problem(false));
     CHECK(fit.report.termination == mgdl::Termination::TimeLimit);
-    CHECK(fit.report.final_objective < 0.1);
+    CHECK(fit.report.iterations >= 1);
+    CHECK(fit.report.final_objective < fit.report.initial_objective);
   }
 }
 
@@ -166,6 +183,8 @@ TEST_CASE("Dead units are noticed and revived", "[training/gradient_trainer]") {
   mgdl::detail::UnitInitialiser<double> initialiser(network, problem.train, 1e-3, random);
   initialiser.start_all(network);
   for (auto& value : network.parameters().tail(network.layers()[2].shape.size())) value = 1;
+  // Units of the second layer that no loss of one below can kill.
+  for (Index j = 1; j < 4; ++j) network.bias(1)[j] = 100;
   CHECK(initialiser.revive(network, [](std::size_t, Index) {}) == 0);
 
   network.bias(0)[3] = -1e6;
@@ -200,10 +219,16 @@ TEST_CASE("More starts are never worse on the part that chooses", "[training/gra
   const Samples s;
   auto options = small(mgdl::Optimizer::Lbfgs);
   options.width = 3;
-  const auto one = mgdl::GradientTrainer<double>(options).fit(s.problem(false));
-  options.starts = 6;
-  const auto best = mgdl::GradientTrainer<double>(options).fit(s.problem(false));
-  CHECK(best.report.final_objective < one.report.final_objective);
+  // Start i is the same however many there are, so the best can only get better.
+  std::vector<double> best;
+  for (options.starts = 1; options.starts <= 8; ++options.starts) {
+    const auto fit = mgdl::GradientTrainer<double>(options).fit(s.problem(false));
+    best.push_back(fit.report.final_objective);
+    CHECK(fit.report.final_objective ==
+          Approx(Samples::relative_error(fit.network, s.train)).epsilon(1e-9));
+  }
+  CHECK(std::is_sorted(best.rbegin(), best.rend()));
+  CHECK(best.back() < best.front());
 }
 
 TEST_CASE("Weight decay makes hidden weights smaller", "[training/gradient_trainer]") {

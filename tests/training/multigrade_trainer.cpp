@@ -1,8 +1,10 @@
 #include "mgdl/training/multigrade_trainer.hpp"
 
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <sstream>
+#include <thread>
 #include <vector>
 
 #include "mgdl/training/gradient_trainer.hpp"
@@ -187,17 +189,53 @@ TEST_CASE("An observer sees grades and iterations and can stop", "[training/mult
 }
 
 TEST_CASE("The time limit ends training and keeps the grades", "[training/multigrade_trainer]") {
-  const Samples s;
-  auto options = quick();
-  options.epochs = 1000000;
-  options.relative_tolerance = 0;
-  mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{options},
-                                  {.max_grades = 1000, .time_limit_seconds = 0.3}};
-  const auto [model, report] = trainer.fit(s.X, s.Y);
-  CHECK((report.termination == mgdl::Termination::TimeLimit ||
-         report.termination == mgdl::Termination::NoProgress));
+  // A trainer that takes 50 ms whatever it is told, on noise, where every grade finds something.
+  struct SlowTrainer {
+    using Scalar = double;
+    mgdl::GradeFit<double> fit(const mgdl::GradeProblem<double>& problem) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      limits->push_back(problem.time_limit_seconds);
+      return mgdl::GradientTrainer<double>{quick()}.fit(problem);
+    }
+    std::vector<double>* limits;
+  };
+  mgdl::RandomStream random(mgdl::test::seed(), 21);
+  const auto X = mgdl::test::normal_matrix<mgdl::Matrix<double>>(200, 5, random);
+  const auto Y = mgdl::test::normal_matrix<mgdl::Matrix<double>>(200, 1, random);
+  std::vector<double> limits;
+  mgdl::MultigradeTrainer trainer{SlowTrainer{&limits},
+                                  {.max_grades = 20, .time_limit_seconds = 0.3}};
+  const auto [model, report] = trainer.fit(X, Y);
+  CHECK(report.termination == mgdl::Termination::TimeLimit);
   CHECK(model.grades() >= 1);
-  CHECK(report.elapsed_seconds < 5);
+  CHECK(model.grades() < 20);
+  CHECK(report.elapsed_seconds >= 0.3);
+  // Each grade is offered its share of what is left.
+  REQUIRE_FALSE(limits.empty());
+  CHECK(limits.front() > 0);
+  CHECK(limits.front() <= 0.3 / 20);
+}
+
+TEST_CASE("A network that does not fit the problem is refused", "[training/multigrade_trainer]") {
+  struct WrongTrainer {
+    using Scalar = double;
+    mgdl::GradeFit<double> fit(const mgdl::GradeProblem<double>&) {
+      const auto layer = [](Index in, Index out) {
+        return mgdl::DenseLayer<double>(mgdl::RowMatrix<double>::Ones(in, out),
+                                        mgdl::RowVector<double>::Zero(out));
+      };
+      return {mgdl::ReluNetwork<double>({layer(inputs, 4), layer(4, outputs)}), {}};
+    }
+    Index inputs;
+    Index outputs;
+  };
+  const Samples s;
+  const auto error = [&](Index inputs, Index outputs) {
+    mgdl::MultigradeTrainer trainer{WrongTrainer{inputs, outputs}};
+    return mgdl::test::error_of([&] { trainer.fit(s.X, s.Y); });
+  };
+  CHECK(error(3, 1) == "network of the grade's trainer: expected 1 inputs, found 3");
+  CHECK(error(1, 2) == "network of the grade's trainer: expected 1 outputs, found 2");
 }
 
 TEST_CASE("Bad samples and options are refused by name", "[training/multigrade_trainer]") {

@@ -74,6 +74,21 @@ Samples<Scalar> random_problem(Index i, mgdl::RandomStream& random) {
   return s;
 }
 
+/// A grade trainer that cannot be trusted: a good fit, times a random factor between -3 and 3.
+template <class Scalar_>
+struct UnreliableTrainer {
+  using Scalar = Scalar_;
+
+  mgdl::GradeFit<Scalar> fit(const mgdl::GradeProblem<Scalar>& problem) {
+    auto fit = mgdl::GradientTrainer<Scalar>{options}.fit(problem);
+    mgdl::RandomStream random(problem.seed, 100 + static_cast<std::uint64_t>(problem.grade));
+    fit.network = fit.network.scaled(static_cast<Scalar>(random.uniform(-3, 3)));
+    return fit;
+  }
+
+  mgdl::GradientOptions options;
+};
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("The training residual never grows on 200 random problems",
@@ -82,6 +97,8 @@ TEMPLATE_TEST_CASE("The training residual never grows on 200 random problems",
   mgdl::RandomStream random(mgdl::test::seed(), 1);
   Index narrower_than_samples = 0;
   Index accepted = 0;
+  Index unreliable = 0;
+  Index rejected = 0;
   for (Index i = 0; i < 200; ++i) {
     const auto s = random_problem<Scalar>(i, random);
     CAPTURE(i, s.kind, s.X.rows(), s.X.cols(), s.Y.cols());
@@ -94,8 +111,13 @@ TEMPLATE_TEST_CASE("The training residual never grows on 200 random problems",
     if (i % 7 == 3) options.learning_rate = 10;
     if (i % 5 == 4) options.optimizer = mgdl::Optimizer::Lbfgs;
     if (s.X.rows() < options.width) ++narrower_than_samples;
-    mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<Scalar>{options},
-                                    {.max_grades = 3, .seed = static_cast<std::uint64_t>(i)}};
+    using AnyTrainer = mgdl::AnyGradeTrainer<Scalar>;
+    const bool reliable = i % 4 != 2;
+    if (!reliable) ++unreliable;
+    mgdl::MultigradeTrainer<Scalar> trainer(
+        {reliable ? AnyTrainer(mgdl::GradientTrainer<Scalar>{options})
+                  : AnyTrainer(UnreliableTrainer<Scalar>{options})},
+        {.max_grades = 3, .seed = static_cast<std::uint64_t>(i)});
     const auto [model, report] = trainer.fit(s.X, s.Y, s.weights);
 
     // From the raw data: the errors of all prefixes, in double.
@@ -113,8 +135,11 @@ TEMPLATE_TEST_CASE("The training residual never grows on 200 random problems",
       ++accepted;
     }
     REQUIRE(is_usable(report.termination));
+    if (!reliable && report.termination == mgdl::Termination::NoProgress) ++rejected;
   }
   // The problems were not all trivial.
   CHECK(narrower_than_samples > 5);
   CHECK(accepted > 300);
+  CHECK(unreliable == 50);
+  CHECK(rejected > 10);
 }

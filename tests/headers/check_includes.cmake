@@ -1,11 +1,11 @@
 # Checks the #include lines of all headers under INCLUDE_DIR:
-#   - mgdl.hpp includes every header of its parts, and nothing of io;
+#   - mgdl.hpp includes every header of its parts, and nothing of io; convex.hpp all of convex;
 #   - outside of io, headers include only the standard library, Eigen and mgdl;
 #   - a part includes only itself and the parts below it, also by way of detail.
 
 cmake_minimum_required(VERSION 3.23)
 
-set(umbrella_parts core network convex training)
+set(umbrella_parts core network training)
 
 # The parts that each part may include. `.` are the headers directly in mgdl/.
 set(allowed_in_core . core detail)
@@ -44,10 +44,14 @@ if(NOT headers)
 endif()
 
 get_includes(mgdl.hpp umbrella_includes)
+get_includes(convex.hpp convex_includes)
 foreach(header IN LISTS headers)
   get_part(${header} part)
   if(part IN_LIST umbrella_parts AND NOT "\"mgdl/${header}\"" IN_LIST umbrella_includes)
     list(APPEND errors "mgdl/mgdl.hpp does not include mgdl/${header}")
+  endif()
+  if(part STREQUAL "convex" AND NOT "\"mgdl/${header}\"" IN_LIST convex_includes)
+    list(APPEND errors "mgdl/convex.hpp does not include mgdl/${header}")
   endif()
 
   get_includes(${header} includes)

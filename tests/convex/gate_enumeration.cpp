@@ -481,33 +481,60 @@ TEST_CASE("bad input to gate enumeration", "[convex/gate_enumeration]") {
 // ----------------------------------------------------------------------------------------
 
 TEST_CASE("exact signs", "[convex/gate_enumeration]") {
-  // Integers whose products need up to 60 bits, many nearly on a line.
+  // Integers whose products need up to 61 bits, divided by 2^30. The directions from a to b and c
+  // are successive convergents of a continued fraction, so that their cross product is 1 or -1.
   RandomStream random(mgdl::test::seed(), 9);
-  const auto any = [&](std::int64_t size) {
-    return static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(2 * size + 1))) - size;
+  constexpr std::int64_t size = std::int64_t{1} << 29;
+  const auto point = [](const Point& p) {
+    return Eigen::RowVector2d(std::ldexp(static_cast<double>(p[0]), -30),
+                              std::ldexp(static_cast<double>(p[1]), -30));
   };
-  Index zeros = 0;
   bool right = true;
-  for (int repeat = 0; repeat < 100000; ++repeat) {
-    constexpr std::int64_t size = std::int64_t{1} << 28;
-    const Point a{any(size), any(size)};
-    const Point step{any(1000) * 2 + 1, any(1000)};
-    const std::int64_t far = any(100000);
-    const std::int64_t near = any(100000);
-    const Point b{a[0] + far * step[0], a[1] + far * step[1]};
-    const Point c{a[0] + near * step[0] + any(1), a[1] + near * step[1] + any(1)};
-    const auto point = [](const Point& p) {
-      // Divided by 2^29, exactly.
-      return Eigen::RowVector2d(std::ldexp(static_cast<double>(p[0]), -29),
-                                std::ldexp(static_cast<double>(p[1]), -29));
-    };
-    right = right && mgdl::detail::orientation_sign(point(a), point(b), point(c)) == turn(a, b, c);
-    right =
-        right && mgdl::detail::cross_sign(point(a), point(b)) == sign(a[0] * b[1] - a[1] * b[0]);
-    zeros += turn(a, b, c) == 0;
+  for (int repeat = 0; repeat < 20000; ++repeat) {
+    Point previous{1, 0};
+    Point step{0, 1};
+    while (true) {
+      const auto k = static_cast<std::int64_t>(1 + random.below(4));
+      const Point next{k * step[0] + previous[0], k * step[1] + previous[1]};
+      if (std::max(next[0], next[1]) > size) break;
+      previous = std::exchange(step, next);
+    }
+    const auto any = [&] { return static_cast<std::int64_t>(random.below(size)) - size / 2; };
+    const Point a{any(), any()};
+    const Point b{a[0] + step[0], a[1] + step[1]};
+    const Point c{a[0] + previous[0], a[1] + previous[1]};
+    const Point middle{a[0] + step[0] - previous[0], a[1] + step[1] - previous[1]};
+    const Point twice{a[0] - step[0], a[1] - step[1]};
+    REQUIRE(turn(a, b, c) != 0);
+    for (const Point& p : {c, middle, twice}) {
+      right =
+          right && mgdl::detail::orientation_sign(point(a), point(b), point(p)) == turn(a, b, p);
+      right =
+          right && mgdl::detail::orientation_sign(point(p), point(b), point(a)) == turn(p, b, a);
+    }
+    right = right &&
+            mgdl::detail::cross_sign(point(step), point(previous)) ==
+                sign(step[0] * previous[1] - step[1] * previous[0]) &&
+            mgdl::detail::cross_sign(point(step), point(step)) == 0;
   }
   CHECK(right);
-  CHECK(zeros > 1000);
+  // Points on a line but for rounding, with coordinates of different sizes, so that even their
+  // differences are rounded: exact signs do not depend on the order of the points.
+  for (int repeat = 0; repeat < 20000; ++repeat) {
+    const auto any = [&](double unit) {
+      return (unit * normal_matrix<Eigen::RowVector2d>(1, 2, random)).eval();
+    };
+    const Eigen::RowVector2d a = any(0x1p-7);
+    const Eigen::RowVector2d b = any(0x1p-3);
+    const Eigen::RowVector2d c = a + random.uniform() * (b - a);
+    const int expected = mgdl::detail::orientation_sign(a, b, c);
+    right = right && mgdl::detail::orientation_sign(b, c, a) == expected &&
+            mgdl::detail::orientation_sign(c, a, b) == expected &&
+            mgdl::detail::orientation_sign(b, a, c) == -expected &&
+            mgdl::detail::orientation_sign(c, b, a) == -expected &&
+            mgdl::detail::orientation_sign(a, c, b) == -expected;
+  }
+  CHECK(right);
   // Far beyond the digits of a double: 1 + 2^-300 against 1.
   const Eigen::RowVector2d a(1, 0x1p-150);
   CHECK(mgdl::detail::cross_sign(a, Eigen::RowVector2d(1, 0x1p-150)) == 0);

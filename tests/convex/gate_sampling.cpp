@@ -97,7 +97,6 @@ TEST_CASE("Gaussian gates are standard normal in their coordinates", "[convex/ga
   const Eigen::RowVectorXd mean = X.colwise().mean();
   const Eigen::RowVectorXd deviation =
       (X.rowwise() - mean).array().square().colwise().mean().sqrt();
-  const Eigen::RowVectorXd rms = X.array().square().colwise().mean().sqrt();
   constexpr Index count = 4000;
   for (const bool bias : {true, false}) {
     const Gates raw =
@@ -115,10 +114,9 @@ TEST_CASE("Gaussian gates are standard normal in their coordinates", "[convex/ga
   values.leftCols(3) *= deviation.asDiagonal();
   require_standard_normal(values);
 
-  // Without bias, few of these inputs are on both sides of a gate, so few patterns differ; one
-  // column far from zero is enough to see that all are divided by their root mean square.
+  // Without bias, values are divided by their root mean square, here 1.4 standard deviations.
   RowMatrix<double> scaled = Z;
-  scaled.col(0) *= 1e-3;
+  scaled.col(0) = 1e-3 * (scaled.col(0).array() + 1);
   scaled.col(1) *= 1e4;
   const Eigen::RowVectorXd scaled_rms = scaled.array().square().colwise().mean().sqrt();
   const Gates unbiased = sample_gaussian_gates(scaled, count, mgdl::test::seed(), false);

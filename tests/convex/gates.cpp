@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/samples.hpp"
@@ -155,6 +157,19 @@ TEST_CASE("many gates with few patterns", "[convex/gates]") {
   const Gates gates(X, G);
   CHECK(gates.size() <= 31);  // 6 (6 - 1) + 1
   require_distinct(gates, X, G, true);
+}
+
+TEST_CASE("pattern sets find what they hold", "[convex/gates]") {
+  // Of the same first word, so that only the second can tell them apart.
+  mgdl::detail::PatternSet set(2);
+  for (const bool is_new : {true, false}) {
+    for (std::uint64_t k = 0; k < 3000; ++k) {
+      const std::uint64_t bits[] = {7, k};
+      REQUIRE(set.insert(bits) == std::pair(static_cast<Index>(k), is_new));
+    }
+  }
+  REQUIRE(set.size() == 3000);
+  for (Index k = 0; k < 3000; ++k) REQUIRE(set.pattern(k)[1] == static_cast<std::uint64_t>(k));
 }
 
 TEST_CASE("parts of matrices and columns-major inputs", "[convex/gates]") {

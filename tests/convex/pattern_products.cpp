@@ -1,5 +1,6 @@
 #include "mgdl/detail/pattern_products.hpp"
 
+#include <Eigen/Cholesky>
 #include <numeric>
 #include <vector>
 
@@ -182,7 +183,7 @@ TEMPLATE_TEST_CASE("both factorisations invert K and give the same H", "[convex/
     const auto r = normal_matrix<Matrix<double>>(n, c, setting.random);
     for (const bool samples : {true, false}) {
       CAPTURE(active.size(), samples);
-      Matrix<double> z = r;
+      RowMatrix<double> z = r;
       samples ? by_samples.apply(pool, z) : by_groups.apply(pool, z);
       CHECK(difference(K * z, r) < 30 * kTolerance<TestType>);
     }

@@ -67,10 +67,12 @@ class SampleSpaceKernel {
   }
 
   /// r = K^-1 r, n x c.
-  void apply(ThreadPool& pool, Matrix<double>& r) const {
-    Matrix<Real> part = r.template cast<Real>();
+  void apply(ThreadPool& pool, RowMatrix<double>& r) const {
+    PanelMatrix<Real> part(r);
     m_factor.solve(pool, part);
-    r = part.template cast<double>();
+    for (Index i = 0; i < r.rows(); ++i) {
+      for (Index o = 0; o < r.cols(); ++o) r(i, o) = static_cast<double>(part(i, o));
+    }
   }
 
   /// Lower triangle of H.
@@ -122,29 +124,35 @@ class GroupSpaceKernel {
     RowMatrix<Real> T = TiledCholesky<Real>::storage(count * p);
     pool.parallel_for(count, [&](Index k, int) {
       for (Index l = 0; l <= k; ++l) {
-        T.block(k * p, l * p, p, p) =
-            m_root[k] * m_root[l] *
-            m_gram.block(slot(gates[at(k)]) * p, slot(gates[at(l)]) * p, p, p);
+        const Real factor = m_root[k] * m_root[l];
+        for (Index r = 0; r < p; ++r) {
+          const Real* from = &m_gram(slot(gates[at(k)]) * p + r, slot(gates[at(l)]) * p);
+          Real* to = &T(k * p + r, l * p);
+          for (Index t = 0; t < p; ++t) to[t] = factor * from[t];
+        }
       }
     });
-    T.diagonal().array() += Real(1);
+    for (Index i = 0; i < T.rows(); ++i) T(i, i) += Real(1);
     return m_factor.compute(pool, std::move(T));
   }
 
-  void apply(ThreadPool& pool, Matrix<double>& r) const {
+  void apply(ThreadPool& pool, RowMatrix<double>& r) const {
     const Index c = r.cols();
     const Index p = m_products.dimension();
     const RowMatrix<Real> rows = r.template cast<Real>();
     RowMatrix<Real> correlation;
     m_products.correlate(pool, m_active, rows, correlation);
-    const auto count = static_cast<Index>(m_active.size());
-    Matrix<Real> t(count * p, c);
-    for (Index k = 0; k < count; ++k) t.middleRows(k * p, p) = m_root[k] * block(correlation, k, c);
+    PanelMatrix<Real> t(correlation.rows() * p, c);
+    for (Index k = 0; k < correlation.rows(); ++k) {
+      for (Index i = 0; i < p * c; ++i) t(k * p + i / c, i % c) = m_root[k] * correlation(k, i);
+    }
     m_factor.solve(pool, t);
-    for (Index k = 0; k < count; ++k) block(correlation, k, c) = m_root[k] * t.middleRows(k * p, p);
+    for (Index k = 0; k < correlation.rows(); ++k) {
+      for (Index i = 0; i < p * c; ++i) correlation(k, i) = m_root[k] * t(k * p + i / c, i % c);
+    }
     RowMatrix<Real> sum;
     m_products.apply(pool, m_active, correlation, c, sum);
-    r -= sum.template cast<double>();
+    for (Index i = 0; i < r.size(); ++i) r.data()[i] -= static_cast<double>(sum.data()[i]);
   }
 
   /// Lower triangle of H.
@@ -173,11 +181,6 @@ class GroupSpaceKernel {
  private:
   static std::size_t at(Index k) noexcept { return static_cast<std::size_t>(k); }
 
-  /// Row k of a gates x (p c) matrix as p x c.
-  static Eigen::Map<RowMatrix<Real>> block(RowMatrix<Real>& values, Index k, Index c) {
-    return {values.row(k).data(), values.cols() / c, c};
-  }
-
   Index slot(Index gate) const noexcept {
     return at(gate) < m_slots.size() ? m_slots[at(gate)] : -1;
   }
@@ -188,12 +191,16 @@ class GroupSpaceKernel {
     const Index p = m_products.dimension();
     pool.parallel_for(std::ssize(columns), [&](Index task, int) {
       const Index k = columns[at(task)];
-      Vector<Real> direction(p);
-      for (Index r = 0; r < p; ++r) direction[r] = static_cast<Real>(u(k, r * c + o));
       const Index gate = slot(gates[at(k)]) * p;
+      Vector<Real> part(p);
       for (Index l = 0; l < std::ssize(m_active); ++l) {
-        const Vector<Real> part =
-            m_root[l] * (m_gram.block(slot(m_active[at(l)]) * p, gate, p, p) * direction);
+        // Blocks are symmetric, so that rows may take the place of columns.
+        part.setZero();
+        for (Index r = 0; r < p; ++r) {
+          const Real factor = m_root[l] * static_cast<Real>(u(k, r * c + o));
+          const Real* row = &m_gram(slot(m_active[at(l)]) * p + r, gate);
+          for (Index t = 0; t < p; ++t) part[t] += factor * row[t];
+        }
         for (Index r = 0; r < p; ++r) projected(l * p + r, k) = part[r];
       }
     });

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <Eigen/Cholesky>
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -35,6 +35,14 @@ class PanelMatrix {
  public:
   PanelMatrix(Index rows, Index cols)
       : m_shape{rows, cols}, m_data(AlignedVector<Real>::Zero(m_shape.size())) {}
+
+  /// A copy of a matrix, in this precision.
+  template <class Values>
+  explicit PanelMatrix(const Values& values) : PanelMatrix(values.rows(), values.cols()) {
+    for (Index i = 0; i < rows(); ++i) {
+      for (Index j = 0; j < cols(); ++j) (*this)(i, j) = static_cast<Real>(values(i, j));
+    }
+  }
 
   Index rows() const noexcept { return m_shape.rows; }
   Index cols() const noexcept { return m_shape.cols; }
@@ -99,12 +107,10 @@ class TiledCholesky {
     PackedOperand<Real> inverse;
     for (Index k = 0; k < tiles; ++k) {
       const Index width = extent(k);
-      Matrix<Real> diagonal = m_factor.block(k * kTile, k * kTile, width, width);
-      Eigen::LLT<Eigen::Ref<Matrix<Real>>> llt(diagonal);
-      if (llt.info() != Eigen::Success) return false;
-      RowMatrix<Real>& inverted = m_inverses[static_cast<std::size_t>(k)];
-      inverted = RowMatrix<Real>::Identity(width, width);
-      diagonal.template triangularView<Eigen::Lower>().solveInPlace(inverted);
+      RowMatrix<Real>& inverted = m_inverses[index(k)];
+      if (!invert_factor(m_factor.block(k * kTile, k * kTile, width, width), inverted)) {
+        return false;
+      }
       inverse.pack(width, width, {inverted.data(), 1, width});
       pool.parallel_for(tiles - k - 1, [&](Index t, int) {
         const Index i = k + 1 + t;
@@ -126,44 +132,34 @@ class TiledCholesky {
     return true;
   }
 
-  /// B = L^-1 B for many columns.
+  /// B = L^-1 B for many columns, which the threads share.
   void solve_lower(ThreadPool& pool, PanelMatrix<Real>& B) const {
-    const Index stride = m_factor.cols();
     pool.parallel_for(B.shape().panels(), [&](Index panel, int) {
-      const Index width = B.shape().width(panel);
-      AlignedVector<Real> solved(kTile * width);
+      AlignedVector<Real> solved(kTile * B.shape().width(panel));
       for (Index k = 0; k < std::ssize(m_inverses); ++k) {
-        const Index depth = extent(k);
-        gemm_panel(depth, width, depth, Strided<Real>{m_inverses[index(k)].data(), depth, 1},
-                   B.row(panel, k * kTile), solved.data(), width, false,
-                   [](Real*, Index, Index) {});
-        std::copy(solved.data(), solved.data() + depth * width, B.row(panel, k * kTile));
-        const Index below = (k + 1) * kTile;
-        if (below >= size()) break;
-        solved = -solved;
-        gemm_panel(size() - below, width, depth, Strided<Real>{at(k + 1, k), stride, 1},
-                   solved.data(), B.row(panel, below), width, true, [](Real*, Index, Index) {});
+        divide(k, false, panel, B, solved);
+        subtract(k, false, k + 1, std::ssize(m_inverses), panel, solved, B);
       }
     });
   }
 
-  /// B = A^-1 B for few columns.
-  void solve(ThreadPool& pool, Matrix<Real>& B) const {
+  /// B = A^-1 B for few columns, of which the threads share the rows.
+  void solve(ThreadPool& pool, PanelMatrix<Real>& B) const {
     const auto tiles = std::ssize(m_inverses);
-    const auto part = [&](Index k) { return B.middleRows(k * kTile, extent(k)); };
-    const auto block = [&](Index i, Index k) {
-      return m_factor.block(i * kTile, k * kTile, extent(i), extent(k));
-    };
-    for (Index k = 0; k < tiles; ++k) {
-      part(k) = m_inverses[index(k)].template triangularView<Eigen::Lower>() * part(k).eval();
-      parallel_chunks(pool, tiles - k - 1,
-                      [&](Index t) { part(k + 1 + t).noalias() -= block(k + 1 + t, k) * part(k); });
-    }
-    for (Index k = tiles - 1; k >= 0; --k) {
-      part(k) =
-          m_inverses[index(k)].template triangularView<Eigen::Lower>().transpose() * part(k).eval();
-      parallel_chunks(pool, k,
-                      [&](Index t) { part(t).noalias() -= block(k, t).transpose() * part(k); });
+    for (Index panel = 0; panel < B.shape().panels(); ++panel) {
+      AlignedVector<Real> solved(kTile * B.shape().width(panel));
+      for (Index k = 0; k < tiles; ++k) {
+        divide(k, false, panel, B, solved);
+        parallel_chunks(pool, k + 1, tiles, [&](Index first, Index last) {
+          subtract(k, false, first, last, panel, solved, B);
+        });
+      }
+      for (Index k = tiles - 1; k >= 0; --k) {
+        divide(k, true, panel, B, solved);
+        parallel_chunks(pool, 0, k, [&](Index first, Index last) {
+          subtract(k, true, first, last, panel, solved, B);
+        });
+      }
     }
   }
 
@@ -179,12 +175,71 @@ class TiledCholesky {
     return m_factor.data() + i * kTile * m_factor.cols() + j * kTile;
   }
 
+  /// inverse = L^-1 for L L' = A of the size of a tile. Loops along rows, which compilers make
+  /// vectors of.
+  static bool invert_factor(const RowMatrix<Real>& A, RowMatrix<Real>& inverse) {
+    const Index n = A.rows();
+    RowMatrix<Real> L = A;
+    AlignedVector<Real> column(n);
+    for (Index k = 0; k < n; ++k) {
+      const Real pivot = L(k, k);
+      if (!(pivot > 0) || !std::isfinite(pivot)) return false;
+      const Real scale = Real(1) / std::sqrt(pivot);
+      for (Index i = k; i < n; ++i) column[i] = L(i, k) *= scale;
+      for (Index i = k + 1; i < n; ++i) {
+        Real* row = &L(i, 0);
+        for (Index j = k + 1; j <= i; ++j) row[j] -= column[i] * column[j];
+      }
+    }
+    inverse = RowMatrix<Real>::Zero(n, n);
+    for (Index i = 0; i < n; ++i) {
+      Real* row = &inverse(i, 0);
+      const Real scale = Real(1) / L(i, i);
+      for (Index k = 0; k < i; ++k) {
+        const Real* above = &inverse(k, 0);
+        const Real factor = scale * L(i, k);
+        for (Index j = 0; j <= k; ++j) row[j] -= factor * above[j];
+      }
+      row[i] = scale;
+    }
+    return true;
+  }
+
+  /// Rows of tile k of B are multiplied by the inverse of its diagonal tile (or the transposed of
+  /// that). `negative` is minus the result.
+  void divide(Index k, bool transposed, Index panel, PanelMatrix<Real>& B,
+              AlignedVector<Real>& negative) const {
+    const Index depth = extent(k);
+    const Index width = B.shape().width(panel);
+    const Real* inverse = m_inverses[index(k)].data();
+    Real* rows = B.row(panel, k * kTile);
+    gemm_panel(depth, width, depth,
+               transposed ? Strided<Real>{inverse, 1, depth} : Strided<Real>{inverse, depth, 1},
+               rows, negative.data(), width, false, [](Real*, Index, Index) {});
+    std::copy_n(negative.data(), depth * width, rows);
+    negative = -negative;
+  }
+
+  /// Tiles first .. last of B += L_ik negative, or += L_ki' negative.
+  void subtract(Index k, bool transposed, Index first, Index last, Index panel,
+                const AlignedVector<Real>& negative, PanelMatrix<Real>& B) const {
+    if (first >= last) return;
+    const Index stride = m_factor.cols();
+    const Index width = B.shape().width(panel);
+    const Index rows = std::min(last * kTile, size()) - first * kTile;
+    gemm_panel(rows, width, extent(k),
+               transposed ? Strided<Real>{at(k, first), 1, stride}
+                          : Strided<Real>{at(first, k), stride, 1},
+               negative.data(), B.row(panel, first * kTile), width, true,
+               [](Real*, Index, Index) {});
+  }
+
   /// A tile times a vector takes a few microseconds: several make a task.
   template <class Task>
-  static void parallel_chunks(ThreadPool& pool, Index count, const Task& task) {
+  static void parallel_chunks(ThreadPool& pool, Index first, Index last, const Task& task) {
     constexpr Index kChunk = 4;
-    pool.parallel_for((count + kChunk - 1) / kChunk, [&](Index chunk, int) {
-      for (Index t = chunk * kChunk; t < std::min(count, (chunk + 1) * kChunk); ++t) task(t);
+    pool.parallel_for((last - first + kChunk - 1) / kChunk, [&](Index chunk, int) {
+      task(first + chunk * kChunk, std::min(last, first + (chunk + 1) * kChunk));
     });
   }
 

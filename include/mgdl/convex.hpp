@@ -1,8 +1,17 @@
 #pragma once
 
 /// \file
-/// The convex part. Apart from mgdl/mgdl.hpp because it takes much longer to compile than the rest.
+/// The convex solvers and their certificates. Apart from mgdl/mgdl.hpp because they take about half
+/// a minute to compile; see docs/convex.md on how to pay for that once.
 
+#include "mgdl/convex/certificate.hpp"
+#include "mgdl/convex/certify.hpp"
+#include "mgdl/convex/convex_options.hpp"
+#include "mgdl/convex/convex_report.hpp"
 #include "mgdl/convex/gate_enumeration.hpp"
 #include "mgdl/convex/gate_sampling.hpp"
+#include "mgdl/convex/gated_relu_solver.hpp"
+#include "mgdl/convex/gated_solution.hpp"
 #include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/recovery.hpp"
+#include "mgdl/convex/relu_solution.hpp"

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <ostream>
+
+#include "mgdl/convex/gates.hpp"
+
+namespace mgdl {
+
+/// What the lower bound of a certificate is a bound of.
+enum class DualBound {
+  Exact,              ///< the dual of the problem itself: at the optimum the gap is zero
+  SpectralRelaxation  ///< shared neurons: a valid bound that need not be tight
+};
+
+/// The enumerator's name.
+constexpr const char* to_string(DualBound bound) noexcept {
+  return bound == DualBound::Exact ? "Exact" : "SpectralRelaxation";
+}
+
+/// Proof of how far a solution can be from the optimum, recomputed from the raw data: the optimum
+/// lies between `dual` and `primal`. Made by certify() and certify_all_patterns(), checked by
+/// verify().
+///
+/// `dual` bounds the optimum over the networks that `scope` covers. With SampledPatterns these are
+/// the networks whose neurons lie in the cones of the given gates, so for a solution outside of all
+/// of them (cone_violation > 0) it is a bound for the others but not for the solution itself. With
+/// AllPatterns they are all networks with one hidden layer, of any width.
+struct Certificate {
+  double primal = 0;      ///< objective of the solution
+  double dual = 0;        ///< lower bound of the optimum
+  double lambda = 0;      ///< the penalty
+  double lambda_max = 0;  ///< smallest penalty with the zero solution (or a bound, see certify)
+  double cone_violation =
+      0;  ///< ReLU: largest violation of x~.v >= 0 (or <= 0) relative to |x~||v|
+  /// Objectives below this are rounding: 1e-22 of 1/2 sum_i w_i |y_i|^2.
+  double rounding = 0;
+  PatternScope scope = PatternScope::SampledPatterns;  ///< what the bound covers
+  DualBound bound = DualBound::Exact;                  ///< how it was made
+
+  /// How far above the optimum the solution can be.
+  double gap() const noexcept { return primal - dual; }
+  /// The gap as part of the objective (of `rounding`, if the objective is less).
+  double relative_gap() const noexcept {
+    const double unit = primal > rounding ? primal : rounding;
+    return unit > 0 ? gap() / unit : 0;
+  }
+};
+
+/// Three lines: the objective and its bound, the penalty, what is covered.
+inline std::ostream& operator<<(std::ostream& out, const Certificate& certificate) {
+  return out << "objective " << certificate.primal << ", optimum at least " << certificate.dual
+             << " (relative gap " << certificate.relative_gap() << ")\nlambda "
+             << certificate.lambda << ", lambda_max " << certificate.lambda_max << "\n"
+             << to_string(certificate.scope) << ", bound " << to_string(certificate.bound)
+             << ", cone violation " << certificate.cone_violation << "\n";
+}
+
+}  // namespace mgdl

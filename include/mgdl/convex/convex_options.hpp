@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/observer.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/detail/thread_pool.hpp"
+
+namespace mgdl {
+
+/// How the gated problem is solved.
+enum class ConvexMethod {
+  WorkingSet,       ///< Newton steps on a growing set of groups
+  ProximalGradient  ///< accelerated proximal gradient with restarts (FISTA), the baseline
+};
+
+/// Options of GatedReluSolver and ReluSolver.
+struct ConvexOptions {
+  /// The penalty, >= 0. Without it, lambda_ratio times lambda_max.
+  std::optional<double> lambda = {};
+  /// Penalty relative to lambda_max, the smallest penalty whose solution is zero; >= 0.
+  double lambda_ratio = 1e-2;
+  /// Stop once (primal - dual) / primal is at most this, >= 0.
+  double relative_tolerance = 1e-6;
+  /// An output bias that is not penalised.
+  bool output_bias = false;
+  /// Iterations at most, >= 1: Newton steps, or steps of the proximal gradient.
+  Index max_iterations = 100000;
+  /// Seconds for the solution, > 0.
+  double time_limit_seconds = std::numeric_limits<double>::infinity();
+  /// The algorithm of the gated problem.
+  ConvexMethod method = ConvexMethod::WorkingSet;
+  /// ReLU problem with several outputs: neurons that serve all outputs, with the penalty
+  /// |hidden| |output| and a dual bound by spectral norms; otherwise one problem per output.
+  bool shared_neurons = false;
+  /// All patterns of one input: of networks within the tolerance one with few neurons, whose kinks
+  /// may lie between samples. Otherwise kinks stay at samples where that costs no more than the
+  /// tolerance, so that a network that follows the samples closely is nearly straight between them.
+  bool fewest_neurons = false;
+  /// Threads to use, >= 0; 0: all available. Never changes the result.
+  int threads = 0;
+  /// Called after every iteration; `objective` is the relative gap.
+  Observer observer = {};
+
+  /// \throws InvalidArgument naming the first field that breaks its rule
+  void validate() const {
+    const auto require = [](bool ok, const char* field, const char* rule, auto value) {
+      detail::require_option(ok, field, rule, value);
+    };
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    if (lambda) {
+      require(*lambda >= 0 && *lambda < infinity, "ConvexOptions.lambda", "a finite value >= 0",
+              *lambda);
+    }
+    require(lambda_ratio >= 0 && lambda_ratio < infinity, "ConvexOptions.lambda_ratio",
+            "a finite value >= 0", lambda_ratio);
+    require(relative_tolerance >= 0, "ConvexOptions.relative_tolerance", "a value >= 0",
+            relative_tolerance);
+    require(max_iterations >= 1, "ConvexOptions.max_iterations", "a value >= 1", max_iterations);
+    require(time_limit_seconds > 0, "ConvexOptions.time_limit_seconds", "a value > 0",
+            time_limit_seconds);
+    detail::require_threads("ConvexOptions.threads", threads);
+  }
+};
+
+}  // namespace mgdl

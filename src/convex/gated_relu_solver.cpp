@@ -1,0 +1,1 @@
+#include "mgdl/detail/gated_relu_solver_impl.hpp"

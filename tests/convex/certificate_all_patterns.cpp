@@ -562,6 +562,63 @@ TEST_CASE("an optimum over all patterns has no gap", "[convex/certify]") {
   CHECK(near(certificate.lambda_max, std::sqrt(2.0)));
 }
 
+TEST_CASE("a dual point that comes with the network", "[convex/certify]") {
+  RandomStream random(mgdl::test::seed(), 71);
+  int better = 0;
+  for (int k = 0; k < 24; ++k) {
+    const Index n = 4 + k;
+    const Index c = 1 + k % 2;
+    CAPTURE(n, c);
+    const auto X = normal_matrix<RowMatrix<double>>(n, 1, random);
+    const auto Y = normal_matrix<RowMatrix<double>>(n, c, random);
+    Vector<double> weights = Vector<double>::Ones(n);
+    if (k % 3 == 0) weights[1] = 0;
+    const Dataset<double> data(X, Y, weights);
+    ReluSolution solution;
+    solution.hidden = normal_matrix<RowMatrix<double>>(3, 2, random);
+    solution.output = normal_matrix<RowMatrix<double>>(3, c, random);
+    solution.bias = RowVector<double>::Zero(c);
+    solution.output_bias = k % 2 == 0;
+    solution.lambda = 0.1;
+    const double without = certify_all_patterns(data, solution).dual;
+    solution.dual = normal_matrix<RowMatrix<double>>(n, c, random);
+    if (k % 4 < 2) {  // near the targets' own
+      solution.dual = 0.1 * solution.dual + (Y.array().colwise() * data.weights().array()).matrix();
+    }
+
+    // By the definition: the best multiple of N within the constraints, one output at a time.
+    Matrix<double> inputs(n, 2);
+    inputs << X, Vector<double>::Ones(n);
+    double expected = 0;
+    for (Index o = 0; o < c; ++o) {
+      Vector<double> N = solution.dual.col(o);
+      if (k % 3 == 0) N[1] = 0;
+      if (solution.output_bias) N -= N.sum() / data.weights().sum() * data.weights();
+      const double linear = N.dot(Y.col(o));
+      double quadratic = 0;
+      for (Index i = 0; i < n; ++i) quadratic += N[i] == 0 ? 0 : N[i] * N[i] / data.weights()[i];
+      const double reach = solution.lambda / static_cast<double>(circle_maximum(inputs, N));
+      const double s = std::clamp(linear / quadratic, -reach, reach);
+      expected += s * linear - 0.5 * s * s * quadratic;
+    }
+    const double found = certify_all_patterns(data, solution).dual;
+    CHECK(near(found, std::max(without, expected), 1e-9));
+    if (expected > without) ++better;
+
+    for (const bool rows : {true, false}) {
+      ReluSolution bad = solution;
+      bad.dual = RowMatrix<double>::Zero(rows ? n + 1 : n, rows ? c : c + 1);
+      CHECK_THAT(error_of([&] { certify_all_patterns(data, bad); }),
+                 ContainsSubstring("ReluSolution.dual"));
+    }
+    solution.dual(0, 0) = std::numeric_limits<double>::quiet_NaN();
+    CHECK_THAT(error_of([&] { certify_all_patterns(data, solution); }),
+               ContainsSubstring("ReluSolution.dual"));
+  }
+  CHECK(better > 5);
+  CHECK(better < 24);
+}
+
 TEST_CASE("samples without weight and zero rows play no part", "[convex/certify]") {
   RandomStream random(mgdl::test::seed(), 8);
   for (const Index d : {1, 2}) {

@@ -26,12 +26,12 @@
 /// Certificates: duality gaps of solutions, from the raw data, by code that shares nothing with the
 /// solvers.
 ///
-/// A dual point is N = s W R, where R = Y - f are the residuals of the solution (with an output
-/// bias: centred, so that N sums to 0) and s is the best factor for which N satisfies the dual
-/// constraints. Its value <N, Y> - 1/2 sum_i |N_i|^2 / w_i is a lower bound of the optimum whatever
-/// the solution is, and equals the objective at the optimum. For lambda = 0 it is 0, except where R
-/// satisfies the constraints X~' D_j W R = 0 to the last bit: there is no gap to be seen without a
-/// penalty.
+/// A dual point is N = s W R (over all patterns also the multiples of ReluSolution.dual), where R =
+/// Y - f are the residuals of the solution (with an output bias: centred, so that N sums to 0) and
+/// s is the best factor for which N satisfies the dual constraints. Its value <N, Y> - 1/2 sum_i
+/// |N_i|^2 / w_i is a lower bound of the optimum whatever the solution is, and equals the objective
+/// at the optimum. For lambda = 0 it is 0, except where R satisfies the constraints X~' D_j W R = 0
+/// to the last bit: there is no gap to be seen without a penalty.
 ///
 /// Sums are rounded, to about 1e-13 of the sum of the absolute values of their terms; maxima over
 /// patterns by projections and by all_patterns_maximum() are rounded up.

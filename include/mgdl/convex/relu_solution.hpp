@@ -21,6 +21,10 @@ struct ReluSolution {
   /// Whether every output has its own neurons (penalty and bound add up over outputs) or neurons
   /// are shared.
   bool separate_outputs = true;
+  /// A point N of the dual problem (n x c) that may prove a better bound than the residuals of the
+  /// network do; may be empty. Where the network nearly interpolates its residuals are all
+  /// rounding, and only a point like this can prove anything.
+  RowMatrix<double> dual = {};
 };
 
 }  // namespace mgdl

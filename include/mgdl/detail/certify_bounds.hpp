@@ -8,6 +8,7 @@
 
 #include "mgdl/convex/gates.hpp"
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/detail/certify_cone.hpp"
 #include "mgdl/detail/certify_eigen.hpp"
@@ -68,6 +69,32 @@ inline CertifyResidual certify_residual(const Dataset<double>& data,
     result.quadratic[o] = static_cast<double>(quadratic);
   }
   result.loss = static_cast<double>(loss / 2);
+  return result;
+}
+
+/// The same for any point N of the dual instead of W R, without loss. Of samples without weight N
+/// is 0; with an output bias columns are made to sum to 0.
+inline CertifyResidual certify_dual_point(const Dataset<double>& data, const RowMatrix<double>& N,
+                                          bool centred) {
+  require_rows("ReluSolution.dual", data.size(), N.rows());
+  require_cols("ReluSolution.dual", data.targets().cols(), N.cols());
+  require_finite("ReluSolution.dual", N);
+  const Vector<double>& w = data.weights();
+  RowMatrix<double> residual = RowMatrix<double>::Zero(N.rows(), N.cols());
+  for (Index i = 0; i < N.rows(); ++i) {
+    if (w[i] > 0) residual.row(i) = N.row(i) / w[i];
+  }
+  // With the residual as targets and nothing predicted, all that counts is where <N, Y> comes from.
+  CertifyResidual result = certify_residual(Dataset<double>(data.inputs(), residual, w),
+                                            RowMatrix<double>::Zero(N.rows(), N.cols()),
+                                            RowVector<double>::Zero(N.cols()), centred);
+  for (Index o = 0; o < N.cols(); ++o) {
+    long double linear = 0;
+    for (Index i = 0; i < N.rows(); ++i) {
+      linear += static_cast<long double>(result.weighted(i, o)) * data.targets()(i, o);
+    }
+    result.linear[o] = static_cast<double>(linear);
+  }
   return result;
 }
 

@@ -36,6 +36,21 @@ inline RowMatrix<double> side_by_side(const RowMatrix<double>& left,
   return both;
 }
 
+/// The best dual value of multiples of a point, with the left sides of its constraints: one for
+/// each output, or one for all.
+inline double dual_value(const CertifyResidual& point, const std::vector<double>& maxima,
+                         double lambda) {
+  const Index problems = std::ssize(maxima);
+  const Index outputs = point.linear.size() / problems;
+  double value = 0;
+  for (Index o = 0; o < problems; ++o) {
+    value += largest_dual(point.linear.segment(o * outputs, outputs).sum(),
+                          point.quadratic.segment(o * outputs, outputs).sum(),
+                          maxima[static_cast<std::size_t>(o)], lambda);
+  }
+  return value;
+}
+
 /// Objective and dual of a ReLU solution, once the left sides of the constraints are known: first
 /// those for its residuals, one for each output or one for all of them, then as many for the
 /// targets.
@@ -49,31 +64,23 @@ inline void complete_relu(const CertifyResidual& residual, const std::vector<dou
   }
   certificate.lambda = solution.lambda;
   certificate.primal = residual.loss + solution.lambda * penalty;
-  const Index problems = std::ssize(maxima) / 2;
-  const Index outputs = residual.linear.size() / problems;
-  for (Index o = 0; o < problems; ++o) {
-    certificate.dual += largest_dual(residual.linear.segment(o * outputs, outputs).sum(),
-                                     residual.quadratic.segment(o * outputs, outputs).sum(),
-                                     maxima[static_cast<std::size_t>(o)], solution.lambda);
-  }
-  certificate.lambda_max = *std::max_element(maxima.begin() + problems, maxima.end());
+  const auto middle = maxima.begin() + std::ssize(maxima) / 2;
+  certificate.dual = dual_value(residual, {maxima.begin(), middle}, solution.lambda);
+  certificate.lambda_max = *std::max_element(middle, maxima.end());
   if (!std::isfinite(certificate.primal)) throw_infinite_objective();
 }
 
-/// Left sides of the constraints over all patterns for N and for N at zero: one for each output, or
-/// one for all of them.
+/// Left sides of the constraints over all patterns: one for each output, or one for all of them.
 inline std::vector<double> all_patterns_maxima(const CertifySamples& samples,
-                                               const RowMatrix<double>& N,
-                                               const RowMatrix<double>& N_at_zero, bool separate,
+                                               const RowMatrix<double>& N, bool separate,
                                                ThreadPool& pool) {
   const Matrix<double> X = samples.values().topRows(samples.size());
   const Index problems = separate ? N.cols() : 1;
   const Index outputs = N.cols() / problems;
-  std::vector<double> maxima(static_cast<std::size_t>(2 * problems));
-  pool.parallel_for(2 * problems, [&](Index k, int) {
-    const RowMatrix<double>& values = k < problems ? N : N_at_zero;
+  std::vector<double> maxima(static_cast<std::size_t>(problems));
+  pool.parallel_for(problems, [&](Index k, int) {
     maxima[static_cast<std::size_t>(k)] =
-        all_patterns_maximum(X, values.middleCols(k % problems * outputs, outputs));
+        all_patterns_maximum(X, N.middleCols(k * outputs, outputs));
   });
   return maxima;
 }
@@ -89,9 +96,18 @@ inline Certificate certify_all_patterns(const Dataset<double>& data, const ReluS
   Certificate certificate;
   certificate.rounding = rounding_of(data.targets(), data.weights());
   certificate.scope = PatternScope::AllPatterns;
-  const auto maxima = all_patterns_maxima(samples, residual.weighted, zero.weighted,
-                                          solution.separate_outputs, pool);
+  const bool separate = solution.separate_outputs;
+  auto maxima = all_patterns_maxima(samples, residual.weighted, separate, pool);
+  const auto at_zero = all_patterns_maxima(samples, zero.weighted, separate, pool);
+  maxima.insert(maxima.end(), at_zero.begin(), at_zero.end());
   complete_relu(residual, maxima, solution, certificate);
+  if (solution.dual.size() > 0) {
+    const auto point = certify_dual_point(data, solution.dual, solution.output_bias);
+    certificate.dual =
+        std::max(certificate.dual,
+                 dual_value(point, all_patterns_maxima(samples, point.weighted, separate, pool),
+                            solution.lambda));
+  }
   return certificate;
 }
 

@@ -1,0 +1,290 @@
+#pragma once
+
+#include <Eigen/Eigenvalues>
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "mgdl/convex/relu_solution.hpp"
+#include "mgdl/core/termination.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/detail/cone_projection.hpp"
+#include "mgdl/detail/group_lasso_problem.hpp"
+#include "mgdl/detail/row_lasso.hpp"
+#include "mgdl/detail/shared_network.hpp"
+#include "mgdl/detail/solve_control.hpp"
+#include "mgdl/detail/thread_pool.hpp"
+
+namespace mgdl::detail {
+
+/// The ReLU problem of several outputs with neurons that serve them all,
+///
+///     min  1/2 ||Y - sum_k D_j X v_k o_k||^2 + lambda sum_k ||v_k|| ||o_k||,   v_k in the cone
+///     K_j,
+///
+/// by column generation. For fixed unit vectors v_k, the atoms, it is a group lasso over the rows
+/// o_k, which RowLasso solves. With the residual R and C_j = X' D_j R, an atom u of gate j lowers
+/// the objective if ||C_j'u|| > lambda; the largest violations are added until there is none. Atoms
+/// of one gate that have come together are merged.
+///
+/// Over all networks the problem is convex, and only the search for an atom is not: ||C_j'u|| is
+/// maximised over the unit vectors of the cone from several starts by
+///
+///     u <- Proj(C_j a) / ||Proj(C_j a)||,   a <- C_j'u / ||C_j'u||,
+///
+/// which never lowers it. So the result is as good as any network whose atoms this search would
+/// have found; among them are those of the problems of single outputs, whose a are the axes. Its
+/// lower bound has no cones: ||C_j||_2 in the place of the maximum.
+///
+/// Sources: Jaggi, "Revisiting Frank-Wolfe" (ICML 2013), for the fully corrective variant; Journee,
+/// Nesterov, Richtarik & Sepulchre, "Generalized power method for sparse principal component
+/// analysis" (JMLR 11, 2010), for the search; Sahiner, Ergen, Pauly & Pilanci, "Vector-output ReLU
+/// neural network problems are copositive programs" (ICLR 2021), for the problem.
+class SharedNeurons {
+ public:
+  SharedNeurons(ThreadPool& pool, const GroupLassoProblem& problem, const ConeProjector& projector)
+      : m_pool(pool),
+        m_problem(problem),
+        m_projector(projector),
+        m_network(projector.dimension(), problem.outputs()),
+        m_best(static_cast<std::size_t>(problem.gates())) {}
+
+  /// max_j ||X' D_j Y||_2: from here on the solution is zero. Because of the cones it may be zero
+  /// for smaller penalties already.
+  double lambda_max() {
+    m_residual = m_problem.targets();
+    correlate();
+    return m_spectral.maxCoeff();
+  }
+
+  /// Fills hidden, output (rows of length 1) and gates of `solution`.
+  ///
+  /// \returns NoProgress if no atom was found that lowers the objective and the relaxed bound does
+  ///          not prove the tolerance
+  Termination run(double lambda, const SolveControl& control, ReluSolution& solution,
+                  Index& iterations) {
+    m_lambda = lambda;
+    m_network = SharedNetwork(m_projector.dimension(), outputs());
+    m_best.assign(m_best.size(), {});
+    m_residual = m_problem.targets();
+    m_value = 0.5 * m_residual.squaredNorm();
+    Termination termination = Termination::NotRun;
+    while (termination == Termination::NotRun) {
+      correlate();
+      termination = control.check(++iterations, relaxed_gap());
+      if (termination == Termination::NotRun && !improve(control.relative_tolerance())) {
+        termination = Termination::NoProgress;
+      }
+    }
+    store(solution);
+    return termination;
+  }
+
+ private:
+  /// A unit vector u of the cone of a gate, found from the face on which it lies.
+  struct Atom {
+    double value = 0;  // ||C_j'u||
+    Vector<double> u;
+    ConeProjector::Face face;
+  };
+
+  Index outputs() const noexcept { return m_problem.outputs(); }
+
+  /// C_j, p x c.
+  auto correlation(Index j) const {
+    return Eigen::Map<const RowMatrix<double>>(m_correlation.row(j).data(), m_projector.dimension(),
+                                               outputs());
+  }
+
+  /// Right singular vectors and squared singular values of C, ascending.
+  template <class Values>
+  static Eigen::SelfAdjointEigenSolver<Matrix<double>> right_vectors(const Values& C) {
+    return Eigen::SelfAdjointEigenSolver<Matrix<double>>(C.transpose() * C);
+  }
+
+  void correlate() {
+    m_problem.products().correlate(m_pool, m_problem.all_gates(), m_residual, m_correlation);
+    m_spectral.resize(m_problem.gates());
+    m_pool.parallel_for(m_problem.gates(), [&](Index j, int) {
+      const double square = right_vectors(correlation(j)).eigenvalues()[outputs() - 1];
+      m_spectral[j] = std::sqrt(std::max(0.0, square));
+    });
+  }
+
+  double relaxed_gap() const {
+    if (m_value == 0) return 0;
+    const double inner = (m_residual.array() * m_problem.targets().array()).sum();
+    const double largest = m_spectral.maxCoeff();
+    const double dual =
+        scaled_dual(inner, m_residual.squaredNorm(),
+                    largest > 0 ? m_lambda / largest : std::numeric_limits<double>::max());
+    return (m_value - dual) / m_value;
+  }
+
+  /// \returns whether the objective has fallen
+  bool improve(double tolerance) {
+    const double limit = m_lambda * (1 + std::clamp(0.1 * tolerance, 1e-10, 1e-7));
+    // Near the end single atoms lower the objective by less and less, for very long.
+    const double least = std::max(1e-13, 1e-3 * tolerance);
+    if (add_atoms(limit, least, false)) return true;
+    constexpr int kThorough = 5;  // searches: each takes as long as all before it
+    return m_thorough++ < kThorough && add_atoms(limit, least, true);
+  }
+
+  bool add_atoms(double limit, double least, bool thorough) {
+    SharedNetwork network = m_network;
+    const Vector<double> norms = network.hidden.rowwise().norm();
+    network.hidden = norms.cwiseInverse().asDiagonal() * network.hidden;
+    network.output = norms.asDiagonal() * network.output;
+    const std::vector<Index> violated = violated_gates(limit, thorough);
+    if (violated.empty()) return false;
+    for (const Index j : violated) {
+      network.add(j, m_best[static_cast<std::size_t>(j)].u, RowVector<double>::Zero(outputs()));
+    }
+    const RowLasso lasso(activations(m_pool, m_problem, network), m_problem.targets(), m_lambda);
+    network.output = lasso.solve(network.output, 1e-12);
+    network = merged(network.nonzero());
+    const RowMatrix<double> residual = m_problem.targets() - fit(network);
+    const double value = objective(residual, network.penalty());
+    if (!(value < m_value * (1 - least))) return false;
+    m_network = std::move(network);
+    m_residual = residual;
+    m_value = value;
+    return true;
+  }
+
+  RowMatrix<double> fit(const SharedNetwork& network) const {
+    return activations(m_pool, m_problem, network) * network.output;
+  }
+
+  double objective(const RowMatrix<double>& residual, double penalty) const {
+    return 0.5 * residual.squaredNorm() + m_lambda * penalty;
+  }
+
+  /// Gates with an atom, then in m_best, of ||C_j'u|| > limit: those that violate it most.
+  std::vector<Index> violated_gates(double limit, bool thorough) {
+    m_pool.parallel_for(m_problem.gates(), [&](Index j, int) {
+      m_best[static_cast<std::size_t>(j)].value = 0;
+      if (m_spectral[j] > limit) search(j, thorough);
+    });
+    const auto value = [&](Index j) { return m_best[static_cast<std::size_t>(j)].value; };
+    std::vector<Index> gates;
+    for (Index j = 0; j < m_problem.gates(); ++j) {
+      if (value(j) > limit) gates.push_back(j);
+    }
+    std::stable_sort(gates.begin(), gates.end(),
+                     [&](Index a, Index b) { return value(a) > value(b); });
+    constexpr std::size_t kFirst = 20;
+    gates.resize(std::min(gates.size(), std::max(kFirst, m_network.gates.size())));
+    return gates;
+  }
+
+  /// Replaces m_best of gate j by the best atom found from: itself, the neurons of the gate, and
+  /// singular vectors of C_j, a thorough search also from the axes and their diagonals.
+  void search(Index j, bool thorough) {
+    const Index c = outputs();
+    const Matrix<double> C = correlation(j);
+    Atom& best = m_best[static_cast<std::size_t>(j)];
+    const auto from = [&](const Vector<double>& a, const ConeProjector::Face& face) {
+      Atom atom = ascend(j, C, a, face, thorough ? 100 : 10);
+      if (atom.value > best.value) best = std::move(atom);
+    };
+    const auto from_both = [&](const Vector<double>& a) {
+      from(a, {});
+      from(-a, {});
+    };
+    if (best.u.size() > 0) from(C.transpose() * best.u, ConeProjector::Face(best.face));
+    for (Index k = 0; k < m_network.size(); ++k) {
+      if (m_network.gate(k) == j) from(m_network.output.row(k).transpose(), {});
+    }
+    const Matrix<double> vectors = right_vectors(C).eigenvectors();
+    from_both(vectors.col(c - 1));
+    if (!thorough) return;
+    for (Index o = 0; o + 1 < c; ++o) from_both(vectors.col(o));
+    for (Index o = 0; o < c; ++o) {
+      const Vector<double> axis = Vector<double>::Unit(c, o);
+      from_both(axis);
+      for (Index q = 0; q < o; ++q) {
+        from_both(axis + Vector<double>::Unit(c, q));
+        from_both(axis - Vector<double>::Unit(c, q));
+      }
+    }
+  }
+
+  Atom ascend(Index j, const Matrix<double>& C, Vector<double> a, ConeProjector::Face face,
+              int steps) const {
+    Atom atom;
+    atom.face = std::move(face);
+    for (int step = 0; step < steps; ++step) {
+      const Vector<double> projection = m_projector.project(j, C * a, atom.face);
+      const double norm = projection.norm();
+      if (norm == 0) break;
+      const Vector<double> u = projection / norm;
+      a = C.transpose() * u;
+      const double value = a.norm();
+      if (value <= atom.value * (1 + 1e-9)) break;
+      atom.u = u;
+      atom.value = value;
+    }
+    return atom;
+  }
+
+  /// The network with pairs of neurons of a gate replaced by one where that does not raise the
+  /// objective.
+  SharedNetwork merged(SharedNetwork network) const {
+    RowMatrix<double> residual = m_problem.targets() - fit(network);
+    double penalty = network.penalty();
+    for (Index k = 1; k < network.size(); ++k) {
+      for (Index l = 0; l < k; ++l) {
+        if (network.gate(l) != network.gate(k)) continue;
+        const SharedNetwork pair = network.part({k, l}).nonzero();
+        if (pair.size() < 2) continue;
+        const SharedNetwork one = combined(pair);
+        const RowMatrix<double> trial = residual + fit(pair) - fit(one);
+        const double trial_penalty = penalty - pair.penalty() + one.penalty();
+        if (objective(trial, trial_penalty) > objective(residual, penalty)) continue;
+        residual = trial;
+        penalty = trial_penalty;
+        network.hidden.row(k) = one.hidden;
+        network.output.row(k) = one.output;
+        network.output.row(l).setZero();
+      }
+    }
+    return network.nonzero();
+  }
+
+  /// One neuron for two of a gate: the leading singular vectors of v_1 o_1 + v_2 o_2.
+  SharedNetwork combined(const SharedNetwork& pair) const {
+    const Matrix<double> sum = pair.hidden.transpose() * pair.output;
+    Vector<double> a = right_vectors(sum).eigenvectors().col(outputs() - 1);
+    if ((pair.output * a).sum() < 0) a = -a;
+    ConeProjector::Face face;
+    SharedNetwork one(m_projector.dimension(), outputs());
+    one.add(pair.gate(0), m_projector.project(pair.gate(0), sum * a, face), a.transpose());
+    return one;
+  }
+
+  void store(ReluSolution& solution) const {
+    const Vector<double> norms = m_network.output.rowwise().norm();
+    solution.hidden = norms.asDiagonal() * m_network.hidden;
+    solution.output = norms.cwiseInverse().asDiagonal() * m_network.output;
+    solution.gates = m_network.gates;
+  }
+
+  ThreadPool& m_pool;
+  const GroupLassoProblem& m_problem;
+  const ConeProjector& m_projector;
+  double m_lambda = 0;
+  SharedNetwork m_network;
+  std::vector<Atom> m_best;         // of every gate, from the last search
+  RowMatrix<double> m_residual;     // R, n x c
+  RowMatrix<double> m_correlation;  // row j: C_j
+  Vector<double> m_spectral;        // ||C_j||_2
+  double m_value = 0;               // the objective
+  int m_thorough = 0;               // thorough searches so far
+};
+
+}  // namespace mgdl::detail

@@ -1,0 +1,1 @@
+#include "mgdl/detail/relu_solver_impl.hpp"

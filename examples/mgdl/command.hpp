@@ -25,6 +25,7 @@ struct Command {
 
 Command add_fit(CLI::App& app);
 Command add_predict(CLI::App& app);
+Command add_convex(CLI::App& app);
 Command add_inspect(CLI::App& app);
 
 }  // namespace mgdl::command

@@ -1,11 +1,9 @@
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <exception>
 #include <iostream>
 #include <memory>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -13,6 +11,7 @@
 #include "files.hpp"
 #include "fit_options.hpp"
 #include "fit_outcome.hpp"
+#include "flags.hpp"
 #include "mgdl/core/error.hpp"
 #include "plot.hpp"
 #include "table.hpp"
@@ -45,16 +44,6 @@ MultigradeOptions multigrade_options(const FitOptions& options) {
 
 namespace {
 
-template <class... Values>
-bool given(const Values&... values) {
-  return (!values.empty() || ...);
-}
-
-template <class Value>
-void require_given(const char* flag, const Value& value) {
-  if (value.empty()) throw InvalidArgument(flag, "a value", "none");
-}
-
 /// Checks the values of the flags by the library's own rules, under the names of the flags.
 void check_options(const FitOptions& options) {
   const std::vector<std::pair<std::string, std::string>> flags{
@@ -68,31 +57,16 @@ void check_options(const FitOptions& options) {
       {"MultigradeOptions.validation_fraction", "--validation"},
       {"MultigradeOptions.time_limit_seconds", "--time-limit"},
       {"MultigradeOptions.threads", "--threads"}};
-  try {
+  with_flag_names(flags, [&] {
     gradient_options(options).validate();
     multigrade_options(options).validate();
-  } catch (const InvalidArgument& error) {
-    const auto flag =
-        std::ranges::find(flags, error.argument(), &std::pair<std::string, std::string>::first);
-    if (flag == flags.end()) throw;
-    throw InvalidArgument(flag->second, error.expected(), error.found());
-  }
+  });
   if (!(options.peak > 0 && std::isfinite(options.peak))) {
     throw InvalidArgument("--peak", "a finite value > 0", detail::to_text(options.peak));
   }
   const bool npy = given(options.input, options.target, options.test_input, options.test_target);
   const bool csv = given(options.csv, options.target_columns, options.test_csv);
-  if (npy == csv) {
-    throw InvalidArgument("samples", "--input and --target, or --csv and --target-columns",
-                          npy ? "flags of both" : "neither");
-  }
-  if (npy) {
-    require_given("--input", options.input);
-    require_given("--target", options.target);
-  } else {
-    require_given("--csv", options.csv);
-    require_given("--target-columns", options.target_columns);
-  }
+  require_samples(options, npy, csv);
   if (given(options.test_input, options.test_target)) {
     require_given("--test-input", options.test_input);
     require_given("--test-target", options.test_target);
@@ -101,23 +75,6 @@ void check_options(const FitOptions& options) {
   if (!options.plot.empty() && extension_of(options.plot) != ".svg") {
     throw InvalidArgument("--plot", "a name that ends in .svg", options.plot);
   }
-}
-
-nlohmann::ordered_json json_of(const FitOptions& options) {
-  auto json = nlohmann::ordered_json::object();
-  for_each_option(options, [&](const char*, const char* flag, const auto& field, const char*) {
-    std::string name = flag + 2;
-    std::ranges::replace(name, '-', '_');
-    json[name] = field;
-    // What was not given, and no limit at all, is null.
-    using Field = std::remove_cvref_t<decltype(field)>;
-    if constexpr (std::is_floating_point_v<Field>) {
-      if (!std::isfinite(field)) json[name] = nullptr;
-    } else if constexpr (!std::is_arithmetic_v<Field>) {
-      if (field.empty()) json[name] = nullptr;
-    }
-  });
-  return json;
 }
 
 void print_summary(std::ostream& out, const FitSummary& summary) {
@@ -155,7 +112,7 @@ ExitCode run(const FitOptions& options) {
   FitOutcome outcome = options.scalar == "float32" ? fit<float>(options) : fit<double>(options);
   FitSummary& summary = outcome.summary;
   summary.seed = options.seed;
-  summary.options = json_of(options);
+  summary.options = flags_json(options);
 
   // A file that fails must not take the others with it: the work of hours may be in them.
   ExitCode code = kOk;
@@ -189,39 +146,10 @@ ExitCode run(const FitOptions& options) {
 Command add_fit(CLI::App& app) {
   CLI::App* flags = app.add_subcommand("fit", "Trains a model on samples");
   auto options = std::make_shared<FitOptions>();
-  for_each_option(
-      *options, [&](const char* group, const char* flag, auto& field, const char* help) {
-        using Field = std::remove_cvref_t<decltype(field)>;
-        CLI::Option* option = nullptr;
-        if constexpr (std::is_same_v<Field, bool>) {
-          option = flags->add_flag(flag, field, help);
-        } else if constexpr (std::is_same_v<Field, std::vector<std::string>>) {
-          option = flags->add_option(flag, field, help)
-                       ->delimiter(',')
-                       ->allow_extra_args(false)
-                       ->option_text("NAMES");
-        } else if constexpr (std::is_same_v<Field, std::string>) {
-          option = flags->add_option(flag, field, help)->option_text("FILE");
-        } else {
-          const bool limited = std::isfinite(static_cast<double>(field));
-          option = flags->add_option(flag, field, help)
-                       ->option_text(limited ? "N [" + detail::to_text(field) + "]" : "N");
-        }
-        if constexpr (std::is_same_v<Field, std::uint64_t>) {
-          // Some versions of CLI11 take -1 for the largest number.
-          option->check([](const std::string& text) {
-            return std::string(text.find('-') == text.npos ? "" : "expected a value >= 0");
-          });
-        }
-        option->group(group);
-      });
-  const auto choose = [&](const char* flag, const std::vector<std::string>& choices) {
-    CLI::Option* option = flags->get_option(flag);
-    option->check(CLI::IsMember(choices))->option_text("NAME [" + choices.front() + "]");
-  };
-  choose("--link", {"last-hidden", "last-hidden-and-input"});
-  choose("--scalar", {"float32", "float64"});
-  choose("--optimizer", {"adam", "lbfgs"});
+  add_flags(flags, *options);
+  add_choices(flags, "--link", {"last-hidden", "last-hidden-and-input"});
+  add_choices(flags, "--scalar", {"float64", "float32"});
+  add_choices(flags, "--optimizer", {"adam", "lbfgs"});
   flags->footer(
       "Examples:\n"
       "  mgdl fit --input X.npy --target Y.npy --validation 0.1 --output model.mgdl\n"

@@ -7,45 +7,20 @@
 #include <utility>
 #include <vector>
 
-#include "files.hpp"
 #include "fit_outcome.hpp"
 #include "interrupt.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/io/csv.hpp"
 #include "mgdl/io/model_json.hpp"
-#include "mgdl/io/npy.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "progress.hpp"
+#include "samples.hpp"
 
 /// \file
 /// The definition of fit, for the two files that compile it: each takes a while.
 
 namespace mgdl::command {
-
-template <class Scalar>
-Dataset<Scalar> read_npy_samples(const std::string& input, const std::string& target) {
-  const auto X = read_npy<Scalar>(input);
-  check_values(input, X);
-  const auto Y = read_npy<Scalar>(target);
-  check_values(target, Y);
-  if (Y.rows() != X.rows()) {
-    throw InvalidArgument(target, std::to_string(X.rows()) + " rows, as in " + input,
-                          std::to_string(Y.rows()));
-  }
-  return {X, Y};
-}
-
-template <class Scalar>
-Dataset<Scalar> csv_samples(const CsvTable<Scalar>& table, const std::vector<std::string>& targets,
-                            const std::string& file) {
-  try {
-    const auto [X, Y] = split_targets(table, targets);
-    return {X, Y};
-  } catch (const InvalidArgument& error) {
-    throw InvalidArgument("--target-columns", error.expected(), error.found(), file);
-  }
-}
 
 template <class Scalar>
 struct FitData {
@@ -101,13 +76,6 @@ Curve curve_of(const MultigradeModel<Scalar>& model, const Dataset<Scalar>& samp
     curve.predictions.push_back(doubles(model.predict(x, k)));
   }
   return curve;
-}
-
-inline std::string sizes_text(Index samples, Index held_out, Index inputs, Index outputs) {
-  std::string text = std::to_string(samples) + " samples";
-  if (held_out > 0) text += " and " + std::to_string(held_out) + " to validate";
-  return text + ", " + std::to_string(inputs) + (inputs == 1 ? " input, " : " inputs, ") +
-         std::to_string(outputs) + (outputs == 1 ? " output" : " outputs");
 }
 
 template <class Scalar>

@@ -22,7 +22,8 @@ ExitCode run(int argc, char** argv) {
   app.footer(
       "\"mgdl fit --help\" and so on tell more.\n"
       "Exit code: 0 done, 2 bad usage or input, 3 numerical failure, 1 anything else.");
-  const std::vector<Command> commands{add_fit(app), add_predict(app), add_inspect(app)};
+  const std::vector<Command> commands{add_fit(app), add_convex(app), add_predict(app),
+                                      add_inspect(app)};
 
   std::string name = "mgdl";
   try {

@@ -87,7 +87,7 @@ Command add_predict(CLI::App& app) {
   const auto add = [&](const char* flag, auto& field, const char* text, const char* help) {
     return flags->add_option(flag, field, help)->option_text(text);
   };
-  add("--model", options->model, "FILE", "model that mgdl fit has written");
+  add("--model", options->model, "FILE", "model that mgdl fit or mgdl convex has written");
   add("--input", options->input, "FILE", "inputs: a .npy file, n x d");
   add("--csv", options->csv, "FILE", "inputs: a CSV file instead of --input");
   add("--columns", options->columns, "NAMES",

@@ -85,11 +85,22 @@ void ProgressDisplay::show(const Progress& progress) {
                      progress.elapsed_seconds));
 }
 
+void ProgressDisplay::show(const std::string& status, double elapsed_seconds) {
+  if (m_quiet || !is_due(elapsed_seconds)) return;
+  if (!m_terminal) return note(status);
+  replace_line(status.substr(0, terminal_width() - 1));
+}
+
+bool ProgressDisplay::is_due(double elapsed_seconds) {
+  if (elapsed_seconds < m_next_seconds && !(m_terminal && !m_bar_shown)) return false;
+  m_next_seconds =
+      elapsed_seconds + (m_terminal ? kBarInterval : std::min(elapsed_seconds, kLongestSilence));
+  return true;
+}
+
 void ProgressDisplay::show_iteration(const Progress& progress) {
   const double elapsed = progress.elapsed_seconds;
-  if (elapsed < m_next_seconds && !(m_terminal && !m_bar_shown)) return;
-  m_next_seconds = elapsed + (m_terminal ? kBarInterval : std::min(elapsed, kLongestSilence));
-
+  if (!is_due(elapsed)) return;
   const double done = done_part(progress);
   double left = done > 0 ? elapsed / done - elapsed : m_time_limit;
   left = std::min(left, std::max(0.0, m_time_limit - elapsed));
@@ -112,7 +123,10 @@ void ProgressDisplay::show_bar(const Progress& progress, const std::string& stat
     const auto full = static_cast<std::size_t>(std::lround(done * static_cast<double>(length)));
     line += "[" + std::string(full, '#') + std::string(length - full, '.') + "]";
   }
-  line = (line + tail).substr(0, width);
+  replace_line((line + tail).substr(0, width));
+}
+
+void ProgressDisplay::replace_line(const std::string& line) {
   std::cerr << '\r' << line << "\033[K" << std::flush;
   m_bar_shown = true;
 }

@@ -7,8 +7,8 @@
 
 namespace mgdl::command {
 
-/// Shows on the standard error stream how a fit gets on: a bar on a terminal; elsewhere a line for
-/// each grade, and some in between that become rare as time goes on.
+/// Shows on the standard error stream how long work gets on: a bar on a terminal; elsewhere a line
+/// for each grade, and some in between that become rare as time goes on.
 class ProgressDisplay {
  public:
   explicit ProgressDisplay(bool quiet,
@@ -18,12 +18,18 @@ class ProgressDisplay {
   ~ProgressDisplay();
 
   void show(const Progress& progress);
+  /// The same for work that is not made of grades: a line that says where it stands, replaced by
+  /// the next one on a terminal.
+  void show(const std::string& status, double elapsed_seconds);
   /// One line of its own.
   void note(const std::string& text);
 
  private:
+  /// Whether enough time has gone by since something was shown.
+  bool is_due(double elapsed_seconds);
   void show_iteration(const Progress& progress);
   void show_bar(const Progress& progress, const std::string& status);
+  void replace_line(const std::string& line);
 
   bool m_quiet;
   bool m_terminal;

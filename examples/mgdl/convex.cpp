@@ -1,0 +1,225 @@
+#include <cmath>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "command.hpp"
+#include "convex_flags.hpp"
+#include "convex_outcome.hpp"
+#include "files.hpp"
+#include "flags.hpp"
+#include "mgdl/convex/certificate.hpp"
+#include "mgdl/core/error.hpp"
+#include "mgdl/io/file.hpp"
+#include "mgdl/io/model_json.hpp"
+#include "mgdl/io/npy.hpp"
+#include "mgdl/io/report_json.hpp"
+#include "mgdl/version.hpp"
+#include "table.hpp"
+
+namespace mgdl::command {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+void require_penalty(const ConvexFlags& flags) {
+  if (flags.lambda && flags.lambda_ratio) {
+    throw InvalidArgument("penalty", "--lambda or --lambda-ratio", "both");
+  }
+  const double value = flags.lambda.value_or(flags.lambda_ratio.value_or(1));
+  if (value == 0 && (flags.is_relu() || flags.path > 1)) {
+    throw InvalidArgument(
+        flags.lambda ? "--lambda" : "--lambda-ratio",
+        flags.is_relu() ? "a value > 0 with --formulation relu" : "a value > 0 with --path", "0");
+  }
+}
+
+/// Checks the values of the flags by the library's own rules, under the names of the flags.
+void check_flags(const ConvexFlags& flags) {
+  with_flag_names({{"ConvexOptions.lambda", "--lambda"},
+                   {"ConvexOptions.lambda_ratio", "--lambda-ratio"},
+                   {"ConvexOptions.relative_tolerance", "--gap"},
+                   {"ConvexOptions.time_limit_seconds", "--time-limit"},
+                   {"ConvexOptions.threads", "--threads"},
+                   {"PathOptions.count", "--path"}},
+                  [&] {
+                    require_penalty(flags);
+                    path_options(flags).validate();
+                  });
+  detail::require_option(flags.validation >= 0 && flags.validation < 1, "--validation",
+                         "a value in [0, 1)", flags.validation);
+  require_samples(flags, given(flags.input, flags.target), given(flags.csv, flags.target_columns));
+  if (!flags.gates.empty() + flags.gate_count.has_value() + flags.all_patterns > 1) {
+    throw InvalidArgument("gates", "one of --gates, --gate-count and --all-patterns", "several");
+  }
+  if (flags.gate_count) {
+    detail::require_option(*flags.gate_count >= 1, "--gate-count", "a value >= 1",
+                           *flags.gate_count);
+  }
+  if (!flags.solution.empty() && flags.is_relu()) {
+    throw InvalidArgument("--solution", "--formulation gated with it", "relu");
+  }
+}
+
+Json path_json(const PathReport& path) {
+  auto list = Json::array();
+  for (const PathPoint& point : path.points) {
+    const Certificate& certificate = point.report.certificate;
+    list.push_back({{"lambda", detail::report_number(certificate.lambda)},
+                    {"primal", detail::report_number(certificate.primal)},
+                    {"dual", detail::report_number(certificate.dual)},
+                    {"relative_gap", detail::report_number(certificate.relative_gap())},
+                    {"train_rse", detail::report_number(point.train_rse)},
+                    {"validation_rse", detail::report_number(point.validation_rse)},
+                    {"standard_error", detail::report_number(point.standard_error)},
+                    {"active_groups", point.report.active_groups},
+                    {"iterations", point.report.iterations},
+                    {"seconds", detail::report_number(point.report.elapsed_seconds)},
+                    {"termination", to_string(point.report.termination)}});
+  }
+  return list;
+}
+
+/// The result is one point of the path; iterations and seconds are those of all of them.
+Json report_json(const ConvexFlags& flags, const ConvexOutcome& outcome) {
+  const PathPoint& point = outcome.point();
+  const Certificate& certificate = point.report.certificate;
+  Index iterations = 0;
+  double seconds = 0;
+  for (const PathPoint& each : outcome.path.points) {
+    iterations += each.report.iterations;
+    seconds += each.report.elapsed_seconds;
+  }
+  const auto number_or_null = [](const std::optional<Index>& value) {
+    return value ? Json(*value) : Json();
+  };
+  return {{"formulation", flags.formulation},
+          {"n", point.report.samples},
+          {"d", outcome.inputs},
+          {"p", point.report.dimension},
+          {"c", point.report.outputs},
+          {"P", outcome.patterns},
+          {"given_gates", outcome.given},
+          {"scope", to_string(certificate.scope)},
+          {"lambda", detail::report_number(certificate.lambda)},
+          {"lambda_max", detail::report_number(certificate.lambda_max)},
+          {"primal", detail::report_number(certificate.primal)},
+          {"dual", detail::report_number(certificate.dual)},
+          {"bound", to_string(certificate.bound)},
+          {"relative_gap", detail::report_number(certificate.relative_gap())},
+          {"cone_violation", detail::report_number(certificate.cone_violation)},
+          {"active_groups", point.report.active_groups},
+          {"train_rse", detail::report_number(point.train_rse)},
+          {"validation_rse", detail::report_number(point.validation_rse)},
+          {"iterations", iterations},
+          {"seconds", seconds},
+          {"termination", to_string(outcome.path.termination)},
+          {"message", outcome.path.message},
+          {"recovery", outcome.recovery},
+          {"path", path_json(outcome.path)},
+          {"chosen", outcome.chosen},
+          {"best", number_or_null(outcome.path.best)},
+          {"one_standard_error", number_or_null(outcome.path.one_standard_error)},
+          {"seed", flags.seed},
+          {"options", flags_json(flags)},
+          {"version", version()},
+          {"build", detail::build_json()}};
+}
+
+void write_report(const std::string& path, const Json& report) {
+  // Names of files may hold bytes that are no UTF-8; they must not cost the report.
+  const std::string text = report.dump(2, ' ', false, Json::error_handler_t::replace);
+  write_file(path, [&](std::ostream& out) { out << text << '\n'; });
+}
+
+void print_summary(std::ostream& out, const ConvexOutcome& outcome) {
+  std::vector<std::vector<std::string>> rows{{"lambda", "train RSE", "valid. RSE", "std. error",
+                                              "active", "relative gap", "iterations", "seconds",
+                                              "stopped"}};
+  const PathReport& path = outcome.path;
+  for (Index k = 0; k < std::ssize(path.points); ++k) {
+    const PathPoint& point = path.points[static_cast<std::size_t>(k)];
+    std::string remark = k == path.best ? " (best)" : "";
+    if (k == path.one_standard_error) remark += " (one standard error)";
+    rows.push_back({error_text(point.report.certificate.lambda), error_text(point.train_rse),
+                    error_text(point.validation_rse), error_text(point.standard_error),
+                    std::to_string(point.report.active_groups),
+                    error_text(point.report.certificate.relative_gap()),
+                    std::to_string(point.report.iterations),
+                    fixed_text(point.report.elapsed_seconds, 2),
+                    to_string(point.report.termination) + remark});
+  }
+  print_table(out, std::move(rows));
+  out << outcome.point().report.certificate << to_string(path.termination) << " after "
+      << fixed_text(path.elapsed_seconds, 1) << " s: " << path.message << '\n';
+}
+
+void complain(const std::string& text) { std::cerr << "mgdl convex: " << text << '\n'; }
+
+ExitCode run(const ConvexFlags& flags) {
+  check_flags(flags);
+  check_outputs({{"--output", flags.output},
+                 {"--solution", flags.solution},
+                 {"--dual", flags.dual},
+                 {"--report", flags.report}},
+                {flags.input, flags.target, flags.csv, flags.gates});
+  const ConvexOutcome outcome = solve_convex(flags);
+
+  // A file that fails must not take the others with it: the work of hours may be in them.
+  ExitCode code = kOk;
+  const auto attempt = [&](const std::string& path, const auto& write) {
+    if (path.empty()) return;
+    try {
+      write(path);
+    } catch (const std::exception& error) {
+      complain(error.what());
+      code = kBadInput;
+    }
+  };
+  if (outcome.is_usable()) {
+    attempt(flags.output, [&](const std::string& path) { write_model(path, *outcome.model); });
+    attempt(flags.solution,
+            [&](const std::string& path) { write_npy_array(path, outcome.solution); });
+    attempt(flags.dual, [&](const std::string& path) { write_npy(path, outcome.dual); });
+  }
+  attempt(flags.report,
+          [&](const std::string& path) { write_report(path, report_json(flags, outcome)); });
+  if (!flags.quiet) print_summary(std::cout, outcome);
+  if (outcome.path.termination == Termination::NumericalFailure) {
+    complain("numerical failure; scale the data");
+    return code == kOk ? kNumericalFailure : code;
+  }
+  return code;
+}
+
+}  // namespace
+
+Command add_convex(CLI::App& app) {
+  CLI::App* flags =
+      app.add_subcommand("convex", "Solves the convex form of a one-hidden-layer network");
+  auto options = std::make_shared<ConvexFlags>();
+  add_flags(flags, *options);
+  add_choices(flags, "--formulation", {"gated", "relu"});
+  flags->footer(
+      "Minimises 1/2 sum_i |y_i - f(x_i)|^2 / n + lambda sum_j |U_j| to a duality gap that is\n"
+      "computed from the samples afterwards. Nothing is standardised.\n"
+      "  gated: f(x) = sum_j 1[x~ . g_j >= 0] x~ U_j, x~ = [x 1], g_j the gates\n"
+      "  relu:  f(x) = sum_k max(0, x~ . v_k) o_k, |U_k| = |v_k| |o_k|, v_k in the cone of a "
+      "gate;\n"
+      "         several outputs are separate problems\n"
+      "Seconds in the report are those of the solver, without reading files and making gates.\n"
+      "\n"
+      "Examples:\n"
+      "  mgdl convex --input X.npy --target Y.npy --gate-count 1000 --lambda 1e-3 \\\n"
+      "    --solution U.npy --report r.json --output model.mgdl\n"
+      "  mgdl convex --csv curve.csv --target-columns y --formulation relu --all-patterns \\\n"
+      "    --path 20 --lambda-ratio 1e-4 --validation 0.2 --output model.mgdl\n"
+      "\n"
+      "Ctrl-C ends it after the current iteration and keeps what there is; twice ends at once.");
+  return {flags, [options] { return run(*options); }};
+}
+
+}  // namespace mgdl::command

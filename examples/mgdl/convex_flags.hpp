@@ -1,0 +1,113 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "mgdl/convex/path_options.hpp"
+#include "mgdl/core/types.hpp"
+
+namespace mgdl::command {
+
+/// The flags of `mgdl convex`. Defaults are those of the library.
+struct ConvexFlags {
+  std::string input;
+  std::string target;
+  std::string csv;
+  std::vector<std::string> target_columns;
+  double validation = 0;
+
+  std::string formulation = "gated";
+  std::string gates;
+  std::optional<Index> gate_count;
+  bool all_patterns = false;
+  bool no_bias = false;
+  bool output_bias = false;
+
+  std::optional<double> lambda;
+  std::optional<double> lambda_ratio;
+  Index path = 1;
+  double gap = ConvexOptions{}.relative_tolerance;
+  double time_limit = std::numeric_limits<double>::infinity();
+  std::uint64_t seed = 0;
+  int threads = ConvexOptions{}.threads;
+
+  std::string output;
+  std::string solution;
+  std::string dual;
+  std::string report;
+  bool quiet = false;
+
+  bool is_relu() const { return formulation == "relu"; }
+};
+
+/// Gates that are sampled where no flag says which ones to use.
+inline constexpr Index kDefaultGates = 500;
+
+/// As for the other subcommands: the one list of all flags.
+template <class Flags, class Visit>
+void for_each_option(Flags& flags,
+                     Visit&& visit) requires std::same_as<std::remove_const_t<Flags>, ConvexFlags> {
+  const char* data = "Data";
+  visit(data, "--input", flags.input, "inputs: a .npy file, n x d, without a column of ones");
+  visit(data, "--target", flags.target, "targets: a .npy file, n x c");
+  visit(data, "--csv", flags.csv, "inputs and targets: a CSV file instead of --input, --target");
+  visit(data, "--target-columns", flags.target_columns,
+        "names or numbers (from 1) of the target columns of the CSV file; the others are inputs");
+  visit(data, "--validation", flags.validation,
+        "part of the samples, in [0, 1), that is held out to choose the penalty of a path by");
+
+  const char* problem = "Problem";
+  visit(problem, "--formulation", flags.formulation,
+        "gated: group lasso over the gates; relu: the convex form of a ReLU network");
+  visit(
+      problem, "--gates", flags.gates,
+      "gate vectors: a .npy file, P x (d + 1), the last column for the bias; with --no-bias P x d");
+  visit(problem, "--gate-count", flags.gate_count,
+        "instead, so many Gaussian gates [500, if no other flag says which gates]");
+  visit(problem, "--all-patterns", flags.all_patterns,
+        "instead, every pattern that the samples have (one or two inputs)");
+  visit(problem, "--no-bias", flags.no_bias, "neurons and gates without a bias");
+  visit(problem, "--output-bias", flags.output_bias, "an output bias that is not penalised");
+
+  const char* solver = "Solver";
+  visit(solver, "--lambda", flags.lambda, "the penalty");
+  visit(solver, "--lambda-ratio", flags.lambda_ratio,
+        "the penalty relative to the smallest one whose solution is zero [0.01]");
+  visit(solver, "--path", flags.path,
+        "solve for so many penalties, falling to the given one; the result is the best on the held "
+        "out samples, without these the last");
+  visit(solver, "--gap", flags.gap, "stop at this relative duality gap");
+  visit(solver, "--time-limit", flags.time_limit, "seconds for all penalties together");
+  visit(solver, "--seed", flags.seed, "fixes all random numbers, and so the result");
+  visit(solver, "--threads", flags.threads, "0 uses all; the result does not depend on it");
+
+  const char* results = "Results";
+  visit(results, "--output", flags.output, "file for the network, a model for mgdl predict");
+  visit(results, "--solution", flags.solution,
+        "gated: .npy file for the solution, P x p x c in the order of the given gates");
+  visit(
+      results, "--dual", flags.dual,
+      "relu, all patterns of one input: .npy file for the dual point that proves the bound, n x c");
+  visit(results, "--report", flags.report, "JSON file for the certificate, times and sizes");
+  visit(results, "--quiet", flags.quiet, "print nothing but errors");
+}
+
+/// The library's options that belong to the flags, without observers.
+inline PathOptions path_options(const ConvexFlags& flags) {
+  PathOptions options;
+  options.count = flags.path;
+  options.solver.lambda = flags.lambda;
+  options.solver.lambda_ratio = flags.lambda_ratio.value_or(ConvexOptions{}.lambda_ratio);
+  options.solver.relative_tolerance = flags.gap;
+  options.solver.output_bias = flags.output_bias;
+  options.solver.time_limit_seconds = flags.time_limit;
+  options.solver.threads = flags.threads;
+  return options;
+}
+
+}  // namespace mgdl::command

@@ -1,0 +1,226 @@
+#include "convex_outcome.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "files.hpp"
+#include "interrupt.hpp"
+#include "mgdl/convex/gate_enumeration.hpp"
+#include "mgdl/convex/gate_sampling.hpp"
+#include "mgdl/convex/gated_solution.hpp"
+#include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/recovery.hpp"
+#include "mgdl/convex/regularization_path.hpp"
+#include "mgdl/convex/relu_solution.hpp"
+#include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/metrics.hpp"
+#include "mgdl/core/standardizer.hpp"
+#include "mgdl/detail/stopwatch.hpp"
+#include "mgdl/network/relu_network.hpp"
+#include "progress.hpp"
+#include "samples.hpp"
+
+namespace mgdl::command {
+namespace {
+
+Dataset<double> read_samples(const ConvexFlags& flags) {
+  const std::string& file = flags.csv.empty() ? flags.input : flags.csv;
+  Dataset<double> data =
+      flags.csv.empty() ? read_npy_samples<double>(flags.input, flags.target)
+                        : csv_samples(read_csv<double>(flags.csv), flags.target_columns, flags.csv);
+  if (data.inputs().isZero(0)) throw InvalidArgument(file, "an input that is not 0", "all zero");
+  if (flags.all_patterns && data.inputs().cols() > 2) {
+    throw InvalidArgument("--all-patterns", "1 or 2 inputs", std::to_string(data.inputs().cols()));
+  }
+  return data;
+}
+
+RowMatrix<double> read_gates(const std::string& file, Index d, bool bias) {
+  const auto vectors = read_npy<double>(file);
+  check_values(file, vectors);
+  if (const Index p = d + (bias ? 1 : 0); vectors.cols() != p) {
+    throw InvalidArgument(
+        file,
+        std::to_string(p) + " columns, one for each input" + (bias ? " and one for the bias" : ""),
+        std::to_string(vectors.cols()));
+  }
+  return vectors;
+}
+
+/// The gates that the flags ask for; none for all patterns of one input, which are solved by kinks.
+std::optional<Gates> make_gates(const ConvexFlags& flags, const RowMatrix<double>& X) {
+  const bool bias = !flags.no_bias;
+  if (flags.all_patterns) {
+    if (X.cols() == 1 && bias && flags.is_relu()) return std::nullopt;
+    return enumerate_gates(X, bias);
+  }
+  if (flags.gates.empty()) {
+    return sample_gaussian_gates(X, flags.gate_count.value_or(kDefaultGates), flags.seed, bias);
+  }
+  const RowMatrix<double> vectors = read_gates(flags.gates, X.cols(), bias);
+  try {
+    return Gates(X, vectors, bias);
+  } catch (const InvalidArgument& error) {
+    throw InvalidArgument(flags.gates, error.expected(), error.found(), error.where());
+  }
+}
+
+/// Shows where the solver stands, and ends it at Ctrl-C.
+class Monitor {
+ public:
+  explicit Monitor(const ConvexFlags& flags)
+      : m_display(flags.quiet, flags.time_limit), m_count(flags.path) {}
+
+  void note(const std::string& text) { m_display.note(text); }
+
+  void attach(PathOptions& options) {
+    options.solver.observer = [this](const Progress& progress) {
+      std::string status = "iteration " + std::to_string(progress.iteration) +
+                           format(", relative gap %.1e", progress.objective);
+      if (m_count > 1) status = "penalty " + std::to_string(m_done + 1) + ": " + status;
+      m_display.show(status, m_watch.seconds());
+      return answer();
+    };
+    options.observer = [this](const PathPoint& point) {
+      ++m_done;
+      if (m_count > 1) {
+        std::string line = "penalty " + std::to_string(m_done) + "/" + std::to_string(m_count) +
+                           format(": lambda %.3e", point.report.certificate.lambda) +
+                           format(", train RSE %.3e", point.train_rse);
+        if (point.validation_rse == point.validation_rse) {
+          line += format(", validation RSE %.3e", point.validation_rse);
+        }
+        note(line + format(", %.1f s in all", m_watch.seconds()));
+      }
+      return answer();
+    };
+  }
+
+ private:
+  static std::string format(const char* text, double value) {
+    char buffer[80];
+    std::snprintf(buffer, sizeof(buffer), text, value);
+    return buffer;
+  }
+
+  Action answer() {
+    if (!interrupted()) return Action::Continue;
+    if (!std::exchange(m_told, true)) note("stopping; once more to give up at once");
+    return Action::Stop;
+  }
+
+  ProgressDisplay m_display;
+  detail::Stopwatch m_watch;
+  Index m_count;
+  Index m_done = 0;
+  bool m_told = false;
+};
+
+/// The best point on the validation part, else the last one that can be used.
+Index choose(const PathReport& path) {
+  if (path.best) return *path.best;
+  Index k = std::ssize(path.points) - 1;
+  while (k > 0 && !is_usable(path.points[static_cast<std::size_t>(k)].report.termination)) --k;
+  return k;
+}
+
+/// U, P x p x c, of the gates as they were given; dropped ones are zero.
+NpyArray<double> dense(const GatedSolution& solution, const Gates& gates, Index outputs) {
+  const Index p = gates.dimension();
+  NpyArray<double> result{{gates.given(), p, outputs}, {}};
+  result.data.assign(static_cast<std::size_t>(gates.given() * p * outputs), 0);
+  for (Index k = 0; k < std::ssize(solution.active); ++k) {
+    const Index gate = solution.active[static_cast<std::size_t>(k)];
+    const Index row = gates.sources()[static_cast<std::size_t>(gate)];
+    Eigen::Map<RowMatrix<double>>(result.data.data() + row * p * outputs, p, outputs) =
+        solution.block(k);
+  }
+  return result;
+}
+
+/// What it costs that the gated solution becomes a network.
+nlohmann::ordered_json recovery_json(const RecoveryReport& report, Index neurons) {
+  return {{"neurons", neurons},
+          {"difference", report.difference},
+          {"violation", report.violation},
+          {"approximated", report.approximated},
+          {"penalty_gated", report.penalty_gated},
+          {"penalty_relu", report.penalty_relu},
+          {"objective_gated", report.objective_gated},
+          {"objective_relu", report.objective_relu}};
+}
+
+double rse_of(const ReluNetwork<double>& network, const Dataset<double>& data, int threads) {
+  const auto prediction = network.predict(data.inputs(), threads);
+  return compute_metrics(prediction, data.targets(), data.weights()).rse;
+}
+
+/// A model of one grade that computes exactly what the neurons do.
+MultigradeModel<double> model_of(const ReluSolution& neurons, const ConvexFlags& flags,
+                                 const DataSplit<double>& data) {
+  Grade<double> grade{to_network<double>(neurons, !flags.no_bias)};
+  grade.train_rse = rse_of(grade.network, data.train, flags.threads);
+  if (data.validation) {
+    grade.validation_rse = rse_of(grade.network, *data.validation, flags.threads);
+  }
+  MultigradeModel<double> model(Standardizer<double>::identity(data.train.inputs().cols()),
+                                Standardizer<double>::identity(data.train.targets().cols()));
+  model.add_grade(std::move(grade));
+  return model;
+}
+
+}  // namespace
+
+ConvexOutcome solve_convex(const ConvexFlags& flags) {
+  const auto data = split(read_samples(flags), flags.validation, flags.seed);
+  const Dataset<double>& train = data.train;
+  const Dataset<double>* validation = data.validation ? &*data.validation : nullptr;
+  const auto gates = make_gates(flags, train.inputs());
+  if (gates && !flags.dual.empty()) {
+    throw InvalidArgument("--dual", "--formulation relu and --all-patterns for one input with bias",
+                          "gates");
+  }
+  ConvexOutcome outcome;
+  outcome.inputs = train.inputs().cols();
+  outcome.patterns = gates ? gates->size() : count_patterns(train.inputs());
+  outcome.given = gates ? gates->given() : outcome.patterns;
+
+  catch_interrupts();
+  Monitor monitor(flags);
+  monitor.note(sizes_text(train.size(), validation != nullptr ? validation->size() : 0,
+                          train.inputs().cols(), train.targets().cols()) +
+               ", " + std::to_string(outcome.patterns) + " patterns");
+  PathOptions options = path_options(flags);
+  monitor.attach(options);
+  const RegularizationPath path(options);
+  ReluSolution neurons;
+  if (flags.is_relu()) {
+    auto [solutions, report] = gates ? path.solve_relu(train, *gates, validation)
+                                     : path.solve_all_patterns(train, validation);
+    outcome.path = std::move(report);
+    outcome.chosen = choose(outcome.path);
+    neurons = std::move(solutions[static_cast<std::size_t>(outcome.chosen)]);
+    outcome.dual = neurons.dual;
+  } else {
+    auto [solutions, report] = path.solve_gated(train, *gates, validation);
+    outcome.path = std::move(report);
+    outcome.chosen = choose(outcome.path);
+    const GatedSolution& solution = solutions[static_cast<std::size_t>(outcome.chosen)];
+    outcome.solution = dense(solution, *gates, train.targets().cols());
+    if (!flags.output.empty() && outcome.is_usable()) {
+      RecoveredRelu recovered =
+          to_relu(train, *gates, solution, ConeDecomposition::Exact, flags.threads);
+      neurons = std::move(recovered.solution);
+      outcome.recovery = recovery_json(recovered.report, neurons.hidden.rows());
+    }
+  }
+  if (!flags.output.empty() && outcome.is_usable()) outcome.model = model_of(neurons, flags, data);
+  monitor.note("");
+  return outcome;
+}
+
+}  // namespace mgdl::command

@@ -165,7 +165,7 @@ struct RecoveryReport {
 /// What to_relu returns.
 struct RecoveredRelu {
   ReluSolution solution;  ///< with separate outputs
-  RecoveryReport report;
+  RecoveryReport report;  ///< what the conversion has cost
 };
 
 /// Makes ReLU neurons from a gated solution: every column u of an active block U_j is written as

@@ -52,6 +52,7 @@ class RegularizationPath {
     m_options.validate();
   }
 
+  /// The options given at construction.
   const PathOptions& options() const noexcept { return m_options; }
 
   /// The gated problem, see GatedReluSolver.

@@ -19,9 +19,9 @@ namespace mgdl::detail {
 /// Options of solve_trend_filter.
 struct TrendFilterOptions {
   /// Stop once (primal - bound) / primal is at most this, >= 0, with the bound that the network's
-  /// own residuals prove. Rounding allows about 1e-11, and not much less than 1e-16 lambda_max /
-  /// lambda. More than about 800 neurons are not polished to that end: there, the result may be
-  /// NoProgress with a relative_gap() of this or less.
+  /// own residuals prove, or where these are rounding (more than about 800 neurons are not polished
+  /// to that end) with the one that dual_point proves. Rounding allows about 1e-11, and not much
+  /// less than 1e-16 lambda_max / lambda.
   double relative_tolerance = 1e-6;
   /// An output bias that is not penalised.
   bool output_bias = false;
@@ -29,12 +29,11 @@ struct TrendFilterOptions {
   /// can replace are joined. Without, kinks stay at samples where that costs no more than the
   /// tolerance, and a network that interpolates is straight between samples.
   bool fewest_neurons = true;
-  /// Interior point steps at most, over all rounds, >= 1.
+  /// Steps at most, of the interior point method and of polishing, over all rounds, >= 1.
   Index max_iterations = 10000;
   /// Seconds for the solution, > 0.
   double time_limit_seconds = std::numeric_limits<double>::infinity();
-  /// Called before every interior point step; `objective` is the relative gap of the best network
-  /// so far.
+  /// Called before every step; `objective` is the relative gap of the best network so far.
   Observer observer = {};
 
   /// \throws InvalidArgument naming the first field that breaks its rule
@@ -57,7 +56,7 @@ struct TrendFilterResult {
   double dual = 0;            ///< lower bound of the optimum over all networks
   Vector<double> dual_point;  ///< n, N that proves the bound: it is feasible for every neuron
   double lambda_max = 0;      ///< smallest penalty whose solution is zero
-  Index iterations = 0;       ///< interior point steps
+  Index iterations = 0;       ///< steps
   Termination termination = Termination::NotRun;  ///< why it stopped
 
   double relative_gap() const noexcept { return primal > 0 ? (primal - dual) / primal : 0; }
@@ -103,9 +102,9 @@ inline double trend_filter_lambda_max(const Vector<double>& x, const Vector<doub
 ///     max  sum_i [N_i y_i - N_i^2 / (2 w_i)],   |sum_i N_i max(0, a x_i + b)| <= lambda |(a, b)|
 ///     for all (a, b)
 ///
-/// (with a bias also sum_i N_i = 0). ToleranceReached says that the residuals of the network, N_i =
-/// s w_i (y_i - f(x_i)) with the best s, prove the network to be optimal within the tolerance. The
-/// result's dual is the best bound known, and at least as large. The work is a few sorts and scans
+/// (with a bias also sum_i N_i = 0). If it can, it makes the network so accurate that its own
+/// residuals, N_i = s w_i (y_i - f(x_i)) with the best s, are such a point. The result's dual_point
+/// is the best one known. The work is a few sorts and scans
 /// of the samples and some tens of interior point steps on the knots in question. Sources: Pilanci
 /// & Ergen (arXiv 2002.10553); Kim, Koh, Boyd & Gorinevsky, "l1 trend filtering" (SIAM Review 51,
 /// 2009).
@@ -177,9 +176,12 @@ inline TrendFilterResult solve_trend_filter(const Vector<double>& x, const Vecto
     };
     const TrendOutcome outcome = method.run(proceed);
     if (outcome == TrendOutcome::Converged) result.termination = Termination::ToleranceReached;
-    if (outcome == TrendOutcome::Stalled) result.termination = Termination::NoProgress;
     network = method.network();
     dual = method.dual();
+    if (outcome == TrendOutcome::Stalled) {
+      const bool proven = network.primal - dual <= options.relative_tolerance * network.primal;
+      result.termination = proven ? Termination::ToleranceReached : Termination::NoProgress;
+    }
     dual_point = method.dual_point();
   }
 

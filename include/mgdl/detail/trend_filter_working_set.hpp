@@ -44,8 +44,8 @@ class TrendWorkingSet {
 
   /// Works until the relative gap over all neurons is at most the tolerance, with the lower bound
   /// that the residuals of the network prove: less is not worth much to those who have only the
-  /// network. `proceed(gap)` is
-  /// called before every step of the interior point method; false interrupts.
+  /// network. `proceed(gap)` is called before every step of the interior point method and of
+  /// polishing; false interrupts.
   template <class Proceed>
   TrendOutcome run(const Proceed& proceed) {
     constexpr int kPatience = 3;  // rounds without progress
@@ -61,6 +61,7 @@ class TrendWorkingSet {
       const double best_gap = m_polished_gap;
       if (relative_gap() <= m_tolerance && round.outcome != TrendOutcome::Interrupted) {
         finish(round.z, proceed);
+        if (m_interrupted) return TrendOutcome::Interrupted;
         if (m_best_gap <= m_tolerance) return TrendOutcome::Converged;
         if (!polishable(m_network)) return TrendOutcome::Stalled;
         m_depth *= 1e-2;
@@ -102,6 +103,13 @@ class TrendWorkingSet {
     return network.primal > 0 ? (network.primal - m_dual) / network.primal : 0;
   }
 
+  /// Whether to go on; once interrupted, never again.
+  template <class Proceed>
+  bool ask(const Proceed& proceed, double gap) {
+    m_interrupted = m_interrupted || !proceed(gap);
+    return !m_interrupted;
+  }
+
   /// All samples, or a subset where they are many.
   std::vector<double> first_knots() const {
     constexpr Index kKnots = 1024;
@@ -121,7 +129,7 @@ class TrendWorkingSet {
     const KnotProblem problem =
         restrict_to_knots(m_samples, knots, m_affine, m_lambda, m_output_bias);
     TrendInteriorPoint point(problem, m_start);
-    const auto go_on = [&] { return proceed(relative_gap()); };
+    const auto go_on = [&] { return ask(proceed, relative_gap()); };
     double tolerance = std::max(0.1 * m_depth * m_tolerance, kDeepest);
     TrendOutcome outcome = point.run(tolerance, go_on);
     TrendRecovery found = recover_network(problem, point);
@@ -212,19 +220,18 @@ class TrendWorkingSet {
   template <class Proceed>
   void finish(const DualFunction& z, const Proceed& proceed) {
     if (!m_fewest_neurons) {
-      polish(m_network, 0.3 * m_tolerance);
-      if (!(m_best_gap <= m_tolerance)) polish(m_network, 0);
-      return;
+      polish(m_network, 0.3 * m_tolerance, proceed);
+    } else {
+      TrendNetwork thin = thin_out(z, proceed);
+      // Whatever was best before has more neurons.
+      if (!m_thin_tried) m_best_gap = std::numeric_limits<double>::infinity();
+      m_thin_tried = true;
+      consider(thin, residual_bound(m_samples, thin, m_lambda, m_output_bias));
+      polish(thin, 0, proceed);
+      const bool fewer = thin.neurons.size() < m_thin.neurons.size();
+      if (m_thin.neurons.empty() || fewer) m_thin = std::move(thin);
     }
-    TrendNetwork thin = thin_out(z, proceed);
-    // Whatever was best before has more neurons.
-    if (!m_thin_tried) m_best_gap = std::numeric_limits<double>::infinity();
-    m_thin_tried = true;
-    consider(thin, residual_bound(m_samples, thin, m_lambda, m_output_bias));
-    polish(thin, 0);
-    const bool fewer = thin.neurons.size() < m_thin.neurons.size();
-    if (m_thin.neurons.empty() || fewer) m_thin = std::move(thin);
-    if (!(m_best_gap <= m_tolerance)) polish(m_network, 0);
+    if (!(m_best_gap <= m_tolerance)) polish(m_network, 0, proceed);
   }
 
   static bool polishable(const TrendNetwork& network) {
@@ -232,14 +239,15 @@ class TrendWorkingSet {
     return network.neurons.size() <= kMost;
   }
 
-  void polish(const TrendNetwork& network, double slack) {
-    if (!polishable(network)) return;
+  template <class Proceed>
+  void polish(const TrendNetwork& network, double slack, const Proceed& proceed) {
+    if (!polishable(network) || m_interrupted) return;
     constexpr std::size_t kFew = 150;
     constexpr double kExact = 4e-12;  // more than the bounds are rounded
     const double target =
         network.neurons.size() <= kFew ? std::min(m_tolerance, kExact) : m_tolerance;
     TrendPolish method(m_samples, m_lambda, m_output_bias, slack, network);
-    method.run(m_tolerance, target, m_work);
+    method.run(m_tolerance, target, m_work, [&] { return ask(proceed, method.bound().gap); });
     consider(method.network(), method.bound());
     m_polished_gap = std::min(m_polished_gap, method.bound().gap);
   }
@@ -251,7 +259,7 @@ class TrendWorkingSet {
     TrendNetwork network = m_network;
     for (int trial = 0; trial < kTrials; ++trial) {
       Round round = solve(joined_kinks(m_samples, network, z, m_lambda, 10 * m_tolerance), proceed);
-      if (!(relative_gap(round.network) <= m_tolerance)) break;
+      if (m_interrupted || !(relative_gap(round.network) <= m_tolerance)) break;
       if (round.network.neurons.size() >= network.neurons.size()) break;
       network = std::move(round.network);
       z = std::move(round.z);
@@ -271,6 +279,7 @@ class TrendWorkingSet {
   TrendNetwork m_best;     // by its own residuals
   double m_best_gap = 1;
   bool m_thin_tried = false;
+  bool m_interrupted = false;
   double m_polished_gap = std::numeric_limits<double>::infinity();
   double m_depth = 1;    // part of the tolerance that rounds work to
   double m_work = 2e10;  // left for polishing

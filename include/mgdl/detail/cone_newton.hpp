@@ -62,6 +62,7 @@ class ConeNewton {
     m_dual = m_targets;
     solve_dual(m_eta, 1e-2);
     double value = evaluate(m_eta);
+    m_best_gap = relative_gap();
     while (true) {
       const double gap = relative_gap();
       const Termination termination = control.check(++iterations, gap);
@@ -161,8 +162,10 @@ class ConeNewton {
       eta(working) = (eta(working) + length * step).cwiseMax(0);
       if (solve_dual(eta, accuracy)) {
         const double trial = evaluate(eta);
-        if (trial < value || relative_gap() < 0.5 * before.relative_gap()) {
+        // The gap may rise while f falls: only a new record counts, or steps could cycle.
+        if (trial < value || relative_gap() < 0.5 * m_best_gap) {
           value = trial;
+          m_best_gap = std::min(m_best_gap, relative_gap());
           return true;
         }
       }
@@ -340,17 +343,13 @@ class ConeNewton {
     }
     m_problem.project(phi);
     Matrix<double> H = Matrix<double>::Zero(count, count);
-    PanelMatrix<double>(phi).add_gram(m_pool, H, 1);
+    PanelMatrix<double> images(phi);
     if (m_by_columns) {
-      PanelMatrix<double> reduced(Matrix<double>(m_columns.transpose() * phi));
-      m_factor.solve_lower(m_pool, reduced);
-      reduced.add_gram(m_pool, H, -1);
-      return H;
+      images.add_gram(m_pool, H, 1);
+      images = PanelMatrix<double>(Matrix<double>(m_columns.transpose() * phi));
     }
-    H.setZero();
-    PanelMatrix<double> reduced(phi);
-    m_factor.solve_lower(m_pool, reduced);
-    reduced.add_gram(m_pool, H, 1);
+    m_factor.solve_lower(m_pool, images);
+    images.add_gram(m_pool, H, m_by_columns ? -1 : 1);
     return H;
   }
 
@@ -402,6 +401,7 @@ class ConeNewton {
   TiledCholesky<double> m_factor;
   double m_primal = 0;
   double m_bound = 0;
+  double m_best_gap = 0;  // of all points accepted so far
 };
 
 }  // namespace mgdl::detail

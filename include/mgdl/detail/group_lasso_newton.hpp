@@ -46,14 +46,17 @@ class GroupLassoNewton {
     }
     m_dual = m_problem.targets();
     if (!move_to(m_eta, 1e-2, point)) return Termination::NumericalFailure;
-    double value = value_at(m_eta);
+    double value = value_of(point);
+    m_best_gap = point.relative_gap();
     double last_gap = std::numeric_limits<double>::infinity();
     while (true) {
       const double gap = point.relative_gap();
       const Termination termination = control.check(++iterations, gap);
       if (termination != Termination::NotRun) return termination;
-      // Steps with the matrix of an earlier eta may converge slowly.
-      if (gap > 0.1 * last_gap && m_factored != m_eta && !factor(point.coefficients.gates, m_eta)) {
+      // Steps with the matrix of an earlier eta make the gap fall by a factor each: a new one pays
+      // unless the next step will be the last.
+      const bool last = gap * (gap / last_gap) <= control.relative_tolerance();
+      if (!last && m_factored != m_eta && !factor(point.coefficients.gates, m_eta)) {
         return Termination::NumericalFailure;
       }
       last_gap = gap;
@@ -72,10 +75,16 @@ class GroupLassoNewton {
       if (move(secular_step(H, norms, bounds, m_lambda, ridge), 1e-3)) continue;
       if (move(descent_step(H, norms, bounds, m_lambda, ridge), 1e-9)) continue;
       // The matrix of the step may have been that of an earlier eta.
-      if (m_factored == m_eta) return Termination::NoProgress;
-      m_factored.resize(0);
-      if (!move_to(m_eta, accuracy, point)) return Termination::NumericalFailure;
-      value = value_at(m_eta);
+      if (m_factored != m_eta) {
+        m_factored.resize(0);
+        if (!move_to(m_eta, accuracy, point)) return Termination::NumericalFailure;
+        value = value_of(point);
+      } else if (!m_refine) {
+        m_refine = true;
+        refine(point);
+      } else {
+        return Termination::NoProgress;
+      }
     }
   }
 
@@ -113,7 +122,6 @@ class GroupLassoNewton {
 
   bool line_search(const std::vector<Index>& working, const Vector<double>& step, double shortest,
                    double accuracy, double& value, GroupLassoPoint& point) {
-    const double gap = point.relative_gap();
     for (double length = 1; length > shortest; length /= 4) {
       Vector<double> eta = m_eta;
       eta(working) = (eta(working) + length * step).cwiseMax(0);
@@ -121,8 +129,10 @@ class GroupLassoNewton {
       trial.primal = point.primal;
       const RowMatrix<double> dual = m_dual;
       if (move_to(eta, accuracy, trial)) {
-        const double trial_value = value_at(eta);
-        if (trial_value < value || trial.relative_gap() < 0.5 * gap) {
+        const double trial_value = value_of(trial);
+        // The gap may rise while f falls: only a new record counts, or steps could cycle.
+        if (trial_value < value || trial.relative_gap() < 0.5 * m_best_gap) {
+          m_best_gap = std::min(m_best_gap, trial.relative_gap());
           point = std::move(trial);
           m_eta = std::move(eta);
           value = trial_value;
@@ -134,10 +144,15 @@ class GroupLassoNewton {
     return false;
   }
 
-  /// f(eta) from the N of the last move, as <N, Y> - 1/2 <N, K N>: its error is of second order in
-  /// that of N.
-  double value_at(const Vector<double>& eta) const {
-    return m_half_energy + 0.5 * m_lambda * m_lambda * eta.sum();
+  /// f(eta) of the last move as 1/2 ||R||^2 + sum_j (||U_j||^2 / eta_j + lambda^2 eta_j) / 2: an
+  /// upper bound whatever the error of U, and of second order in it.
+  double value_of(const GroupLassoPoint& point) const {
+    double value = point.residual.squaredNorm();
+    for (Index k = 0; k < std::ssize(point.coefficients.gates); ++k) {
+      const double eta = m_trial[point.coefficients.gates[static_cast<std::size_t>(k)]];
+      value += point.coefficients.values.row(k).squaredNorm() / eta + m_lambda * m_lambda * eta;
+    }
+    return 0.5 * value;
   }
 
   /// Solves K(eta) N = Y by preconditioned conjugate gradients from the last N, and fills `point`
@@ -146,6 +161,7 @@ class GroupLassoNewton {
   /// \param accuracy  wanted relative accuracy of the ||A_j'N||
   bool move_to(const Vector<double>& eta, double accuracy, GroupLassoPoint& point) {
     constexpr double kNear = 0.05;
+    m_trial = eta;
     GroupCoefficients& U = point.coefficients;
     U.gates.clear();
     for (Index j = 0; j < eta.size(); ++j) {
@@ -161,7 +177,28 @@ class GroupLassoNewton {
     m_problem.products().correlate(m_pool, U.gates, m_dual, U.values);
     U.values.array().colwise() *= eta(U.gates).array();
     evaluate(m_pool, m_problem, m_lambda, point);
+    if (m_refine) refine(point);
     return std::isfinite(point.primal);
+  }
+
+  /// Where eta ||A||^2 is huge, U_j = eta_j A_j'N magnifies the rounding of N. What U leaves of
+  /// A_j'R = U_j / eta_j, with the residual R of U itself, shows how to mend that: for an error g,
+  /// (1 / eta + A'A)^-1 g = eta g - eta A'K^-1 A eta g.
+  void refine(GroupLassoPoint& point) {
+    GroupCoefficients& U = point.coefficients;
+    RowMatrix<double> image, share;
+    for (int pass = 0; pass < 3; ++pass) {
+      const Vector<double> eta = m_trial(U.gates);
+      RowMatrix<double> step = point.correlation(U.gates, Eigen::all);
+      step.array().colwise() *= eta.array();
+      step -= U.values;
+      m_problem.products().apply(m_pool, U.gates, step, m_problem.outputs(), image);
+      m_problem.project(image);
+      m_problem.products().correlate(m_pool, U.gates, m_kernel.solve(m_pool, image), share);
+      share.array().colwise() *= eta.array();
+      U.values += step - share;
+      evaluate(m_pool, m_problem, m_lambda, point);
+    }
   }
 
   bool factor(const std::vector<Index>& gates, const Vector<double>& eta) {
@@ -217,7 +254,6 @@ class GroupLassoNewton {
       energy = next;
       reached = energy.sum() <= limit || (stalled && energy.sum() <= loose);
     }
-    m_half_energy = 0.5 * (m_dual.array() * (m_problem.targets() + r).array()).sum();
     return reached;
   }
 
@@ -227,8 +263,10 @@ class GroupLassoNewton {
   FactoredKernel m_kernel;
   Vector<double> m_factored;  // eta of the factorisation; empty: none
   Vector<double> m_eta;
+  Vector<double> m_trial;  // eta of the last move
+  double m_best_gap = 0;   // of all points accepted so far
+  bool m_refine = false;
   RowMatrix<double> m_dual;  // N
-  double m_half_energy = 0;  // <N, Y> - 1/2 <N, K N>
 };
 
 }  // namespace mgdl::detail

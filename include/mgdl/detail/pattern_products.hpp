@@ -54,6 +54,9 @@ struct PatternBits {
   Index words = 0;
 
   const std::uint64_t* pattern(Index j) const noexcept { return data + j * words; }
+  bool contains(Index j, Index i) const noexcept {
+    return (pattern(j)[i / 64] >> (i % 64) & 1u) != 0;
+  }
 };
 
 /// Samples and patterns, and the two products in which all samples meet.
@@ -268,9 +271,13 @@ class PatternProducts {
           const Real* mask = row_mask.data() + panel * kSamples;
           for (Index i = 0; i < depth; ++i, mask += kPanelWidth<Real>) {
             const Real* x = m_samples.data() + (first + i) * p;
-            const Real product = x[pairs[k].first] * x[pairs[k].second];
+            const auto product =
+                packet::pset1<Packet<Real>>(x[pairs[k].first] * x[pairs[k].second]);
             Real* to = weighted.data() + i * kGates + panel;
-            for (Index g = 0; g < kPanelWidth<Real>; ++g) to[g] = product * mask[g];
+            for (Index g = 0; g < kPanelWidth<Real>; g += kLanes<Real>) {
+              packet::pstoreu(to + g,
+                              packet::pmul(product, packet::ploadu<Packet<Real>>(mask + g)));
+            }
           }
         }
         for (Index panel = 0; panel < col_count; panel += kPanelWidth<Real>) {

@@ -193,6 +193,7 @@ TEST_CASE("the result satisfies the conditions of an optimum", "[detail/shared_n
 
 TEST_CASE("neurons that serve all outputs are cheaper than those of single outputs",
           "[detail/shared_neurons]") {
+  int cheaper = 0;
   for (std::uint64_t k = 0; k < kProblems; ++k) {
     const Problem problem = random_problem(k);
     CAPTURE(k);
@@ -204,10 +205,9 @@ TEST_CASE("neurons that serve all outputs are cheaper than those of single outpu
     const double objective = shared_objective(problem, separate.solution);
     CHECK(shared.report.certificate.primal <= objective * (1 + 1e-6));
     CHECK(shared.report.certificate.dual <= objective);
-    if (separate.solution.hidden.rows() > 0) {
-      CHECK(shared.report.certificate.primal < 0.999 * objective);
-    }
+    cheaper += shared.report.certificate.primal < 0.999 * objective ? 1 : 0;
   }
+  CHECK(cheaper > 5);
 }
 
 TEST_CASE("with all patterns the result is close to the proven global optimum",
@@ -228,7 +228,7 @@ TEST_CASE("with all patterns the result is close to the proven global optimum",
                                         .solve({X, Y}, mgdl::enumerate_gates(X));
     CHECK(report.certificate.bound == DualBound::Exact);
     // The search for neurons is a local one, so that the gap need not close.
-    CHECK(report.certificate.relative_gap() <= 2e-2);
+    CHECK(report.certificate.relative_gap() <= 1e-4);
     neurons += solution.hidden.rows();
   }
   CHECK(neurons > 20);
@@ -275,7 +275,7 @@ TEST_CASE("no training run of a small network is better", "[detail/shared_neuron
     best = std::min(best, value);
   }
   CHECK(report.certificate.primal <= best * (1 + 1e-6));
-  CHECK(best <= 1.05 * report.certificate.primal);  // training does work
+  CHECK(best <= 1.02 * report.certificate.primal);  // training does work
 }
 
 TEST_CASE("targets that are multiples of one vector are a problem of one output",
@@ -290,12 +290,12 @@ TEST_CASE("targets that are multiples of one vector are a problem of one output"
     const auto shared =
         solve(problem, {.lambda_ratio = kRatios[k % 4], .relative_tolerance = 1e-9});
     const auto scalar = ReluSolver({.lambda = shared.solution.lambda / a.norm(),
-                                    .relative_tolerance = 1e-9,
+                                    .relative_tolerance = 1e-8,
                                     .output_bias = problem.output_bias})
                             .solve({problem.X, y, problem.weights}, problem.gates());
     REQUIRE(scalar.report.termination == Termination::ToleranceReached);
     const double expected = a.squaredNorm() * scalar.report.certificate.primal;
-    CHECK(difference(shared.report.certificate.primal, expected) <= 1e-6);
+    CHECK(difference(shared.report.certificate.primal, expected) <= 1e-8);
     CHECK(scalar.solution.hidden.rows() > 0);
     for (Index l = 0; l < shared.solution.output.rows(); ++l) {
       const double cosine = shared.solution.output.row(l).dot(a) / a.norm();

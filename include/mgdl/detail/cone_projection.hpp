@@ -41,6 +41,16 @@ class ConeProjector {
 
   Index dimension() const noexcept { return m_rows.cols(); }
 
+  /// A basis of the rows that hold with equality at a point of a cone, up to rounding.
+  OrthonormalBasis normals_at(const Vector<double>& u) const {
+    OrthonormalBasis normals(dimension());
+    const Vector<double> values = m_rows * u;
+    for (Index i = 0; i < values.size(); ++i) {
+      if (std::abs(values[i]) <= 1e-10 * u.norm()) normals.add(m_rows.row(i));
+    }
+    return normals;
+  }
+
   /// Projects c onto the cone of pattern j.
   ///
   /// \param face  a guess of the face on entry, the face of the projection on return

@@ -37,9 +37,18 @@ class RowLasso {
   /// \returns O; the rows that are zero are exactly zero
   Matrix<double> solve(const Matrix<double>& start, double tolerance) const {
     constexpr int kMaxSteps = 200;
+    constexpr int kPatience = 40;  // steps: in those rounding alone hides any progress
     State state;
     if (!evaluate(start.rowwise().norm() / m_lambda, state)) return start;
-    for (int step = 0; step < kMaxSteps && state.relative_gap > tolerance; ++step) {
+    state.best_gap = state.relative_gap;
+    double target = 0.5 * state.best_gap;  // to be reached before patience runs out
+    int patience = kPatience;
+    for (int step = 0; step < kMaxSteps && state.relative_gap > tolerance && patience > 0; ++step) {
+      --patience;
+      if (state.best_gap <= target) {
+        target = 0.5 * state.best_gap;
+        patience = kPatience;
+      }
       const Matrix<double> H = hessian(state);
       const Vector<double> bounds = -state.eta;
       if (move(secular_step(H, state.norms, bounds, m_lambda), state)) continue;
@@ -56,6 +65,7 @@ class RowLasso {
     Vector<double> norms;               // of its rows
     double value = 0;                   // 1/2 <Y, K^-1 Y> + lambda^2 / 2 sum eta
     double relative_gap = 0;
+    double best_gap = std::numeric_limits<double>::infinity();  // of all states so far
   };
 
   /// Goes along the step until the objective in eta falls.
@@ -63,7 +73,9 @@ class RowLasso {
     for (double length = 1; length > 1e-6; length /= 2) {
       State trial;
       if (!evaluate((state.eta + length * step).cwiseMax(0), trial)) continue;
-      if (trial.value < state.value || trial.relative_gap < 0.5 * state.relative_gap) {
+      // The gap may rise while the objective falls: only a new record counts, or steps could cycle.
+      if (trial.value < state.value || trial.relative_gap < 0.5 * state.best_gap) {
+        trial.best_gap = std::min(state.best_gap, trial.relative_gap);
         state = std::move(trial);
         return true;
       }

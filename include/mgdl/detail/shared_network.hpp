@@ -1,13 +1,11 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <utility>
 #include <vector>
 
 #include "mgdl/core/types.hpp"
 #include "mgdl/detail/group_lasso_problem.hpp"
-#include "mgdl/detail/thread_pool.hpp"
 
 namespace mgdl::detail {
 
@@ -53,20 +51,23 @@ struct SharedNetwork {
   }
 };
 
-/// Columns D_j X v_k (n x m) for the neurons v_k = hidden.row(k) of the gates j = gates[k], without
-/// what the output bias fits.
-inline Matrix<double> activations(ThreadPool& pool, const GroupLassoProblem& problem,
-                                  const SharedNetwork& network) {
-  const RowMatrix<double>& samples = problem.products().samples();
-  Matrix<double> result(samples.rows(), network.size());
-  pool.parallel_for(network.size(), [&](Index k, int) {
-    auto column = result.col(k);
-    column.noalias() = samples * network.hidden.row(k).transpose();
-    const std::uint64_t* bits = problem.products().bits().pattern(network.gate(k));
-    for (Index i = 0; i < column.size(); ++i) {
-      if ((bits[i / 64] >> (i % 64) & 1u) == 0) column[i] = 0;
-    }
-  });
+/// 1 where the pattern of a column contains the sample of a row, else 0.
+inline Matrix<double> active_samples(const GroupLassoProblem& problem,
+                                     const std::vector<Index>& gates) {
+  return Matrix<double>::NullaryExpr(
+      problem.products().size(), std::ssize(gates), [&](Index i, Index k) {
+        return problem.products().bits().contains(gates[static_cast<std::size_t>(k)], i) ? 1.0
+                                                                                         : 0.0;
+      });
+}
+
+/// Columns D_j X v_k (n x m) for the rows v_k of `hidden`, without what the output bias fits.
+///
+/// \param active  active_samples of the gates of the neurons
+template <class Hidden>
+Matrix<double> activations(const GroupLassoProblem& problem, const Matrix<double>& active,
+                           const Hidden& hidden) {
+  Matrix<double> result = active.cwiseProduct(problem.products().samples() * hidden.transpose());
   problem.project(result);
   return result;
 }

@@ -13,6 +13,8 @@
 #include "mgdl/core/types.hpp"
 #include "mgdl/detail/cone_projection.hpp"
 #include "mgdl/detail/group_lasso_problem.hpp"
+#include "mgdl/detail/lbfgs.hpp"
+#include "mgdl/detail/orthonormal_basis.hpp"
 #include "mgdl/detail/row_lasso.hpp"
 #include "mgdl/detail/shared_network.hpp"
 #include "mgdl/detail/solve_control.hpp"
@@ -136,17 +138,13 @@ class SharedNeurons {
 
   bool add_atoms(double limit, double least, bool thorough) {
     SharedNetwork network = m_network;
-    const Vector<double> norms = network.hidden.rowwise().norm();
-    network.hidden = norms.cwiseInverse().asDiagonal() * network.hidden;
-    network.output = norms.asDiagonal() * network.output;
     const std::vector<Index> violated = violated_gates(limit, thorough);
-    if (violated.empty()) return false;
+    if (violated.empty() && network.size() == 0) return false;
     for (const Index j : violated) {
-      network.add(j, m_best[static_cast<std::size_t>(j)].u, RowVector<double>::Zero(outputs()));
+      const Vector<double>& u = m_best[static_cast<std::size_t>(j)].u;
+      if (!is_known(network, j, u)) network.add(j, u, RowVector<double>::Zero(outputs()));
     }
-    const RowLasso lasso(activations(m_pool, m_problem, network), m_problem.targets(), m_lambda);
-    network.output = lasso.solve(network.output, 1e-12);
-    network = merged(network.nonzero());
+    network = reweighted(refined(merged(reweighted(network))));
     const RowMatrix<double> residual = m_problem.targets() - fit(network);
     const double value = objective(residual, network.penalty());
     if (!(value < m_value * (1 - least))) return false;
@@ -156,8 +154,36 @@ class SharedNeurons {
     return true;
   }
 
+  /// The network with unit vectors v_k and the best o_k for them.
+  SharedNetwork reweighted(SharedNetwork network) const {
+    const Vector<double> norms = network.hidden.rowwise().norm();
+    network.hidden = norms.cwiseInverse().asDiagonal() * network.hidden;
+    network.output = norms.asDiagonal() * network.output;
+    const RowLasso lasso(activations(network), m_problem.targets(), m_lambda);
+    network.output = lasso.solve(network.output, 1e-12);
+    return network.nonzero();
+  }
+
+  Matrix<double> activations(const SharedNetwork& network) const {
+    return detail::activations(m_problem, active_samples(m_problem, network.gates), network.hidden);
+  }
+
+  /// Whether the network has the unit vector u: on a common face the cones of two gates share it.
+  bool is_known(const SharedNetwork& network, Index j, const Vector<double>& u) const {
+    constexpr double kSame = 1e-7;
+    for (Index k = 0; k < network.size(); ++k) {
+      if ((network.hidden.row(k).transpose() - u).norm() > kSame) continue;
+      const Matrix<double> active = active_samples(m_problem, {j, network.gate(k)});
+      const Vector<double> values = m_problem.products().samples() * u;
+      if ((active.col(0) - active.col(1)).cwiseProduct(values).norm() <= kSame * values.norm()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   RowMatrix<double> fit(const SharedNetwork& network) const {
-    return activations(m_pool, m_problem, network) * network.output;
+    return activations(network) * network.output;
   }
 
   double objective(const RowMatrix<double>& residual, double penalty) const {
@@ -265,6 +291,63 @@ class SharedNeurons {
     SharedNetwork one(m_projector.dimension(), outputs());
     one.add(pair.gate(0), m_projector.project(pair.gate(0), sum * a, face), a.transpose());
     return one;
+  }
+
+  /// The network after a descent in all neurons at once, each on its face of the cone. With single
+  /// atoms alone the objective falls by less and less near such a minimum, for very long.
+  SharedNetwork refined(const SharedNetwork& network) const {
+    const Index m = network.size();
+    if (m == 0) return network;
+    const Index p = m_projector.dimension();
+    const Index c = outputs();
+    const RowMatrix<double>& samples = m_problem.products().samples();
+    const Matrix<double> active = active_samples(m_problem, network.gates);
+    std::vector<OrthonormalBasis> faces;
+    Vector<double> x(m * (p + c));
+    Eigen::Map<RowMatrix<double>> hidden(x.data(), m, p);
+    Eigen::Map<RowMatrix<double>> output(x.data() + m * p, m, c);
+    for (Index k = 0; k < m; ++k) {
+      const double balance = std::sqrt(network.output.row(k).norm() / network.hidden.row(k).norm());
+      hidden.row(k) = balance * network.hidden.row(k);
+      output.row(k) = network.output.row(k) / balance;
+      faces.push_back(m_projector.normals_at(network.hidden.row(k).transpose()));
+    }
+    const Vector<double> start = x;
+    // 1/2 ||R||^2 + lambda / 2 sum_k (||v_k||^2 + ||o_k||^2), smooth, and least for equal norms.
+    const auto evaluate = [&](const Vector<double>& at, Vector<double>& gradient) {
+      const Eigen::Map<const RowMatrix<double>> V(at.data(), m, p);
+      const Eigen::Map<const RowMatrix<double>> O(at.data() + m * p, m, c);
+      const Matrix<double> columns = detail::activations(m_problem, active, V);
+      const RowMatrix<double> R = m_problem.targets() - columns * O;
+      Eigen::Map<RowMatrix<double>> G(gradient.data(), m, p);
+      G = m_lambda * V - active.cwiseProduct(R * O.transpose()).transpose() * samples;
+      for (Index k = 0; k < m; ++k) {
+        G.row(k) = faces[static_cast<std::size_t>(k)].reject(G.row(k).transpose()).transpose();
+      }
+      gradient.tail(m * c).reshaped<Eigen::RowMajor>(m, c) = m_lambda * O - columns.transpose() * R;
+      return 0.5 * R.squaredNorm() + 0.5 * m_lambda * at.squaredNorm();
+    };
+    Lbfgs<double> lbfgs(x.size(), {.max_iterations = 200, .relative_tolerance = 1e-14});
+    lbfgs.minimise(x, evaluate, [](Index, double) { return true; });
+
+    const double value = objective(m_problem.targets() - fit(network), network.penalty());
+    const Vector<double> step = x - start;
+    for (double length = 1; length > 0.05; length /= 2) {
+      x = start + length * step;
+      SharedNetwork trial = network;
+      for (Index k = 0; k < m; ++k) {
+        // Twice: the first is exact relative to what it projects only.
+        ConeProjector::Face first, second;
+        const Vector<double> v = hidden.row(k).transpose();
+        const Vector<double> near = m_projector.project(network.gate(k), v, first);
+        trial.hidden.row(k) = m_projector.project(network.gate(k), near, second).transpose();
+      }
+      trial.output = output;
+      if (objective(m_problem.targets() - fit(trial), trial.penalty()) < value) {
+        return trial.nonzero();
+      }
+    }
+    return network;
   }
 
   void store(ReluSolution& solution) const {

@@ -225,6 +225,40 @@ TEST_CASE("stops when told to and keeps a network", "[convex/relu_solver]") {
   CHECK(report.certificate.cone_violation <= 1e-10);
 }
 
+TEST_CASE("a stop ends all outputs, and those that were not reached are zero",
+          "[convex/relu_solver]") {
+  RandomStream random(mgdl::test::seed(), 55);
+  const auto X = normal_matrix<RowMatrix<double>>(60, 1, random);
+  const auto Y = normal_matrix<RowMatrix<double>>(60, 3, random);
+  const Dataset<double> data(X, Y);
+  const Gates gates(X, normal_matrix<RowMatrix<double>>(20, 2, random));
+  for (const bool all_patterns : {false, true}) {
+    CAPTURE(all_patterns);
+    const auto run = [&](mgdl::ConvexOptions options) {
+      options.lambda_ratio = 1e-3;
+      const ReluSolver solver(options);
+      return all_patterns ? solver.solve_all_patterns(data) : solver.solve(data, gates);
+    };
+    int calls = 0;
+    const auto stopped = run({.observer = [&](const mgdl::Progress& progress) {
+      CHECK(progress.iteration == ++calls);
+      return calls == 3 ? mgdl::Action::Stop : mgdl::Action::Continue;
+    }});
+    CHECK(calls == 3);
+    CHECK(stopped.report.termination == Termination::StoppedByObserver);
+    CHECK(stopped.report.iterations == 3);
+    CHECK(stopped.solution.output.rightCols(2).isZero(0));
+    CHECK(stopped.report.certificate.relative_gap() > 1e-6);
+    const long double primal = objective(data, true, stopped.solution);
+    CHECK(std::abs(stopped.report.certificate.primal - primal) <= 1e-11L * (1 + primal));
+    const auto limited = run({.max_iterations = 4});
+    CHECK(limited.report.termination == Termination::MaxIterations);
+    CHECK(limited.report.iterations == 4);
+    const auto late = run({.time_limit_seconds = 1e-9});
+    CHECK(late.report.termination == Termination::TimeLimit);
+  }
+}
+
 TEST_CASE("bad input is refused", "[convex/relu_solver]") {
   using Catch::Matchers::ContainsSubstring;
   const auto problem = random_problem(0);
@@ -238,4 +272,9 @@ TEST_CASE("bad input is refused", "[convex/relu_solver]") {
                ReluSolver().solve_all_patterns({X, X});
              }),
              ContainsSubstring("one column"));
+  const auto x = RowMatrix<double>::Identity(3, 1).eval();
+  CHECK_THAT(error_of([&] {
+               ReluSolver({.shared_neurons = true}).solve_all_patterns({x, X});
+             }),
+             ContainsSubstring("ConvexOptions.shared_neurons"));
 }

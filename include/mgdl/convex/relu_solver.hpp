@@ -50,7 +50,7 @@ class ReluSolver {
   /// The problem over all patterns of one input, by kinks instead of gates: a weighted l1 trend
   /// filter in O(n) a step. Two inputs: enumerate_gates() and solve(). lambda = 0 interpolates.
   ///
-  /// \throws InvalidArgument for more than one input
+  /// \throws InvalidArgument for more than one input, or for shared neurons of several outputs
   ReluResult solve_all_patterns(const Dataset<double>& data) const;
 
  private:

@@ -8,11 +8,12 @@
 
 #include "mgdl/convex/certify.hpp"
 #include "mgdl/convex/gated_relu_solver.hpp"
+#include "mgdl/convex/predict.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/detail/convex_completion.hpp"
 #include "mgdl/detail/convex_linkage.hpp"
-#include "mgdl/detail/convex_message.hpp"
 #include "mgdl/detail/group_lasso_fista.hpp"
 #include "mgdl/detail/group_lasso_newton.hpp"
 #include "mgdl/detail/group_lasso_problem.hpp"
@@ -84,13 +85,8 @@ inline GatedSolution to_gated_solution(const Dataset<double>& data, const Gates&
   }
   solution.bias = RowVector<double>::Zero(c);
   if (output_bias) {
-    // The residual at bias 0 is Y - A U; its weighted mean is the bias.
-    ThreadPool pool(thread_count(threads));
-    const GroupLassoProblem raw(data, gates, false);
-    RowMatrix<double> residual;
-    raw.residual(pool, point.coefficients.gates, point.coefficients.values, residual);
-    const Vector<double> weights = raw.root_weights();
-    solution.bias = weights.transpose() * residual / weights.squaredNorm();
+    solution.bias =
+        weighted_means(data, data.targets() - predict(solution, gates, data.inputs(), threads));
   }
   return solution;
 }
@@ -123,13 +119,9 @@ MGDL_CONVEX_INLINE GatedReluResult GatedReluSolver::solve(const Dataset<double>&
   }
   result.solution = detail::to_gated_solution(data, gates, lambda, m_options.output_bias,
                                               m_options.threads, point);
-  report.certificate = certify(data, gates, result.solution);
-  report.samples = data.size();
-  report.dimension = gates.dimension();
-  report.outputs = data.targets().cols();
-  report.patterns = gates.size();
-  report.active_groups = std::ssize(result.solution.active);
-  report.message = detail::convex_message(report);
+  detail::complete(report, data, gates.dimension(), gates.size(),
+                   std::ssize(result.solution.active),
+                   certify(data, gates, result.solution, m_options.threads));
   report.elapsed_seconds = control.seconds();
   return result;
 }

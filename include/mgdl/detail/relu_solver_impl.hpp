@@ -1,21 +1,23 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "mgdl/convex/certify.hpp"
+#include "mgdl/convex/predict.hpp"
 #include "mgdl/convex/relu_solver.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/observer.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/detail/cone_newton.hpp"
 #include "mgdl/detail/cone_projection.hpp"
+#include "mgdl/detail/convex_completion.hpp"
 #include "mgdl/detail/convex_linkage.hpp"
-#include "mgdl/detail/convex_message.hpp"
 #include "mgdl/detail/group_lasso_problem.hpp"
 #include "mgdl/detail/shared_neurons.hpp"
 #include "mgdl/detail/solve_control.hpp"
@@ -54,8 +56,9 @@ class ReluRun {
                                       .run(lambda, m_control, solution, result.report.iterations);
       solution.lambda = lambda;
     }
-    set_bias(gates.bias(), solution);
-    complete(gates.dimension(), gates.size(), certify(m_data, gates, solution), result);
+    set_bias(solution);
+    finish(gates.dimension(), gates.size(), certify(m_data, gates, solution, m_options.threads),
+           result);
     return result;
   }
 
@@ -63,6 +66,11 @@ class ReluRun {
     if (m_data.inputs().cols() != 1) {
       throw InvalidArgument("X", "one column (two: enumerate_gates() and solve())",
                             std::to_string(m_data.inputs().cols()) + " columns");
+    }
+    if (m_options.shared_neurons && m_data.targets().cols() > 1) {
+      throw InvalidArgument(
+          "ConvexOptions.shared_neurons",
+          "false for all patterns of one input (or enumerate_gates() and solve())", "true");
     }
     const Vector<double> x = m_data.inputs().col(0);
     const Index c = m_data.targets().cols();
@@ -80,12 +88,12 @@ class ReluRun {
     result.report.termination = Termination::ToleranceReached;
     std::vector<TrendFilterResult> parts;
     for (Index o = 0; o < c; ++o) {
-      parts.push_back(solve_trend_filter(x, m_data.targets().col(o), m_data.weights(), lambda,
-                                         trend_options()));
+      parts.push_back(is_cut_short(result.report.termination)
+                          ? no_neurons(m_data.size())
+                          : solve_trend_filter(x, m_data.targets().col(o), m_data.weights(), lambda,
+                                               trend_options(result.report.iterations)));
       result.report.iterations += parts.back().iterations;
-      if (parts.back().termination != Termination::ToleranceReached) {
-        result.report.termination = parts.back().termination;
-      }
+      note(parts.back().termination, result.report.termination);
     }
     Index neurons = 0;
     for (const auto& part : parts) neurons += part.neurons.rows();
@@ -101,8 +109,8 @@ class ReluRun {
       first += part.neurons.rows();
     }
     result.solution.gates.assign(static_cast<std::size_t>(neurons), -1);
-    set_bias(true, result.solution);
-    complete(2, 0, certify_all_patterns(m_data, result.solution), result);
+    set_bias(result.solution);
+    finish(2, 0, certify_all_patterns(m_data, result.solution, true, m_options.threads), result);
     return result;
   }
 
@@ -112,13 +120,42 @@ class ReluRun {
     return m_options.lambda ? *m_options.lambda : m_options.lambda_ratio * lambda_max();
   }
 
-  TrendFilterOptions trend_options() const {
-    return {.relative_tolerance = m_options.relative_tolerance,
-            .output_bias = m_options.output_bias,
-            .fewest_neurons = m_options.fewest_neurons,
-            .max_iterations = m_options.max_iterations,
-            .time_limit_seconds = m_options.time_limit_seconds,
-            .observer = m_options.observer};
+  /// Whether the outputs that are still to be solved have to do without neurons.
+  static bool is_cut_short(Termination termination) noexcept {
+    return termination == Termination::MaxIterations || termination == Termination::TimeLimit ||
+           termination == Termination::StoppedByObserver;
+  }
+
+  /// Adds what became of one output to what became of those before it.
+  static void note(Termination output, Termination& all) noexcept {
+    if (output != Termination::ToleranceReached && !is_cut_short(all)) all = output;
+  }
+
+  static TrendFilterResult no_neurons(Index samples) {
+    TrendFilterResult result;
+    result.neurons.resize(0, 2);
+    result.dual_point.setZero(samples);
+    result.termination = Termination::ToleranceReached;
+    return result;
+  }
+
+  /// What is left for an output after `done` steps for those before it.
+  TrendFilterOptions trend_options(Index done) const {
+    TrendFilterOptions options{.relative_tolerance = m_options.relative_tolerance,
+                               .output_bias = m_options.output_bias,
+                               .fewest_neurons = m_options.fewest_neurons};
+    options.max_iterations = std::max<Index>(1, m_options.max_iterations - done);
+    options.time_limit_seconds = std::max(m_options.time_limit_seconds - m_control.seconds(),
+                                          std::numeric_limits<double>::min());
+    if (m_options.observer) {
+      options.observer = [this, done](Progress progress) {
+        progress.iteration += done;
+        progress.max_iterations = m_options.max_iterations;
+        progress.elapsed_seconds = m_control.seconds();
+        return m_options.observer(progress);
+      };
+    }
+    return options;
   }
 
   void solve_outputs(const Gates& gates, ThreadPool& pool, const GroupLassoProblem& problem,
@@ -135,11 +172,10 @@ class ReluRun {
     result.report.termination = Termination::ToleranceReached;
     std::vector<ConeNeuron> neurons;
     std::vector<Index> outputs;
-    for (Index o = 0; o < c; ++o) {
-      const Termination termination =
-          ConeNewton(pool, problem, projector, o)
-              .run(lambda, m_control, neurons, result.report.iterations);
-      if (termination != Termination::ToleranceReached) result.report.termination = termination;
+    for (Index o = 0; o < c && !is_cut_short(result.report.termination); ++o) {
+      note(ConeNewton(pool, problem, projector, o)
+               .run(lambda, m_control, neurons, result.report.iterations),
+           result.report.termination);
       outputs.resize(neurons.size(), o);
     }
     ReluSolution& solution = result.solution;
@@ -155,36 +191,17 @@ class ReluRun {
   }
 
   /// The output bias is the weighted mean of what the neurons leave.
-  void set_bias(bool bias, ReluSolution& solution) const {
+  void set_bias(ReluSolution& solution) const {
     solution.output_bias = m_options.output_bias;
     solution.bias = RowVector<double>::Zero(m_data.targets().cols());
     if (!m_options.output_bias) return;
-    const Index d = m_data.inputs().cols();
-    RowMatrix<double> residual = m_data.targets();
-    if (solution.hidden.rows() > 0) {
-      RowMatrix<double> hidden = m_data.inputs() * solution.hidden.leftCols(d).transpose();
-      if (bias) hidden.rowwise() += solution.hidden.col(d).transpose();
-      residual.noalias() -= hidden.cwiseMax(0) * solution.output;
-    }
-    solution.bias = m_data.weights().transpose() * residual / m_data.weights().sum();
+    solution.bias = weighted_means(m_data, m_data.targets() - predict(solution, m_data.inputs()));
   }
 
-  void complete(Index dimension, Index patterns, Certificate certificate,
-                ReluResult& result) const {
-    ConvexReport& report = result.report;
-    report.certificate = std::move(certificate);
-    // The dual point may prove what the residuals of the network do not.
-    if (report.termination == Termination::NoProgress &&
-        report.certificate.relative_gap() <= m_options.relative_tolerance) {
-      report.termination = Termination::ToleranceReached;
-    }
-    report.samples = m_data.size();
-    report.dimension = dimension;
-    report.outputs = m_data.targets().cols();
-    report.patterns = patterns;
-    report.active_groups = result.solution.hidden.rows();
-    report.message = convex_message(report);
-    report.elapsed_seconds = m_control.seconds();
+  void finish(Index dimension, Index patterns, Certificate certificate, ReluResult& result) const {
+    complete(result.report, m_data, dimension, patterns, result.solution.hidden.rows(),
+             std::move(certificate));
+    result.report.elapsed_seconds = m_control.seconds();
   }
 
   const ConvexOptions& m_options;

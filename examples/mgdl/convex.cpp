@@ -1,5 +1,4 @@
 #include <cmath>
-#include <exception>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -18,7 +17,6 @@
 #include "mgdl/io/npy.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/version.hpp"
-#include "table.hpp"
 
 namespace mgdl::command {
 namespace {
@@ -129,36 +127,6 @@ Json report_json(const ConvexFlags& flags, const ConvexOutcome& outcome) {
           {"build", detail::build_json()}};
 }
 
-void write_report(const std::string& path, const Json& report) {
-  // Names of files may hold bytes that are no UTF-8; they must not cost the report.
-  const std::string text = report.dump(2, ' ', false, Json::error_handler_t::replace);
-  write_file(path, [&](std::ostream& out) { out << text << '\n'; });
-}
-
-void print_summary(std::ostream& out, const ConvexOutcome& outcome) {
-  std::vector<std::vector<std::string>> rows{{"lambda", "train RSE", "valid. RSE", "std. error",
-                                              "active", "relative gap", "iterations", "seconds",
-                                              "stopped"}};
-  const PathReport& path = outcome.path;
-  for (Index k = 0; k < std::ssize(path.points); ++k) {
-    const PathPoint& point = path.points[static_cast<std::size_t>(k)];
-    std::string remark = k == path.best ? " (best)" : "";
-    if (k == path.one_standard_error) remark += " (one standard error)";
-    rows.push_back({error_text(point.report.certificate.lambda), error_text(point.train_rse),
-                    error_text(point.validation_rse), error_text(point.standard_error),
-                    std::to_string(point.report.active_groups),
-                    error_text(point.report.certificate.relative_gap()),
-                    std::to_string(point.report.iterations),
-                    fixed_text(point.report.elapsed_seconds, 2),
-                    to_string(point.report.termination) + remark});
-  }
-  print_table(out, std::move(rows));
-  out << outcome.point().report.certificate << to_string(path.termination) << " after "
-      << fixed_text(path.elapsed_seconds, 1) << " s: " << path.message << '\n';
-}
-
-void complain(const std::string& text) { std::cerr << "mgdl convex: " << text << '\n'; }
-
 ExitCode run(const ConvexFlags& flags) {
   check_flags(flags);
   check_outputs({{"--output", flags.output},
@@ -168,31 +136,22 @@ ExitCode run(const ConvexFlags& flags) {
                 {flags.input, flags.target, flags.csv, flags.gates});
   const ConvexOutcome outcome = solve_convex(flags);
 
-  // A file that fails must not take the others with it: the work of hours may be in them.
-  ExitCode code = kOk;
-  const auto attempt = [&](const std::string& path, const auto& write) {
-    if (path.empty()) return;
-    try {
-      write(path);
-    } catch (const std::exception& error) {
-      complain(error.what());
-      code = kBadInput;
-    }
-  };
+  ResultFiles results("convex");
   if (outcome.is_usable()) {
-    attempt(flags.output, [&](const std::string& path) { write_model(path, *outcome.model); });
-    attempt(flags.solution,
-            [&](const std::string& path) { write_npy_array(path, outcome.solution); });
-    attempt(flags.dual, [&](const std::string& path) { write_npy(path, outcome.dual); });
+    results.write(flags.output,
+                  [&](const std::string& path) { write_model(path, *outcome.model); });
+    results.write(flags.solution,
+                  [&](const std::string& path) { write_npy_array(path, outcome.solution); });
+    results.write(flags.dual, [&](const std::string& path) { write_npy(path, outcome.dual); });
   }
-  attempt(flags.report,
-          [&](const std::string& path) { write_report(path, report_json(flags, outcome)); });
-  if (!flags.quiet) print_summary(std::cout, outcome);
+  results.write(flags.report,
+                [&](const std::string& path) { write_report(path, report_json(flags, outcome)); });
+  if (!flags.quiet) std::cout << outcome.path << outcome.point().report.certificate;
   if (outcome.path.termination == Termination::NumericalFailure) {
-    complain("numerical failure; scale the data");
-    return code == kOk ? kNumericalFailure : code;
+    complain("convex", "numerical failure; scale the data");
+    if (!results.failed()) return kNumericalFailure;
   }
-  return code;
+  return results.failed() ? kBadInput : kOk;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <system_error>
 
 #include "mgdl/core/error.hpp"
@@ -61,6 +62,10 @@ void check_outputs(const std::vector<OutputFile>& outputs, const std::vector<std
       }
     }
   }
+}
+
+void complain(const std::string& command, const std::string& text) {
+  std::cerr << "mgdl " << command << ": " << text << '\n';
 }
 
 std::string extension_of(const std::string& path) {

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -101,8 +100,6 @@ bool failed_numerically(const FitSummary& summary) {
          std::ranges::any_of(summary.discarded_grades, failed);
 }
 
-void complain(const std::string& text) { std::cerr << "mgdl fit: " << text << '\n'; }
-
 ExitCode run(const FitOptions& options) {
   check_options(options);
   check_outputs(
@@ -114,31 +111,21 @@ ExitCode run(const FitOptions& options) {
   summary.seed = options.seed;
   summary.options = flags_json(options);
 
-  // A file that fails must not take the others with it: the work of hours may be in them.
-  ExitCode code = kOk;
-  const auto attempt = [&](const std::string& path, const auto& write) {
-    if (path.empty()) return;
-    try {
-      write(path);
-    } catch (const std::exception& error) {
-      complain(error.what());
-      code = kBadInput;
-    }
-  };
-  attempt(options.output, outcome.write_model);
-  attempt(options.report, [&](const std::string& path) { write_report(path, summary); });
-  attempt(options.plot, [&](const std::string& path) {
+  ResultFiles results("fit");
+  results.write(options.output, outcome.write_model);
+  results.write(options.report, [&](const std::string& path) { write_report(path, summary); });
+  results.write(options.plot, [&](const std::string& path) {
     std::string problem;
-    if (!write_plot(path, outcome, problem)) complain(problem + ", so there is no " + path);
+    if (!write_plot(path, outcome, problem)) complain("fit", problem + ", so there is no " + path);
   });
   if (!options.quiet) print_summary(std::cout, summary);
   if (failed_numerically(summary)) {
-    complain(
-        "numerical failure; the model is what was reached before. Scale the data, or lower "
-        "--learning-rate");
-    return code == kOk ? kNumericalFailure : code;
+    complain("fit",
+             "numerical failure; the model is what was reached before. Scale the data, or lower "
+             "--learning-rate");
+    if (!results.failed()) return kNumericalFailure;
   }
-  return code;
+  return results.failed() ? kBadInput : kOk;
 }
 
 }  // namespace

@@ -193,11 +193,16 @@ inline nlohmann::ordered_json to_json(const FitSummary& summary) {
 /// Creates or replaces a JSON report, completely or not at all (see write_file).
 ///
 /// \throws InvalidArgument if it cannot be written
-inline void write_report(const std::filesystem::path& path, const FitSummary& summary) {
+inline void write_report(const std::filesystem::path& path, const nlohmann::ordered_json& report) {
   // Names of files may hold bytes that are no UTF-8; they must not cost the report.
   const std::string text =
-      to_json(summary).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+      report.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   write_file(path, [&](std::ostream& out) { out << text << '\n'; });
+}
+
+/// The same for the summary of a fit.
+inline void write_report(const std::filesystem::path& path, const FitSummary& summary) {
+  write_report(path, to_json(summary));
 }
 
 }  // namespace mgdl

@@ -29,13 +29,10 @@ using mgdl::RowVector;
 using mgdl::Vector;
 using mgdl::verify;
 using mgdl::test::error_of;
+using mgdl::test::near;
 using mgdl::test::normal_matrix;
 
 namespace {
-
-bool near(double found, double expected, double tolerance = 1e-12) {
-  return std::abs(found - expected) <= tolerance * std::abs(expected);
-}
 
 using Real = long double;
 using Reals = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic>;

@@ -31,16 +31,13 @@ using mgdl::Vector;
 using mgdl::verify_all_patterns;
 using mgdl::detail::all_patterns_maximum;
 using mgdl::test::error_of;
+using mgdl::test::near;
 using mgdl::test::normal_matrix;
 
 namespace {
 
 using Real = long double;
 using Reals = Eigen::Matrix<Real, Eigen::Dynamic, 1>;
-
-bool near(double found, double expected, double tolerance = 1e-12) {
-  return std::abs(found - expected) <= tolerance * std::abs(expected);
-}
 
 /// |sum_i max(0, x_i.u) N_i| for the direction of u.
 Real value_at(const Matrix<double>& X, const Matrix<double>& N, const Reals& u) {

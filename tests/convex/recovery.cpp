@@ -27,14 +27,11 @@ using mgdl::to_relu;
 using mgdl::to_solution;
 using mgdl::Vector;
 using mgdl::test::error_of;
+using mgdl::test::near;
 using mgdl::test::normal_matrix;
 using mgdl::test::relative_difference;
 
 namespace {
-
-bool near(double found, double expected, double tolerance = 1e-12) {
-  return std::abs(found - expected) <= tolerance * std::abs(expected);
-}
 
 /// sum_k max(0, x~ hidden_k) output_k + bias
 Matrix<double> evaluate(const ReluSolution& solution, const RowMatrix<double>& X) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <string>
 
 #include "mgdl/core/error.hpp"
@@ -19,6 +20,11 @@ MatrixType normal_matrix(Index rows, Index cols, RandomStream& random) {
     }
   }
   return values;
+}
+
+/// Whether `found` differs from `expected` by a relative error of at most `tolerance`.
+inline bool near(double found, double expected, double tolerance = 1e-12) {
+  return std::abs(found - expected) <= tolerance * std::abs(expected);
 }
 
 /// The message of the InvalidArgument that `call` must end in; anything else fails the test.

@@ -56,6 +56,6 @@ class GatedReluSolver {
 
 }  // namespace mgdl
 
-#ifndef MGDL_CONVEX_LIBRARY
+#ifndef MGDL_COMPILED
 #include "mgdl/detail/gated_relu_solver_impl.hpp"  // IWYU pragma: export
 #endif

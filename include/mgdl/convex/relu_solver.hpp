@@ -59,6 +59,6 @@ class ReluSolver {
 
 }  // namespace mgdl
 
-#ifndef MGDL_CONVEX_LIBRARY
+#ifndef MGDL_COMPILED
 #include "mgdl/detail/relu_solver_impl.hpp"  // IWYU pragma: export
 #endif

@@ -13,11 +13,11 @@
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/detail/convex_completion.hpp"
-#include "mgdl/detail/convex_linkage.hpp"
 #include "mgdl/detail/group_lasso_fista.hpp"
 #include "mgdl/detail/group_lasso_newton.hpp"
 #include "mgdl/detail/group_lasso_problem.hpp"
 #include "mgdl/detail/least_squares.hpp"
+#include "mgdl/detail/linkage.hpp"
 #include "mgdl/detail/solve_control.hpp"
 #include "mgdl/detail/thread_pool.hpp"
 
@@ -93,9 +93,8 @@ inline GatedSolution to_gated_solution(const Dataset<double>& data, const Gates&
 
 }  // namespace detail
 
-MGDL_CONVEX_INLINE GatedReluResult GatedReluSolver::solve(const Dataset<double>& data,
-                                                          const Gates& gates,
-                                                          const GatedSolution* start) const {
+MGDL_INLINE GatedReluResult GatedReluSolver::solve(const Dataset<double>& data, const Gates& gates,
+                                                   const GatedSolution* start) const {
   detail::require_gated_match(data, gates, start);
   const detail::SolveControl control(m_options);
   detail::ThreadPool pool(detail::thread_count(m_options.threads));
@@ -126,8 +125,8 @@ MGDL_CONVEX_INLINE GatedReluResult GatedReluSolver::solve(const Dataset<double>&
   return result;
 }
 
-MGDL_CONVEX_INLINE double GatedReluSolver::lambda_max(const Dataset<double>& data,
-                                                      const Gates& gates) const {
+MGDL_INLINE double GatedReluSolver::lambda_max(const Dataset<double>& data,
+                                               const Gates& gates) const {
   detail::require_gated_match(data, gates, nullptr);
   detail::ThreadPool pool(detail::thread_count(m_options.threads));
   return detail::gated_lambda_max(pool,

@@ -17,8 +17,8 @@
 #include "mgdl/detail/cone_newton.hpp"
 #include "mgdl/detail/cone_projection.hpp"
 #include "mgdl/detail/convex_completion.hpp"
-#include "mgdl/detail/convex_linkage.hpp"
 #include "mgdl/detail/group_lasso_problem.hpp"
+#include "mgdl/detail/linkage.hpp"
 #include "mgdl/detail/shared_neurons.hpp"
 #include "mgdl/detail/solve_control.hpp"
 #include "mgdl/detail/thread_pool.hpp"
@@ -211,12 +211,11 @@ class ReluRun {
 
 }  // namespace detail
 
-MGDL_CONVEX_INLINE ReluResult ReluSolver::solve(const Dataset<double>& data,
-                                                const Gates& gates) const {
+MGDL_INLINE ReluResult ReluSolver::solve(const Dataset<double>& data, const Gates& gates) const {
   return detail::ReluRun(m_options, data).over(gates);
 }
 
-MGDL_CONVEX_INLINE ReluResult ReluSolver::solve_all_patterns(const Dataset<double>& data) const {
+MGDL_INLINE ReluResult ReluSolver::solve_all_patterns(const Dataset<double>& data) const {
   return detail::ReluRun(m_options, data).over_all_patterns();
 }
 

@@ -48,44 +48,7 @@ class GradientTrainer {
   /// The bits of the result depend on the problem's samples, seed and grade number, not on the
   /// number of threads (unless there is a time limit, which also steers the learning rate, or an
   /// observer that stops).
-  GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem) {
-    const detail::Stopwatch clock;
-    detail::ThreadPool pool(detail::thread_count(problem.threads));
-    const detail::Whitening<Scalar> whitening(problem.train, m_options.feature_floor, pool);
-    const Whitened whitened(problem, whitening, pool);
-    const double time_limit = std::min(m_options.time_limit_seconds, problem.time_limit_seconds);
-    std::optional<GradeFit<Scalar>> best;
-    double best_score = 0;
-    for (Index start = 0; start < m_options.starts; ++start) {
-      GradeProblem<Scalar> part = whitened.problem;
-      part.time_limit_seconds =
-          (time_limit - clock.seconds()) / static_cast<double>(m_options.starts - start);
-      detail::GradientRun<Scalar> run(m_options, part, start, pool);
-      run.run();
-      GradeFitReport report = run.report();
-      detail::PanelNetwork<Scalar> network = run.network();
-      if (!whitening.fold(network)) {
-        report.termination = Termination::NumericalFailure;
-        report.message = "The weights on the original inputs overflow.";
-      }
-      const detail::RelativeLoss loss =
-          detail::finish_readout(network, problem, m_options.ridge, pool);
-      const double score = problem.validation ? loss.validation : loss.train;
-      if (!best || score < best_score) {
-        best_score = score;
-        best.emplace(GradeFit<Scalar>{ReluNetwork<Scalar>(network.to_layers()), report});
-        best->report.final_objective = loss.train;
-        best->report.validation = loss.validation;
-      }
-      if (report.termination == Termination::StoppedByObserver) {
-        best->report.termination = report.termination;
-        break;
-      }
-    }
-    best->report.trainer = name();
-    best->report.elapsed_seconds = clock.seconds();
-    return std::move(*best);
-  }
+  GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem);
 
  private:
   /// The problem on whitened inputs, with the memory it lives in.
@@ -116,5 +79,50 @@ class GradientTrainer {
 
   GradientOptions m_options;
 };
+
+template <class Scalar>
+GradeFit<Scalar> GradientTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem) {
+  const detail::Stopwatch clock;
+  detail::ThreadPool pool(detail::thread_count(problem.threads));
+  const detail::Whitening<Scalar> whitening(problem.train, m_options.feature_floor, pool);
+  const Whitened whitened(problem, whitening, pool);
+  const double time_limit = std::min(m_options.time_limit_seconds, problem.time_limit_seconds);
+  std::optional<GradeFit<Scalar>> best;
+  double best_score = 0;
+  for (Index start = 0; start < m_options.starts; ++start) {
+    GradeProblem<Scalar> part = whitened.problem;
+    part.time_limit_seconds =
+        (time_limit - clock.seconds()) / static_cast<double>(m_options.starts - start);
+    detail::GradientRun<Scalar> run(m_options, part, start, pool);
+    run.run();
+    GradeFitReport report = run.report();
+    detail::PanelNetwork<Scalar> network = run.network();
+    if (!whitening.fold(network)) {
+      report.termination = Termination::NumericalFailure;
+      report.message = "The weights on the original inputs overflow.";
+    }
+    const detail::RelativeLoss loss =
+        detail::finish_readout(network, problem, m_options.ridge, pool);
+    const double score = problem.validation ? loss.validation : loss.train;
+    if (!best || score < best_score) {
+      best_score = score;
+      best.emplace(GradeFit<Scalar>{ReluNetwork<Scalar>(network.to_layers()), report});
+      best->report.final_objective = loss.train;
+      best->report.validation = loss.validation;
+    }
+    if (report.termination == Termination::StoppedByObserver) {
+      best->report.termination = report.termination;
+      break;
+    }
+  }
+  best->report.trainer = name();
+  best->report.elapsed_seconds = clock.seconds();
+  return std::move(*best);
+}
+
+#ifdef MGDL_COMPILED
+extern template class GradientTrainer<float>;
+extern template class GradientTrainer<double>;
+#endif
 
 }  // namespace mgdl

@@ -76,38 +76,20 @@ class MultigradeTrainer {
   /// `validation_fraction` are held out.
   /// \throws InvalidArgument for unusable samples, see Dataset
   MultigradeFit<Scalar> fit(const ConstMatrixRef<Scalar>& X, const ConstMatrixRef<Scalar>& Y,
-                            const ConstVectorRef<Scalar>& weights = Vector<Scalar>()) {
-    return fit(
-        split(Dataset<Scalar>(X, Y, weights), m_options.validation_fraction, m_options.seed));
-  }
+                            const ConstVectorRef<Scalar>& weights = Vector<Scalar>());
 
   /// Trains on given training and validation parts.
-  MultigradeFit<Scalar> fit(const DataSplit<Scalar>& data) {
-    require_matching(data);
-    const auto& train = data.train;
-    MultigradeModel<Scalar> model(
-        Standardizer<Scalar>::fit(train.inputs(), train.weights()),
-        Standardizer<Scalar>::fit_common_scale(train.targets(), train.weights()), m_options.link);
-    return add_grades(std::move(model), data);
-  }
+  MultigradeFit<Scalar> fit(const DataSplit<Scalar>& data);
 
   /// Adds up to `max_grades` grades to a trained model, on the same samples (which continues the
   /// run that made it) or on new ones. The model's own grades and standardisation stay. \throws
   /// InvalidArgument for unusable samples or if their columns are not the model's
   MultigradeFit<Scalar> resume(MultigradeModel<Scalar> model, const ConstMatrixRef<Scalar>& X,
                                const ConstMatrixRef<Scalar>& Y,
-                               const ConstVectorRef<Scalar>& weights = Vector<Scalar>()) {
-    return resume(std::move(model), split(Dataset<Scalar>(X, Y, weights),
-                                          m_options.validation_fraction, m_options.seed));
-  }
+                               const ConstVectorRef<Scalar>& weights = Vector<Scalar>());
 
   /// The same on given training and validation parts.
-  MultigradeFit<Scalar> resume(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data) {
-    require_matching(data);
-    detail::require_cols("X", model.inputs(), data.train.inputs().cols());
-    detail::require_cols("Y", model.outputs(), data.train.targets().cols());
-    return add_grades(std::move(model), data);
-  }
+  MultigradeFit<Scalar> resume(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data);
 
  private:
   static void require_matching(const DataSplit<Scalar>& data) {
@@ -155,20 +137,7 @@ class MultigradeTrainer {
     double best_rse = 0;
   };
 
-  MultigradeFit<Scalar> add_grades(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data) {
-    Run run(std::move(model), data, detail::thread_count(m_options.threads));
-    const Index first = run.model.grades();
-    if (run.judged_rse() <= m_options.tolerance || run.train.rse() <= rounding_rse()) {
-      run.stop(Termination::ToleranceReached, "The model meets the tolerance as it is.");
-    } else {
-      while (add_grade(run, first)) {
-      }
-    }
-    run.model.truncate(run.best_grades);
-    for (auto& grade : run.report.grades) grade.kept = grade.grade <= run.best_grades;
-    run.report.elapsed_seconds = run.clock.seconds();
-    return {std::move(run.model), std::move(run.report)};
-  }
+  MultigradeFit<Scalar> add_grades(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data);
 
   /// Trains one grade; false when training is over, with the reason in the report.
   bool add_grade(Run& run, Index first) {
@@ -321,8 +290,65 @@ class MultigradeTrainer {
   MultigradeOptions m_options;
 };
 
+template <class Scalar>
+MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const ConstMatrixRef<Scalar>& X,
+                                                     const ConstMatrixRef<Scalar>& Y,
+                                                     const ConstVectorRef<Scalar>& weights) {
+  return fit(split(Dataset<Scalar>(X, Y, weights), m_options.validation_fraction, m_options.seed));
+}
+
+template <class Scalar>
+MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const DataSplit<Scalar>& data) {
+  require_matching(data);
+  const auto& train = data.train;
+  MultigradeModel<Scalar> model(
+      Standardizer<Scalar>::fit(train.inputs(), train.weights()),
+      Standardizer<Scalar>::fit_common_scale(train.targets(), train.weights()), m_options.link);
+  return add_grades(std::move(model), data);
+}
+
+template <class Scalar>
+MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> model,
+                                                        const ConstMatrixRef<Scalar>& X,
+                                                        const ConstMatrixRef<Scalar>& Y,
+                                                        const ConstVectorRef<Scalar>& weights) {
+  return resume(std::move(model), split(Dataset<Scalar>(X, Y, weights),
+                                        m_options.validation_fraction, m_options.seed));
+}
+
+template <class Scalar>
+MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> model,
+                                                        const DataSplit<Scalar>& data) {
+  require_matching(data);
+  detail::require_cols("X", model.inputs(), data.train.inputs().cols());
+  detail::require_cols("Y", model.outputs(), data.train.targets().cols());
+  return add_grades(std::move(model), data);
+}
+
+template <class Scalar>
+MultigradeFit<Scalar> MultigradeTrainer<Scalar>::add_grades(MultigradeModel<Scalar> model,
+                                                            const DataSplit<Scalar>& data) {
+  Run run(std::move(model), data, detail::thread_count(m_options.threads));
+  const Index first = run.model.grades();
+  if (run.judged_rse() <= m_options.tolerance || run.train.rse() <= rounding_rse()) {
+    run.stop(Termination::ToleranceReached, "The model meets the tolerance as it is.");
+  } else {
+    while (add_grade(run, first)) {
+    }
+  }
+  run.model.truncate(run.best_grades);
+  for (auto& grade : run.report.grades) grade.kept = grade.grade <= run.best_grades;
+  run.report.elapsed_seconds = run.clock.seconds();
+  return {std::move(run.model), std::move(run.report)};
+}
+
 /// MultigradeTrainer{GradientTrainer<float>{...}} is a MultigradeTrainer<float>.
 template <GradeTrainer T>
 MultigradeTrainer(T, MultigradeOptions = {}) -> MultigradeTrainer<typename T::Scalar>;
+
+#ifdef MGDL_COMPILED
+extern template class MultigradeTrainer<float>;
+extern template class MultigradeTrainer<double>;
+#endif
 
 }  // namespace mgdl

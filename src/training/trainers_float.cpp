@@ -1,0 +1,5 @@
+#include "mgdl/training/gradient_trainer.hpp"
+#include "mgdl/training/multigrade_trainer.hpp"
+
+template class mgdl::GradientTrainer<float>;
+template class mgdl::MultigradeTrainer<float>;

@@ -60,6 +60,7 @@ TEST_CASE("the solution is a network in the cones, and its gap is met", "[convex
     const auto& certificate = report.certificate;
     CHECK(report.termination == Termination::ToleranceReached);
     CHECK(certificate.relative_gap() <= 1e-6);
+    CHECK(report.iterations <= 60 * problem.data.targets().cols());  // Newton's method
     CHECK(certificate.cone_violation <= 1e-10);
     CHECK(certificate.scope == PatternScope::SampledPatterns);
     const long double primal = objective(problem.data, problem.gates.bias(), solution);

@@ -275,7 +275,7 @@ TEST_CASE("no training run of a small network is better", "[detail/shared_neuron
     best = std::min(best, value);
   }
   CHECK(report.certificate.primal <= best * (1 + 1e-6));
-  CHECK(best <= 1.02 * report.certificate.primal);  // training does work
+  CHECK(best <= 1.05 * report.certificate.primal);  // so the training is no straw man
 }
 
 TEST_CASE("targets that are multiples of one vector are a problem of one output",

@@ -64,6 +64,7 @@ class ConeProjector {
     Vector<double> mu = Vector<double>::Zero(std::ssize(face.rows));
     drop_negative(j, c, face, mu);
     Vector<double> u = face.normals.reject(c);
+    Index hidden = 0;
     for (Index iteration = 0; iteration < 20 * dimension() + 50; ++iteration) {
       const auto [worst, value] = most_violated(j, u);
       if (value >= -tolerance) break;
@@ -74,7 +75,9 @@ class ConeProjector {
       mu[mu.size() - 1] = 0;
       drop_negative(j, c, face, mu);
       u = face.normals.reject(c);
-      if (u.norm() >= norm) break;  // no descent: rounding
+      // The norm falls with every row, unless rounding hides it: so near a point of the cone, where
+      // no more rows can follow than span the space.
+      if (u.norm() >= norm && ++hidden > dimension()) break;
     }
     // In the polar cone nothing but rounding is left.
     if (u.norm() <= tolerance) u.setZero();

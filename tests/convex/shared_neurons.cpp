@@ -193,7 +193,6 @@ TEST_CASE("the result satisfies the conditions of an optimum", "[detail/shared_n
 
 TEST_CASE("neurons that serve all outputs are cheaper than those of single outputs",
           "[detail/shared_neurons]") {
-  int cheaper = 0;
   for (std::uint64_t k = 0; k < kProblems; ++k) {
     const Problem problem = random_problem(k);
     CAPTURE(k);
@@ -205,9 +204,10 @@ TEST_CASE("neurons that serve all outputs are cheaper than those of single outpu
     const double objective = shared_objective(problem, separate.solution);
     CHECK(shared.report.certificate.primal <= objective * (1 + 1e-6));
     CHECK(shared.report.certificate.dual <= objective);
-    cheaper += shared.report.certificate.primal < 0.999 * objective ? 1 : 0;
+    if (separate.solution.hidden.rows() > 0) {
+      CHECK(shared.report.certificate.primal < 0.999 * objective);
+    }
   }
-  CHECK(cheaper > 5);
 }
 
 TEST_CASE("with all patterns the result is close to the proven global optimum",
@@ -275,7 +275,7 @@ TEST_CASE("no training run of a small network is better", "[detail/shared_neuron
     best = std::min(best, value);
   }
   CHECK(report.certificate.primal <= best * (1 + 1e-6));
-  CHECK(best <= 1.05 * report.certificate.primal);  // so the training is no straw man
+  CHECK(best <= 1.05 * report.certificate.primal);  // training does work
 }
 
 TEST_CASE("targets that are multiples of one vector are a problem of one output",
@@ -290,7 +290,7 @@ TEST_CASE("targets that are multiples of one vector are a problem of one output"
     const auto shared =
         solve(problem, {.lambda_ratio = kRatios[k % 4], .relative_tolerance = 1e-9});
     const auto scalar = ReluSolver({.lambda = shared.solution.lambda / a.norm(),
-                                    .relative_tolerance = 1e-8,
+                                    .relative_tolerance = 1e-9,
                                     .output_bias = problem.output_bias})
                             .solve({problem.X, y, problem.weights}, problem.gates());
     REQUIRE(scalar.report.termination == Termination::ToleranceReached);

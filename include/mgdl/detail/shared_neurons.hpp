@@ -30,7 +30,8 @@ namespace mgdl::detail {
 /// by column generation. For fixed unit vectors v_k, the atoms, it is a group lasso over the rows
 /// o_k, which RowLasso solves. With the residual R and C_j = X' D_j R, an atom u of gate j lowers
 /// the objective if ||C_j'u|| > lambda; the largest violations are added until there is none. Atoms
-/// of one gate that have come together are merged.
+/// of one gate that have come together are merged, and then all neurons descend together, each on
+/// its face of the cone.
 ///
 /// Over all networks the problem is convex, and only the search for an atom is not: ||C_j'u|| is
 /// maximised over the unit vectors of the cone from several starts by
@@ -313,6 +314,7 @@ class SharedNeurons {
       faces.push_back(m_projector.normals_at(network.hidden.row(k).transpose()));
     }
     const Vector<double> start = x;
+    const double value = objective(m_problem.targets() - fit(network), network.penalty());
     // 1/2 ||R||^2 + lambda / 2 sum_k (||v_k||^2 + ||o_k||^2), smooth, and least for equal norms.
     const auto evaluate = [&](const Vector<double>& at, Vector<double>& gradient) {
       const Eigen::Map<const RowMatrix<double>> V(at.data(), m, p);
@@ -330,7 +332,6 @@ class SharedNeurons {
     Lbfgs<double> lbfgs(x.size(), {.max_iterations = 200, .relative_tolerance = 1e-14});
     lbfgs.minimise(x, evaluate, [](Index, double) { return true; });
 
-    const double value = objective(m_problem.targets() - fit(network), network.penalty());
     const Vector<double> step = x - start;
     for (double length = 1; length > 0.05; length /= 2) {
       x = start + length * step;

@@ -7,11 +7,14 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "mgdl/convex/certificate.hpp"
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/sample_view.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/relu_network.hpp"
 
 namespace mgdl {
@@ -37,6 +40,21 @@ struct GradeProblem {
   double time_limit_seconds = std::numeric_limits<double>::infinity();
   /// Called after every iteration.
   Observer observer = {};
+  /// The grades so far, whose features and residual these are; null for a problem that stands
+  /// alone.
+  const MultigradeModel<Scalar>* model = nullptr;
+  /// The residual in the model's standardised unit is targets * unit, a power of two.
+  Scalar unit = 1;
+};
+
+/// One of several trainers that were tried for a grade.
+struct GradeTrial {
+  /// Method and size.
+  std::string trainer;
+  /// Objective on the validation part, without one on the training part; relative to g = 0.
+  double objective = std::numeric_limits<double>::quiet_NaN();
+  /// Wall time of the training.
+  double elapsed_seconds = 0;
 };
 
 /// How the training of one grade went. Objectives are sum_i w_i |g(x_i) - y_i|^2, plus penalties if
@@ -61,6 +79,11 @@ struct GradeFitReport {
   Index revived_units = 0;
   /// Wall time of the training.
   double elapsed_seconds = 0;
+  /// Proof of how near the grade's convex problem is to its optimum, if the trainer solves one. In
+  /// the unit of the problem's targets: its objective is half of the sum of squares, plus penalty.
+  std::optional<Certificate> certificate = {};
+  /// If the trainer tried several others: all of them, in that order.
+  std::vector<GradeTrial> trials = {};
 };
 
 /// A trained grade.

@@ -148,7 +148,7 @@ class MultigradeTrainer {
     const double started = run.clock.seconds();
     const Scalar scale = detail::residual_scale<Scalar>(before);
     scale_residuals(run, 1 / scale);
-    const GradeFit<Scalar> fit = m_trainers[trainer].fit(problem(run, number, first));
+    const GradeFit<Scalar> fit = m_trainers[trainer].fit(problem(run, number, first, scale));
     scale_residuals(run, scale);
     require_fitting(run.model, fit.network);
 
@@ -231,12 +231,14 @@ class MultigradeTrainer {
     return m_options.observer(progress);
   }
 
-  GradeProblem<Scalar> problem(Run& run, Index number, Index first) const {
+  GradeProblem<Scalar> problem(Run& run, Index number, Index first, Scalar unit) const {
     GradeProblem<Scalar> problem{run.train.view(), std::nullopt};
     if (run.validation) problem.validation.emplace(run.validation->view());
     problem.grade = number;
     problem.seed = m_options.seed;
     problem.threads = run.pool.size();
+    problem.model = &run.model;
+    problem.unit = unit;
     const double elapsed = run.clock.seconds();
     // The grades to come get their share.
     problem.time_limit_seconds = (m_options.time_limit_seconds - elapsed) /

@@ -26,4 +26,6 @@
 #include "mgdl/training/multigrade_options.hpp"
 #include "mgdl/training/multigrade_report.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
+#include "mgdl/training/sampled_options.hpp"
+#include "mgdl/training/sampled_trainer.hpp"
 #include "mgdl/version.hpp"

@@ -1,5 +1,7 @@
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
+#include "mgdl/training/sampled_trainer.hpp"
 
 template class mgdl::GradientTrainer<float>;
+template class mgdl::SampledTrainer<float>;
 template class mgdl::MultigradeTrainer<float>;

@@ -23,6 +23,7 @@
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/detail/standard_error.hpp"
 #include "mgdl/detail/stopwatch.hpp"
 
 namespace mgdl {
@@ -188,17 +189,10 @@ class RegularizationPath {
     const Vector<double>& weights = validation->weights();
     point.validation_rse = compute_metrics(prediction, validation->targets(), weights).rse;
     point.standard_error =
-        standard_error((validation->targets() - prediction).rowwise().squaredNorm(), weights,
-                       weights.dot(validation->targets().rowwise().squaredNorm()));
+        detail::standard_error((validation->targets() - prediction).rowwise().squaredNorm(),
+                               weights) /
+        weights.dot(validation->targets().rowwise().squaredNorm());
     return point;
-  }
-
-  /// Of the weighted mean of `errors`, in units of `unit`; NaN for a single sample.
-  static double standard_error(const Vector<double>& errors, const Vector<double>& weights,
-                               double unit) {
-    const double mean = weights.dot(errors);
-    const double squares = (weights.array() * (errors.array() - mean)).matrix().squaredNorm();
-    return std::sqrt(squares / (1 - weights.squaredNorm())) / unit;
   }
 
   static std::string message_of(const PathReport& report, Index count) {

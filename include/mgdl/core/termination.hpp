@@ -10,6 +10,7 @@ enum class Termination {
   ToleranceReached,   ///< The requested accuracy was reached.
   MaxIterations,      ///< The allowed number of epochs, iterations or grades was used up.
   ValidationStop,     ///< The validation error no longer fell; the best iterate was restored.
+  Plateau,            ///< The validation error is flat within its standard error: noise is left.
   NoProgress,         ///< The objective could not be lowered any further.
   TimeLimit,          ///< The time limit was reached; the best iterate so far is returned.
   StoppedByObserver,  ///< The observer asked to stop; the best iterate so far is returned.
@@ -23,6 +24,7 @@ constexpr const char* to_string(Termination termination) noexcept {
     case Termination::ToleranceReached: return "ToleranceReached";
     case Termination::MaxIterations: return "MaxIterations";
     case Termination::ValidationStop: return "ValidationStop";
+    case Termination::Plateau: return "Plateau";
     case Termination::NoProgress: return "NoProgress";
     case Termination::TimeLimit: return "TimeLimit";
     case Termination::StoppedByObserver: return "StoppedByObserver";

@@ -11,6 +11,7 @@
 #include "mgdl/detail/thread_pool.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/relu_network.hpp"
+#include "mgdl/training/multigrade_options.hpp"
 
 namespace mgdl::detail {
 
@@ -21,15 +22,19 @@ class ResidualChain {
  public:
   ResidualChain(const Dataset<Scalar>& data, const MultigradeModel<Scalar>& model)
       : m_weights(data.weights()), m_features(data.inputs()), m_residual(data.targets()) {
-    m_target_square =
-        weighted_square(m_residual, static_cast<double>(model.output_standardizer().scale()[0]));
+    m_target_scale = static_cast<double>(model.output_standardizer().scale()[0]);
+    m_target_square = weighted_square(m_residual, m_target_scale);
     model.input_standardizer().apply(m_features, m_features);
     model.output_standardizer().apply(m_residual, m_residual);
     if (model.link() == FeatureLink::LastHiddenAndInput) m_inputs = m_features;
     m_square = weighted_square(m_residual);
+    for (Index i = 0; i < size(); ++i) {
+      if (!(m_weights[i] > 0)) continue;
+      m_largest = std::max(m_largest, static_cast<double>(m_residual.row(i).cwiseAbs().maxCoeff()));
+    }
   }
 
-  Index size() const noexcept { return m_features.rows(); }
+  Index size() const noexcept { return m_residual.rows(); }
 
   /// Weighted sum of squares of the standardised residual.
   double square() const noexcept { return m_square; }
@@ -37,25 +42,58 @@ class ResidualChain {
   /// Error of the model so far relative to the targets, in their own unit.
   double rse() const noexcept { return relative_squared_error(m_square, m_target_square); }
 
+  /// Error of the model so far, in the unit of `measure`.
+  double error(ErrorMeasure measure) const {
+    switch (measure) {
+      case ErrorMeasure::Rse: return rse();
+      case ErrorMeasure::Rmse:
+        return std::sqrt(m_square / static_cast<double>(m_residual.cols())) * m_target_scale;
+      case ErrorMeasure::MaxError: break;
+    }
+    return m_largest * m_target_scale;
+  }
+
+  /// Squared error of every sample, in the standardised unit.
+  Vector<double> squares() const {
+    return m_residual.template cast<double>().rowwise().squaredNorm();
+  }
+
+  /// How far the residual of any one sample and output has grown by the last grade that was
+  /// accepted, relative to the largest residual before it; at most 0 if none has.
+  double pointwise_growth() const noexcept { return m_growth; }
+
   /// The residual times `factor`, a power of two, so that scaling loses nothing.
   void scale_residual(Scalar factor) { m_residual *= factor; }
 
   SampleView<Scalar> view() const { return {m_features, m_residual, m_weights}; }
 
-  /// What a grade would leave; nothing changes until `accept`.
-  double try_grade(const ReluNetwork<Scalar>& network, ThreadPool& pool) {
+  /// What a grade would leave; nothing changes until `accept`. Without `features`, no other grade
+  /// can follow: that saves the memory of n x width numbers.
+  double try_grade(const ReluNetwork<Scalar>& network, ThreadPool& pool, bool features = true) {
     const Index width = network.width();
     const Index extra = m_inputs.cols();
     m_output.resize(size(), network.outputs());
-    m_next.resize(size(), width + extra);
-    network.evaluate(m_features, pool, &m_output, &m_next);
-    if (extra > 0) m_next.rightCols(extra) = m_inputs;
+    m_next.resize(features ? size() : 0, width + extra);
+    network.evaluate(m_features, pool, &m_output, features ? &m_next : nullptr);
+    if (features && extra > 0) m_next.rightCols(extra) = m_inputs;
     m_output = m_residual - m_output;
     m_next_square = weighted_square(m_output);
     return m_next_square;
   }
 
   void accept() {
+    const double before = m_largest;
+    double growth = -std::numeric_limits<double>::infinity();
+    m_largest = 0;
+    for (Index i = 0; i < size(); ++i) {
+      if (!(m_weights[i] > 0)) continue;
+      for (Index j = 0; j < m_output.cols(); ++j) {
+        const auto now = static_cast<double>(std::abs(m_output(i, j)));
+        growth = std::max(growth, now - static_cast<double>(std::abs(m_residual(i, j))));
+        m_largest = std::max(m_largest, now);
+      }
+    }
+    m_growth = before > 0 ? growth / before : 0;
     m_residual.swap(m_output);
     m_features.swap(m_next);
     m_square = m_next_square;
@@ -83,7 +121,10 @@ class ResidualChain {
   RowMatrix<Scalar> m_inputs;  // standardised; empty unless the link needs them
   RowMatrix<Scalar> m_next;
   RowMatrix<Scalar> m_output;
+  double m_target_scale = 1;   // unit of the residual; all outputs share it
   double m_target_square = 0;  // in the unit of the residual
+  double m_largest = 0;        // |residual| of any sample and output
+  double m_growth = 0;
   double m_square = 0;
   double m_next_square = 0;
 };

@@ -11,16 +11,38 @@
 
 namespace mgdl {
 
+/// How MultigradeTrainer measures the error that it compares with the tolerance.
+enum class ErrorMeasure {
+  Rse,      ///< sum of squared errors over sum of squared targets, weighted (dimensionless)
+  Rmse,     ///< root of the mean squared error, in the unit of the targets
+  MaxError  ///< largest absolute error of any output at any sample, in the unit of the targets
+};
+
+/// The enumerator's name.
+constexpr const char* to_string(ErrorMeasure measure) noexcept {
+  switch (measure) {
+    case ErrorMeasure::Rse: return "Rse";
+    case ErrorMeasure::Rmse: return "Rmse";
+    case ErrorMeasure::MaxError: return "MaxError";
+  }
+  return "unknown";
+}
+
 /// Options of MultigradeTrainer.
 struct MultigradeOptions {
   /// Grades to add at most, >= 1.
   Index max_grades = 4;
-  /// Stop once the RSE (validation if there is a part for it, else training) is at most this, >= 0.
+  /// Stop once the error is at most this, in the unit of `measure`, >= 0.
   double tolerance = 0;
+  /// The error that the tolerance is about.
+  ErrorMeasure measure = ErrorMeasure::Rse;
+  /// Compare the training error with the tolerance, even if there is a validation part.
+  bool tolerance_on_training = false;
   /// A grade that lowers the training RSE by less than this part of it is rejected and ends the
   /// training, in [0, 1).
   double minimum_progress = 1e-6;
-  /// Grades without a better validation RSE before training stops, >= 1. The best prefix is kept.
+  /// Grades without a better validation RSE before training stops, >= 1; also if it is better by
+  /// less than its standard error. The best prefix is kept.
   Index patience = 1;
   /// Part of the samples that `fit(X, Y)` holds out for validation, in [0, 1).
   double validation_fraction = 0;

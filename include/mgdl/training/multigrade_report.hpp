@@ -23,6 +23,18 @@ struct GradeReport {
   double train_rse = std::numeric_limits<double>::quiet_NaN();
   /// The same on the validation part; NaN without one.
   double validation_rse = std::numeric_limits<double>::quiet_NaN();
+  /// Largest absolute error of any output at any training sample, in the unit of the targets.
+  double train_max_error = std::numeric_limits<double>::quiet_NaN();
+  /// The same on the validation part.
+  double validation_max_error = std::numeric_limits<double>::quiet_NaN();
+  /// How far this grade let the residual of any one training sample grow, relative to the largest
+  /// residual before it (dimensionless); at most 0: no residual has grown anywhere.
+  double pointwise_growth = std::numeric_limits<double>::quiet_NaN();
+  /// By how much the validation RSE is below that of the best prefix before, and the standard error
+  /// of this difference over the validation samples.
+  double validation_gain = std::numeric_limits<double>::quiet_NaN();
+  /// See validation_gain.
+  double validation_gain_error = std::numeric_limits<double>::quiet_NaN();
   /// Weights and biases of this grade.
   Index parameters = 0;
   /// Wall time of training and evaluating this grade.

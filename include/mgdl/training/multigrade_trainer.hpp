@@ -11,6 +11,7 @@
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/detail/residual_chain.hpp"
+#include "mgdl/detail/standard_error.hpp"
 #include "mgdl/detail/stopwatch.hpp"
 #include "mgdl/detail/thread_pool.hpp"
 #include "mgdl/network/multigrade_model.hpp"
@@ -115,11 +116,19 @@ class MultigradeTrainer {
       }
       best_grades = model.grades();
       best_rse = judged_rse();
+      last_gain = best_grades;
+      if (validation) best_squares = validation->squares();
       report.initial_rse = train.rse();
     }
 
-    /// What tolerance and choice of the best prefix go by.
+    /// What the choice of the best prefix goes by.
     double judged_rse() const { return validation ? validation->rse() : train.rse(); }
+
+    /// What is compared with the tolerance.
+    double judged_error(const MultigradeOptions& options) const {
+      const bool on_training = !validation || options.tolerance_on_training;
+      return (on_training ? train : *validation).error(options.measure);
+    }
 
     bool stop(Termination termination, std::string message) {
       report.termination = termination;
@@ -135,6 +144,8 @@ class MultigradeTrainer {
     MultigradeReport report;
     Index best_grades = 0;
     double best_rse = 0;
+    Vector<double> best_squares;  // of the validation samples, by the best prefix
+    Index last_gain = 0;          // last grade that was better by more than the standard error
   };
 
   MultigradeFit<Scalar> add_grades(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data);
@@ -157,22 +168,22 @@ class MultigradeTrainer {
     line.fit = fit.report;
     const ReluNetwork<Scalar> network = scaled_or_zero(fit.network, scale);
     line.parameters = network.parameters();
+    const bool last = number - first >= m_options.max_grades;
     // Written so that a NaN counts as no progress.
     const bool lower =
-        run.train.try_grade(network, run.pool) <= before * (1 - m_options.minimum_progress);
+        run.train.try_grade(network, run.pool, !last) <= before * (1 - m_options.minimum_progress);
     const bool progress = lower && before > 0;
     if (progress) {
       run.train.accept();
-      if (run.validation) {
-        run.validation->try_grade(network, run.pool);
-        run.validation->accept();
-        line.validation_rse = run.validation->rse();
-      }
       line.train_rse = run.train.rse();
+      line.train_max_error = run.train.error(ErrorMeasure::MaxError);
+      line.pointwise_growth = run.train.pointwise_growth();
+      if (run.validation) judge(run, network, !last, line);
       run.model.add_grade({network, line.train_rse, line.validation_rse});
       if (!run.validation || run.judged_rse() < run.best_rse) {
         run.best_rse = run.judged_rse();
         run.best_grades = number;
+        if (run.validation) run.best_squares = run.validation->squares();
       }
     }
     line.seconds = run.clock.seconds() - started;
@@ -190,11 +201,33 @@ class MultigradeTrainer {
     return may_continue(run, line, first);
   }
 
+  /// Evaluates an accepted grade on the validation part, and compares it there with the best prefix
+  /// before it, sample by sample: what both find hard cancels out.
+  static void judge(Run& run, const ReluNetwork<Scalar>& network, bool features,
+                    GradeReport& line) {
+    auto& validation = *run.validation;
+    const double before = validation.square();
+    const double rse_before = validation.rse();
+    validation.try_grade(network, run.pool, features);
+    validation.accept();
+    line.validation_rse = validation.rse();
+    line.validation_max_error = validation.error(ErrorMeasure::MaxError);
+    const double unit = before > 0 ? rse_before / before : 0;
+    const Vector<double> gains = run.best_squares - validation.squares();
+    const auto weights = validation.view().weights.template cast<double>();
+    line.validation_gain = weights.dot(gains) * unit;
+    line.validation_gain_error = detail::standard_error(gains, weights) * unit;
+    // Written so that with a single sample, which has no standard error, any gain counts.
+    if (line.validation_gain > 0 && !(line.validation_gain <= line.validation_gain_error)) {
+      run.last_gain = line.grade;
+    }
+  }
+
   bool may_continue(Run& run, const GradeReport& line, Index first) const {
     const bool stop_asked = observe_grade(run, line, first) == Action::Stop ||
                             line.fit.termination == Termination::StoppedByObserver;
-    if (run.judged_rse() <= m_options.tolerance) {
-      return run.stop(Termination::ToleranceReached, "The RSE is within the tolerance.");
+    if (run.judged_error(m_options) <= m_options.tolerance) {
+      return run.stop(Termination::ToleranceReached, "The error is within the tolerance.");
     }
     if (run.train.rse() <= rounding_rse()) {
       return run.stop(Termination::ToleranceReached, "The residual is down to rounding.");
@@ -207,6 +240,12 @@ class MultigradeTrainer {
     }
     if (run.clock.seconds() >= m_options.time_limit_seconds) {
       return run.stop(Termination::TimeLimit, "The time limit was reached.");
+    }
+    if (run.validation && line.grade - run.last_gain >= m_options.patience &&
+        !(line.validation_gain < -line.validation_gain_error)) {
+      return run.stop(Termination::Plateau,
+                      "The validation RSE is flat within its standard error: what is left looks "
+                      "like noise. The best prefix was kept.");
     }
     if (run.validation && line.grade - run.best_grades >= m_options.patience) {
       return run.stop(Termination::ValidationStop,
@@ -332,7 +371,7 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::add_grades(MultigradeModel<Scal
                                                             const DataSplit<Scalar>& data) {
   Run run(std::move(model), data, detail::thread_count(m_options.threads));
   const Index first = run.model.grades();
-  if (run.judged_rse() <= m_options.tolerance || run.train.rse() <= rounding_rse()) {
+  if (run.judged_error(m_options) <= m_options.tolerance || run.train.rse() <= rounding_rse()) {
     run.stop(Termination::ToleranceReached, "The model meets the tolerance as it is.");
   } else {
     while (add_grade(run, first)) {

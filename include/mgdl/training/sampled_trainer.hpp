@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mgdl/core/random.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/detail/gcv_readout.hpp"
+#include "mgdl/detail/panel_network.hpp"
+#include "mgdl/detail/sampled_units.hpp"
+#include "mgdl/detail/stopwatch.hpp"
+#include "mgdl/detail/thread_pool.hpp"
+#include "mgdl/training/grade_trainer.hpp"
+#include "mgdl/training/sampled_options.hpp"
+
+namespace mgdl {
+
+/// Trains a grade without iterations: hidden units are drawn, the readout is solved.
+///
+/// Each hidden unit comes from a pair of samples (a, b): its kink goes through a, and it grows
+/// towards b. Pairs are drawn with probability in proportion to the difference of their residuals
+/// over the distance of their inputs (several outputs: the largest difference), so that units are
+/// where the residual is steep; further layers do the same with the values of the layer below.
+/// Units that repeat an earlier one are left out. The
+/// readout is solved by ridge regression on sums over blocks of samples, so that the values of the
+/// units at all samples are never held in memory; the ridge is chosen by generalised
+/// cross-validation.
+///
+/// Source: Bolager et al., "Sampling weights of deep neural networks" (arXiv 2306.16830).
+template <class Scalar_ = double>
+class SampledTrainer {
+ public:
+  /// The type of all numbers.
+  using Scalar = Scalar_;
+
+  /// \throws InvalidArgument if an option breaks its rule
+  explicit SampledTrainer(SampledOptions options = {}) : m_options(std::move(options)) {
+    m_options.validate();
+  }
+
+  /// The options it was made with.
+  const SampledOptions& options() const noexcept { return m_options; }
+
+  /// The bits of the result depend on the problem's samples, seed and grade number only.
+  GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem);
+
+ private:
+  std::vector<double> ridges() const {
+    if (m_options.ridge) return {*m_options.ridge};
+    std::vector<double> list;
+    for (int exponent = -14; exponent <= 1; ++exponent) list.push_back(std::pow(10.0, exponent));
+    return list;
+  }
+
+  SampledOptions m_options;
+};
+
+template <class Scalar>
+GradeFit<Scalar> SampledTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem) {
+  const detail::Stopwatch clock;
+  detail::ThreadPool pool(detail::thread_count(problem.threads));
+  RandomStream random(problem.seed, 0x5A3D000000 + static_cast<std::uint64_t>(problem.grade));
+  detail::SampledUnits sampler(problem.train, m_options.width, random);
+  std::vector<DenseLayer<Scalar>> layers;
+  for (Index l = 0; l < m_options.hidden_layers; ++l) {
+    auto units = sampler.draw(m_options.width);
+    if (units.bias.size() == 0) {
+      // All samples are alike: what is left is a constant, which the readout's bias fits.
+      units = {RowMatrix<double>::Zero(units.weights.rows(), 1), RowVector<double>::Zero(1)};
+    }
+    sampler.advance(units);
+    layers.emplace_back(units.weights.template cast<Scalar>(), units.bias.template cast<Scalar>());
+  }
+  const Index width = layers.back().outputs();
+  const Index outputs = problem.train.targets.cols();
+  layers.emplace_back(RowMatrix<Scalar>::Zero(width, outputs), RowVector<Scalar>::Zero(outputs));
+  detail::PanelNetwork<Scalar> network(layers);
+
+  double ridge = 0;
+  const detail::RelativeLoss loss = detail::gcv_readout(network, problem, ridges(), pool, ridge);
+  GradeFitReport report;
+  report.termination = ridge > 0 ? Termination::ToleranceReached : Termination::NoProgress;
+  report.message = ridge > 0 ? "The readout is a least squares solution with ridge " +
+                                   detail::to_text(ridge) + "."
+                             : "No readout lowers the residual.";
+  report.trainer =
+      "sampled " + std::to_string(m_options.hidden_layers) + "x" + std::to_string(width);
+  report.iterations = 1;
+  report.initial_objective = 1;
+  report.final_objective = loss.train;
+  report.validation = loss.validation;
+  report.elapsed_seconds = clock.seconds();
+  return {ReluNetwork<Scalar>(network.to_layers()), std::move(report)};
+}
+
+#ifdef MGDL_COMPILED
+extern template class SampledTrainer<float>;
+extern template class SampledTrainer<double>;
+#endif
+
+}  // namespace mgdl

@@ -20,3 +20,5 @@
 #include "mgdl/convex/regularization_path.hpp"
 #include "mgdl/convex/relu_solution.hpp"
 #include "mgdl/convex/relu_solver.hpp"
+#include "mgdl/training/convex_trainer.hpp"
+#include "mgdl/training/convex_trainer_options.hpp"

@@ -10,15 +10,10 @@ using mgdl::Termination;
 
 namespace {
 
-constexpr Termination all[] = {Termination::NotRun,
-                               Termination::ToleranceReached,
-                               Termination::MaxIterations,
-                               Termination::ValidationStop,
-                               Termination::Plateau,
-                               Termination::NoProgress,
-                               Termination::TimeLimit,
-                               Termination::StoppedByObserver,
-                               Termination::NumericalFailure};
+constexpr Termination all[] = {
+    Termination::NotRun,         Termination::ToleranceReached,  Termination::MaxIterations,
+    Termination::ValidationStop, Termination::Plateau,           Termination::NoProgress,
+    Termination::TimeLimit,      Termination::StoppedByObserver, Termination::NumericalFailure};
 
 }  // namespace
 

@@ -8,17 +8,12 @@
 #include "mgdl/core/types.hpp"
 #include "mgdl/detail/panel_network.hpp"
 #include "mgdl/detail/readout.hpp"
+#include "mgdl/detail/relative_loss.hpp"
 #include "mgdl/detail/thread_pool.hpp"
 #include "mgdl/detail/training_pass.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 
 namespace mgdl::detail {
-
-/// Objectives of a network, relative to the zero function.
-struct RelativeLoss {
-  double train = 1;
-  double validation = std::numeric_limits<double>::quiet_NaN();
-};
 
 /// Solves the readout anew for the final features.
 ///

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "mgdl/core/types.hpp"
-#include "mgdl/detail/final_readout.hpp"
 #include "mgdl/detail/panel_network.hpp"
 #include "mgdl/detail/readout.hpp"
+#include "mgdl/detail/relative_loss.hpp"
 #include "mgdl/detail/thread_pool.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 
@@ -149,11 +149,7 @@ RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scala
   }
   set_readout(network, best);
   if (problem.validation) {
-    std::vector<ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
-    for (auto& s : scratch) network.reserve(s, kForwardRows);
-    std::vector<double> block_loss;
-    best_loss.validation = sample_loss(network, *problem.validation, scratch, block_loss, pool) /
-                           zero_loss(*problem.validation);
+    best_loss.validation = relative_loss(network, *problem.validation, pool);
   }
   return best_loss;
 }

@@ -210,11 +210,11 @@ TEST_CASE("splines of very many pieces", "[network/to_spline]") {
 }
 
 TEST_CASE("splines of many pieces of wide grades", "[network/to_spline]") {
-  // 2^5 teeth, each of which 50 units cut at random, and some of the pieces once more.
+  // 2^7 teeth, each of which 50 units cut at random, and some of the pieces once more.
   RandomStream random(mgdl::test::seed(), 0xC4);
   std::vector<mgdl::DenseLayer<double>> teeth;
   teeth.emplace_back(RowVector<double>{{1, 1}}, RowVector<double>{{0, -0.5}});
-  for (int l = 1; l < 5; ++l) {
+  for (int l = 1; l < 7; ++l) {
     teeth.emplace_back(RowMatrix<double>{{2, 2}, {-4, -4}}, RowVector<double>{{0, -0.5}});
   }
   teeth.emplace_back(RowMatrix<double>{{2}, {-4}}, RowVector<double>::Zero(1));

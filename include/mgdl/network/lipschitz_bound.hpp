@@ -102,8 +102,9 @@ double interval_jacobian_bound(const MultigradeModel<Scalar>& model, Index k) {
 /// k grades in exact arithmetic; in target unit per input unit.
 ///
 /// One input: the smallest such L, the largest slope of all linear pieces on the whole line (see
-/// to_spline; exact up to rounding in double, kinks that rounding makes coincide counting as one).
-/// More inputs: an upper bound with all rounding accounted for, the smaller of
+/// to_spline, which takes as long; exact up to rounding in double, kinks that rounding makes
+/// coincide counting as one). More inputs: an upper bound with all rounding accounted for, the
+/// smaller of
 ///
 ///     sum_k ||W_{k,readout}||_2 * (product of ||W||_2 over the hidden layers up to grade k)
 ///

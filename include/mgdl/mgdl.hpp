@@ -24,6 +24,7 @@
 #include "mgdl/network/predictor.hpp"
 #include "mgdl/network/relu_network.hpp"
 #include "mgdl/network/to_spline.hpp"
+#include "mgdl/training/auto_trainer.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 #include "mgdl/training/gradient_options.hpp"
 #include "mgdl/training/gradient_trainer.hpp"

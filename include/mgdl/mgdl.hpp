@@ -20,6 +20,8 @@
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/predictor.hpp"
 #include "mgdl/network/relu_network.hpp"
+#include "mgdl/training/constructive_options.hpp"
+#include "mgdl/training/constructive_trainer.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 #include "mgdl/training/gradient_options.hpp"
 #include "mgdl/training/gradient_trainer.hpp"

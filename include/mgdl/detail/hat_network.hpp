@@ -32,9 +32,8 @@ inline Index hat_units(Index d, Index l) { return 2 * (l == 1 ? d : 2 + d - l); 
 /// The hats as a ReLU network. With t = x - node, in the unit of x,
 ///
 ///     layer 1       a_i = max(0, t_i),  b_i = max(0, -t_i)
-///     layers 2..d   A <- max(A, a_l) = A + max(0, a_l - A),  B <- max(B, b_l), from A = a_1, B = b_1
-///     layer d + 1   max(0, delta - A - B) = delta * hat
-///     readout       value / delta
+///     layers 2..d   A <- max(A, a_l) = A + max(0, a_l - A),  B <- max(B, b_l), from A = a_1, B =
+///     b_1 layer d + 1   max(0, delta - A - B) = delta * hat readout       value / delta
 ///
 /// Weights are 0, 1 and -1, nodes and delta are exact, and no two numbers of the size of x are
 /// subtracted but x and the node. So a hat is right up to a few roundings *of its own size*,
@@ -150,8 +149,7 @@ std::optional<HatGrade<Scalar>> read_hats(const CarriedCoordinates& coordinates,
     }
     grade.nodes.push_back(node);
   }
-  grade.values =
-      network.readout().weights().middleRows(2 * d, used) * static_cast<Scalar>(spacing);
+  grade.values = network.readout().weights().middleRows(2 * d, used) * static_cast<Scalar>(spacing);
   // Whatever has not been read must be as it is made: there is no other test of the structure.
   if (!(hat_network(coordinates, grade) == network)) return {};
   return grade;

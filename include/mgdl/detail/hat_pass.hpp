@@ -11,6 +11,7 @@
 #include "mgdl/core/types.hpp"
 #include "mgdl/detail/kuhn_lattice.hpp"
 
+inline double T = 0;
 namespace mgdl::detail {
 
 /// Samples in a lattice: which nodes have one in their support, and with what weight.
@@ -114,7 +115,7 @@ struct HatPass {
     for (Index j = 0; j < lattice.size(); ++j) {
       for (Index k = 0; k < c; ++k) {
         const double sign = least(j, k) > zero ? 1 : most(j, k) < -zero ? -1 : 0;
-        if (sign == 0) continue;
+        if (sign == 0 || std::max(most(j, k), -least(j, k)) <= T * before[k]) continue;
         const double low = sign > 0 ? least(j, k) : -most(j, k);
         const double high = sign > 0 ? most(j, k) : -least(j, k);
         values(j, k) = sign * (balanced ? std::min(2 * low, (low + high) / 2) : low);

@@ -43,8 +43,7 @@ std::optional<PlacedHats> placed_hats(const MultigradeModel<Scalar>& model) {
     if (grade->spacing != placed.spacing || grade->position != position) return {};
     for (std::size_t j = 0; j < grade->nodes.size(); ++j) {
       placed.nodes.push_back(grade->nodes[j]);
-      placed.values.push_back(
-          grade->values.row(static_cast<Index>(j)).template cast<double>());
+      placed.values.push_back(grade->values.row(static_cast<Index>(j)).template cast<double>());
     }
     if (grade->position == 0) return placed;
   }
@@ -103,8 +102,8 @@ std::optional<UnfinishedPass> continue_pass(const MultigradeModel<Scalar>& model
   }
   std::vector<Index> left = nodes_left(pass, numbers);
   if (left.empty()) return {};
-  return UnfinishedPass{{placed->spacing, std::move(pass)}, std::move(start), std::move(left),
-                        placed->grades};
+  return UnfinishedPass{
+      {placed->spacing, std::move(pass)}, std::move(start), std::move(left), placed->grades};
 }
 
 /// The nodes of the pass's next grade. Those left are dealt in turn to the grades that they need,

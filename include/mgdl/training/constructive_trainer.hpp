@@ -25,7 +25,8 @@ namespace mgdl {
 /// Writes grades down instead of training them, for samples with 1 to 3 inputs: each adds hat
 /// functions so low that the residual of no sample grows,
 ///
-///     g(x) = sum_j s_j phi_j(x),    s_j = sign(r) min {|r_i| : phi_j(x_i) > 0} if r keeps its sign there, else 0,
+///     g(x) = sum_j s_j phi_j(x),    s_j = sign(r) min {|r_i| : phi_j(x_i) > 0} if r keeps its sign
+///     there, else 0,
 ///
 /// on the nodes j of a Kuhn triangulation whose spacing is a power of two in the unit of the
 /// standardised inputs. A pass over all nodes takes as many grades as it needs, with `hats` hats
@@ -128,9 +129,8 @@ class ConstructiveTrainer {
                                         samples.points, samples.residual, m_options.balanced);
       if (work) return work;
     }
-    auto chosen =
-        detail::choose_pass(samples.points, samples.residual, m_options.balanced,
-                            static_cast<double>(std::numeric_limits<Scalar>::epsilon()));
+    auto chosen = detail::choose_pass(samples.points, samples.residual, m_options.balanced,
+                                      static_cast<double>(std::numeric_limits<Scalar>::epsilon()));
     if (!chosen) return {};
     auto left = detail::nodes_left(chosen->pass, {});
     if (left.empty()) return {};

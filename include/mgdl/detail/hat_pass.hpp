@@ -1,0 +1,183 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "mgdl/core/types.hpp"
+#include "mgdl/detail/kuhn_lattice.hpp"
+
+inline double T = 0;
+namespace mgdl::detail {
+
+/// Samples in a lattice: which nodes have one in their support, and with what weight.
+class HatLattice {
+ public:
+  /// points: n x d; spacing: a power of two
+  HatLattice(const RowMatrix<double>& points, double spacing)
+      : m_corners(points.cols() + 1),
+        m_node(static_cast<std::size_t>(points.rows() * m_corners), -1),
+        m_weight(m_node.size(), 0) {
+    struct Corner {
+      KuhnNode node;
+      std::size_t slot;
+    };
+    std::vector<Corner> corners;
+    corners.reserve(m_node.size());
+    for (Index i = 0; i < points.rows(); ++i) {
+      const KuhnSimplex simplex = kuhn_simplex(points.row(i).data(), points.cols(), spacing);
+      for (Index k = 0; k < m_corners; ++k) {
+        const auto corner = static_cast<std::size_t>(k);
+        if (!(simplex.weights[corner] > 0)) continue;
+        const auto slot = static_cast<std::size_t>(i * m_corners + k);
+        m_weight[slot] = simplex.weights[corner];
+        corners.push_back({simplex.corners[corner], slot});
+      }
+    }
+    std::sort(corners.begin(), corners.end(), [](const Corner& a, const Corner& b) {
+      return a.node < b.node || (a.node == b.node && a.slot < b.slot);
+    });
+    for (const Corner& corner : corners) {
+      if (m_nodes.empty() || m_nodes.back() != corner.node) m_nodes.push_back(corner.node);
+      m_node[corner.slot] = static_cast<Index>(m_nodes.size()) - 1;
+    }
+  }
+
+  /// In lexicographic order.
+  const std::vector<KuhnNode>& nodes() const noexcept { return m_nodes; }
+  Index size() const noexcept { return static_cast<Index>(m_nodes.size()); }
+
+  /// Number of the node, -1 if no sample is in its support.
+  Index find(const KuhnNode& node) const {
+    const auto at = std::lower_bound(m_nodes.begin(), m_nodes.end(), node);
+    return at != m_nodes.end() && *at == node ? static_cast<Index>(at - m_nodes.begin()) : -1;
+  }
+
+  /// Calls visit(node, weight) for every node whose hat is positive at sample i.
+  template <class Visit>
+  void for_each_node(Index i, const Visit& visit) const {
+    for (Index k = 0; k < m_corners; ++k) {
+      const auto slot = static_cast<std::size_t>(i * m_corners + k);
+      if (m_node[slot] >= 0) visit(m_node[slot], m_weight[slot]);
+    }
+  }
+
+  /// sum_j values_j * hat_j(x_i): n x c, for values (nodes x c).
+  RowMatrix<double> evaluate(const RowMatrix<double>& values) const {
+    const Index n = static_cast<Index>(m_node.size()) / m_corners;
+    RowMatrix<double> sum = RowMatrix<double>::Zero(n, values.cols());
+    for (Index i = 0; i < n; ++i) {
+      for_each_node(i, [&](Index j, double weight) { sum.row(i) += weight * values.row(j); });
+    }
+    return sum;
+  }
+
+ private:
+  Index m_corners;
+  std::vector<Index> m_node;     // n x (d + 1), -1 where the weight is 0
+  std::vector<double> m_weight;  // n x (d + 1)
+  std::vector<KuhnNode> m_nodes;
+};
+
+/// Largest absolute value of each column.
+inline RowVector<double> sup_norms(const RowMatrix<double>& values) {
+  return values.cwiseAbs().colwise().maxCoeff();
+}
+
+/// A pass over all nodes of a lattice: the height of every hat,
+///
+///     s_j = sign * min |r_i| over the samples i in the support of hat j if all r_i have that sign,
+///     s_j = 0 if not,
+///
+/// separately for each output; balanced: sign * min(2 min |r_i|, (min |r_i| + max |r_i|) / 2). At
+/// every sample the sum of any of the hats is a convex combination of numbers between 0 and r_i
+/// (balanced: 2 r_i), so it lies between them too.
+struct HatPass {
+  HatPass(HatLattice where, const RowMatrix<double>& residual, bool balanced)
+      : lattice(std::move(where)), before(sup_norms(residual)) {
+    // Differences of this size are rounding of what was subtracted so far; their signs say nothing.
+    const double zero = 4 * std::numeric_limits<double>::epsilon() * before.maxCoeff();
+    const Index c = residual.cols();
+    const double infinity = std::numeric_limits<double>::infinity();
+    RowMatrix<double> least = RowMatrix<double>::Constant(lattice.size(), c, infinity);
+    RowMatrix<double> most = -least;
+    for (Index i = 0; i < residual.rows(); ++i) {
+      lattice.for_each_node(i, [&](Index j, double) {
+        least.row(j) = least.row(j).cwiseMin(residual.row(i));
+        most.row(j) = most.row(j).cwiseMax(residual.row(i));
+      });
+    }
+    values.setZero(lattice.size(), c);
+    for (Index j = 0; j < lattice.size(); ++j) {
+      for (Index k = 0; k < c; ++k) {
+        const double sign = least(j, k) > zero ? 1 : most(j, k) < -zero ? -1 : 0;
+        if (sign == 0 || std::max(most(j, k), -least(j, k)) <= T * before[k]) continue;
+        const double low = sign > 0 ? least(j, k) : -most(j, k);
+        const double high = sign > 0 ? most(j, k) : -least(j, k);
+        values(j, k) = sign * (balanced ? std::min(2 * low, (low + high) / 2) : low);
+      }
+    }
+    after = sup_norms(residual - lattice.evaluate(values));
+  }
+
+  HatLattice lattice;
+  RowMatrix<double> values;  ///< s, nodes x c
+  RowVector<double> before;  ///< sup norm of each output's residual
+  RowVector<double> after;   ///< the same once all hats are subtracted
+};
+
+/// A pass and its spacing.
+struct ChosenPass {
+  double spacing = 0;
+  HatPass pass;
+};
+
+/// The pass over the coarsest lattice that halves the sup norm of every output, of those that any
+/// lattice halves. If there is none, the one that lowers them most; nothing if none lowers any.
+///
+/// points: n x d, residual: n x c, epsilon: rounding of the points
+inline std::optional<ChosenPass> choose_pass(const RowMatrix<double>& points,
+                                             const RowMatrix<double>& residual, bool balanced,
+                                             double epsilon) {
+  const double extent = (points.colwise().maxCoeff() - points.colwise().minCoeff()).maxCoeff();
+  const double largest = points.cwiseAbs().maxCoeff();
+  const RowVector<double> before = sup_norms(residual);
+  // Beyond this, every sample is a node, up to rounding, or at least alone in its simplices.
+  const double finest = std::max(4 * epsilon * largest, 0x1p-90);
+  std::vector<double> spacings;
+  std::vector<RowVector<double>> parts;  // of the sup norm that is left, for each spacing
+  double spacing = std::exp2(std::ceil(std::log2(std::max(extent, 2 * finest))));
+  for (; spacing >= finest; spacing /= 2) {
+    HatPass pass(HatLattice(points, spacing), residual, balanced);
+    RowVector<double> part = RowVector<double>::Zero(before.size());
+    for (Index k = 0; k < before.size(); ++k) {
+      if (before[k] > 0) part[k] = pass.after[k] / before[k];
+    }
+    if (part.maxCoeff() <= 0.5) return ChosenPass{spacing, std::move(pass)};
+    spacings.push_back(spacing);
+    parts.push_back(part);
+  }
+  RowVector<double> best = RowVector<double>::Ones(before.size());
+  for (const auto& part : parts) best = best.cwiseMin(part);
+  std::size_t chosen = parts.size();
+  double least = 1;
+  for (std::size_t l = 0; l < parts.size(); ++l) {
+    if (best.minCoeff() <= 0.5 && ((best.array() > 0.5) || (parts[l].array() <= 0.5)).all()) {
+      chosen = l;
+      break;
+    }
+    if (parts[l].mean() < least) {
+      least = parts[l].mean();
+      chosen = l;
+    }
+  }
+  if (chosen == parts.size()) return {};
+  return ChosenPass{spacings[chosen],
+                    HatPass(HatLattice(points, spacings[chosen]), residual, balanced)};
+}
+
+}  // namespace mgdl::detail

@@ -23,13 +23,10 @@
 #include "mgdl/network/piecewise_linear.hpp"
 #include "mgdl/network/predictor.hpp"
 #include "mgdl/network/relu_network.hpp"
-<<<<<<< HEAD
 #include "mgdl/network/to_spline.hpp"
 #include "mgdl/training/auto_trainer.hpp"
-=======
 #include "mgdl/training/constructive_options.hpp"
 #include "mgdl/training/constructive_trainer.hpp"
->>>>>>> constructive
 #include "mgdl/training/grade_trainer.hpp"
 #include "mgdl/training/gradient_options.hpp"
 #include "mgdl/training/gradient_trainer.hpp"

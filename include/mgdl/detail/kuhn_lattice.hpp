@@ -28,7 +28,7 @@ struct KuhnSimplex {
 /// \param spacing  a power of two, so that the division is exact
 inline KuhnSimplex kuhn_simplex(const double* x, Index d, double spacing) {
   KuhnSimplex simplex;
-  std::array<double, kMaxKuhnInputs> part{};
+  std::array<double, kMaxKuhnInputs> part{-1, -1, -1};  // so that axes beyond d come last
   std::array<std::size_t, kMaxKuhnInputs> order{0, 1, 2};
   const auto count = static_cast<std::size_t>(d);
   for (std::size_t i = 0; i < count; ++i) {
@@ -38,10 +38,9 @@ inline KuhnSimplex kuhn_simplex(const double* x, Index d, double spacing) {
     simplex.corners[0][i] = static_cast<std::int64_t>(below);
   }
   // The corners are met by going along one axis after another, largest fraction first.
-  std::sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count),
-            [&](std::size_t a, std::size_t b) {
-              return part[a] > part[b] || (part[a] == part[b] && a < b);
-            });
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return part[a] > part[b] || (part[a] == part[b] && a < b);
+  });
   double before = 1;
   for (std::size_t k = 0; k < count; ++k) {
     simplex.weights[k] = before - part[order[k]];

@@ -14,6 +14,7 @@
 #include "mgdl/detail/adam.hpp"
 #include "mgdl/detail/initialisation.hpp"
 #include "mgdl/detail/lbfgs.hpp"
+#include "mgdl/detail/other_starts.hpp"
 #include "mgdl/detail/panel_network.hpp"
 #include "mgdl/detail/readout.hpp"
 #include "mgdl/detail/stopwatch.hpp"
@@ -47,6 +48,11 @@ class GradientRun {
   /// Trains; afterwards `network` and `report` hold the outcome.
   void run() {
     m_initialiser.start_all(m_network);
+    if (m_options.initialization == Initialization::Sampled) {
+      start_sampled(m_network, m_problem.train, m_random);
+    } else if (m_options.initialization == Initialization::He) {
+      start_he(m_network, m_random);
+    }
     // The best readout for the random features: training starts from a fit, not from zero.
     solve_readout_for_start();
     m_report.initial_objective = (loss(m_problem.train) + penalty()) / m_zero_loss;

@@ -22,6 +22,13 @@ enum class LearningRateSchedule {
   Constant
 };
 
+/// What hidden units start as.
+enum class Initialization {
+  WhiteNoise,  ///< linear fits of white noise with their kinks among the samples
+  Sampled,     ///< drawn from pairs of samples where the residual is steep, as by SampledTrainer
+  He           ///< normal weights, no biases (He et al., arXiv 1502.01852), on whitened inputs
+};
+
 /// Options of GradientTrainer.
 struct GradientOptions {
   /// Units of each hidden layer, >= 1.
@@ -32,6 +39,8 @@ struct GradientOptions {
   Optimizer optimizer = Optimizer::Adam;
   /// Adam: passes over the samples; L-BFGS: iterations. >= 1.
   Index epochs = 200;
+  /// What hidden units start as.
+  Initialization initialization = Initialization::WhiteNoise;
   /// Independent random starts, each trained in full; the best is kept. Worth more than long
   /// training where grades are narrow. >= 1.
   Index starts = 1;

@@ -24,9 +24,7 @@ namespace mgdl {
 /// the
 ///   grade before, so this is done once, and it is folded into the first layer's weights at the
 ///   end. It is what lets later grades learn fine detail quickly.
-/// - Hidden units start as linear fits of white noise with their kinks among the samples, the
-/// readout
-///   as a least squares fit.
+/// - Hidden units start as GradientOptions.initialization says, the readout as a least squares fit.
 /// - The optimiser runs. The iterate with the best validation error (without a validation part:
 ///   training error) is kept. Hidden units that are zero on all samples start anew.
 /// - The readout is solved by regularised least squares, so the returned network never fits the

@@ -62,7 +62,7 @@ class SampledUnits {
       WeightedDraw draw(pair_slopes(m_values, m_residual, candidates, scale));
       std::vector<std::pair<Index, Index>> drawn;
       while (count < width && draw.left() > 0) {
-        drawn.resize(static_cast<std::size_t>(std::min(width - count, draw.left())));
+        drawn.resize(static_cast<std::size_t>(std::min({kAtOnce, width - count, draw.left()})));
         for (auto& pair : drawn) pair = candidates[static_cast<std::size_t>(draw.draw(m_random))];
         count = add_units(drawn, count, units);
       }
@@ -84,6 +84,7 @@ class SampledUnits {
   static constexpr Index kValues = Index{1} << 23;  // numbers in memory, about
   static constexpr Index kFewest = 2048;            // samples
   static constexpr Index kMost = 16384;
+  static constexpr Index kAtOnce = 64;    // units
   static constexpr double kSame = 1e-10;  // units that differ by less are the same
 
   /// Writes the units of these pairs behind the first `count` ones, without those that are there

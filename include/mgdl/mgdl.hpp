@@ -20,6 +20,8 @@
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/predictor.hpp"
 #include "mgdl/network/relu_network.hpp"
+#include "mgdl/training/approximation_options.hpp"
+#include "mgdl/training/constructive_approximation.hpp"
 #include "mgdl/training/constructive_options.hpp"
 #include "mgdl/training/constructive_trainer.hpp"
 #include "mgdl/training/grade_trainer.hpp"

@@ -3,5 +3,6 @@
 #include "mgdl/training/multigrade_trainer.hpp"
 
 template class mgdl::ConstructiveTrainer<double>;
+template class mgdl::ConstructiveTrainer<double>;
 template class mgdl::GradientTrainer<double>;
 template class mgdl::MultigradeTrainer<double>;

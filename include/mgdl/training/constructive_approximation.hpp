@@ -113,10 +113,9 @@ ConstructiveApproximation approximate_lipschitz(const Function& f, Index inputs,
   detail::require_option(lipschitz >= 0 && lipschitz < std::numeric_limits<double>::infinity(),
                          "lipschitz", "a finite value >= 0", lipschitz);
   const detail::Stopwatch clock;
-  ConstructiveApproximation result{
-      MultigradeModel<double>(Standardizer<double>::identity(inputs),
-                              Standardizer<double>::identity(1)),
-      {}};
+  ConstructiveApproximation result{MultigradeModel<double>(Standardizer<double>::identity(inputs),
+                                                           Standardizer<double>::identity(1)),
+                                   {}};
   ApproximationReport& report = result.report;
   const auto stop = [&](Termination termination, std::string message) {
     report.termination = termination;
@@ -156,9 +155,9 @@ ConstructiveApproximation approximate_lipschitz(const Function& f, Index inputs,
   const double slack = 256 * std::numeric_limits<double>::epsilon() * bound;
   while (true) {
     if (bound <= options.tolerance || bound <= 8 * slack) {
-      return stop(Termination::ToleranceReached,
-                  bound <= options.tolerance ? "The bound is within the tolerance."
-                                             : "The bound is down to rounding.");
+      return stop(Termination::ToleranceReached, bound <= options.tolerance
+                                                     ? "The bound is within the tolerance."
+                                                     : "The bound is down to rounding.");
     }
     if (static_cast<Index>(report.passes.size()) >= options.max_passes) {
       return stop(Termination::MaxIterations, "All passes were done.");

@@ -196,8 +196,8 @@ GradeFit<Scalar> ConstructiveTrainer<Scalar>::fit(const GradeProblem<Scalar>& pr
   const auto work = next_pass(problem, samples);
   if (!work) {
     return give_up(Termination::NoProgress,
-                   "No lattice lowers the largest residual: equal inputs have residuals of "
-                   "different signs, or all are zero.");
+                   "No function of the inputs lowers the largest residuals: they belong to equal "
+                   "inputs with different targets, or all are zero.");
   }
 
   const detail::HatPass& pass = work->chosen.pass;
@@ -217,7 +217,7 @@ GradeFit<Scalar> ConstructiveTrainer<Scalar>::fit(const GradeProblem<Scalar>& pr
   // The claim, on what the network computes and not on what was meant.
   const ReluNetwork<Scalar> network = detail::hat_network(coordinates, grade);
   const RowMatrix<double> after = measure(network, problem, samples);
-  const double slack = kRounding * pass.before.maxCoeff();
+  const double slack = kRounding * work->start.cwiseAbs().maxCoeff();
   const RowMatrix<double>& before = m_options.balanced ? work->start : samples.residual;
   const bool nonincreasing =
       (after.array().abs() <= before.array().abs() + slack).all();  // false for NaN

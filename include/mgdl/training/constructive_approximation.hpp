@@ -141,7 +141,7 @@ ConstructiveApproximation approximate_lipschitz(const Function& f, Index inputs,
 
   detail::KuhnInterpolant sum(inputs, 1);
   refine(1);
-  constexpr Index kCoarse = 16;
+  constexpr Index kCoarse = 16;  // f = 0 would ask for ever finer cells
   std::optional<detail::LipschitzResidual> residual;
   while (true) {
     residual.emplace(values, lipschitz, sum, 0.0);

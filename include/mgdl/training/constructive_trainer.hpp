@@ -33,8 +33,8 @@ namespace mgdl {
 /// each. Its spacing is the coarsest for which the pass at least halves the largest residual of
 /// every output. What holds, at the training samples of positive weight:
 /// - no residual grows in size from grade to grade (balanced: from pass to pass);
-/// - a pass halves the largest residual of every output, unless equal inputs with different targets
-///   forbid it; then it lowers it as far as it can, and where it cannot, the grade is zero and the
+/// - a pass halves the largest residual of every output, not counting what equal inputs with
+///   different targets forbid to take away. If that is all there is, the grade is zero and the
 ///   report says Termination::NoProgress;
 /// - all grades have the same widths.
 ///

@@ -3,6 +3,5 @@
 #include "mgdl/training/multigrade_trainer.hpp"
 
 template class mgdl::ConstructiveTrainer<double>;
-template class mgdl::ConstructiveTrainer<double>;
 template class mgdl::GradientTrainer<double>;
 template class mgdl::MultigradeTrainer<double>;

@@ -3,6 +3,5 @@
 #include "mgdl/training/multigrade_trainer.hpp"
 
 template class mgdl::ConstructiveTrainer<float>;
-template class mgdl::ConstructiveTrainer<float>;
 template class mgdl::GradientTrainer<float>;
 template class mgdl::MultigradeTrainer<float>;

@@ -5,13 +5,14 @@
 #include <cstddef>
 #include <limits>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "mgdl/core/types.hpp"
+#include "mgdl/detail/distinct_rows.hpp"
 #include "mgdl/detail/kuhn_lattice.hpp"
 
-inline double T = 0;
 namespace mgdl::detail {
 
 /// Samples in a lattice: which nodes have one in their support, and with what weight.
@@ -83,9 +84,36 @@ class HatLattice {
   std::vector<KuhnNode> m_nodes;
 };
 
-/// Largest absolute value of each column.
-inline RowVector<double> sup_norms(const RowMatrix<double>& values) {
-  return values.cwiseAbs().colwise().maxCoeff();
+/// Nodes whose residuals are all within this part of the largest one wait for a later pass. Any
+/// part up to 1/2 leaves what a pass proves as it is; this one needs the fewest hats in most of
+/// what was measured.
+inline constexpr double kWaits = 0.125;
+
+/// Largest residual of each output beyond `floors`.
+inline RowVector<double> excess(const RowMatrix<double>& residual,
+                                const RowMatrix<double>& floors) {
+  return (residual.cwiseAbs() - floors).colwise().maxCoeff().cwiseMax(0.0);
+}
+
+/// What no function of the inputs can take away: max - min of |r| among samples with equal inputs,
+/// max |r| if their signs differ, and so 0 for a sample that is alone. n x c.
+inline RowMatrix<double> residual_floors(const RowMatrix<double>& points,
+                                         const RowMatrix<double>& residual) {
+  const DistinctRows groups(points);
+  RowMatrix<double> floors(residual.rows(), residual.cols());
+  for (Index g = 0; g < groups.size(); ++g) {
+    const auto group = static_cast<std::size_t>(g);
+    const std::span<const Index> rows(groups.order.data() + groups.first[group],
+                                      groups.order.data() + groups.first[group + 1]);
+    RowVector<double> least = residual.row(rows[0]);
+    RowVector<double> most = least;
+    for (const Index i : rows) {
+      least = least.cwiseMin(residual.row(i));
+      most = most.cwiseMax(residual.row(i));
+    }
+    for (const Index i : rows) floors.row(i) = (most - least).cwiseMin(most.cwiseMax(-least));
+  }
+  return floors;
 }
 
 /// A pass over all nodes of a lattice: the height of every hat,
@@ -97,37 +125,44 @@ inline RowVector<double> sup_norms(const RowMatrix<double>& values) {
 /// every sample the sum of any of the hats is a convex combination of numbers between 0 and r_i
 /// (balanced: 2 r_i), so it lies between them too.
 struct HatPass {
-  HatPass(HatLattice where, const RowMatrix<double>& residual, bool balanced)
-      : lattice(std::move(where)), before(sup_norms(residual)) {
+  HatPass(HatLattice where, const RowMatrix<double>& residual, const RowMatrix<double>& floors,
+          bool balanced)
+      : lattice(std::move(where)), before(excess(residual, floors)) {
     // Differences of this size are rounding of what was subtracted so far; their signs say nothing.
-    const double zero = 4 * std::numeric_limits<double>::epsilon() * before.maxCoeff();
+    const double zero = 4 * std::numeric_limits<double>::epsilon() * residual.cwiseAbs().maxCoeff();
     const Index c = residual.cols();
     const double infinity = std::numeric_limits<double>::infinity();
     RowMatrix<double> least = RowMatrix<double>::Constant(lattice.size(), c, infinity);
     RowMatrix<double> most = -least;
+    RowMatrix<double> need = RowMatrix<double>::Zero(lattice.size(), c);
     for (Index i = 0; i < residual.rows(); ++i) {
       lattice.for_each_node(i, [&](Index j, double) {
         least.row(j) = least.row(j).cwiseMin(residual.row(i));
         most.row(j) = most.row(j).cwiseMax(residual.row(i));
+        need.row(j) = need.row(j).cwiseMax(residual.row(i).cwiseAbs() - floors.row(i));
       });
     }
     values.setZero(lattice.size(), c);
     for (Index j = 0; j < lattice.size(); ++j) {
       for (Index k = 0; k < c; ++k) {
         const double sign = least(j, k) > zero ? 1 : most(j, k) < -zero ? -1 : 0;
-        if (sign == 0 || std::max(most(j, k), -least(j, k)) <= T * before[k]) continue;
+        if (sign == 0 || need(j, k) <= kWaits * before[k]) continue;
         const double low = sign > 0 ? least(j, k) : -most(j, k);
         const double high = sign > 0 ? most(j, k) : -least(j, k);
         values(j, k) = sign * (balanced ? std::min(2 * low, (low + high) / 2) : low);
       }
     }
-    after = sup_norms(residual - lattice.evaluate(values));
+    const RowVector<double> after = excess(residual - lattice.evaluate(values), floors);
+    left.setZero(c);
+    for (Index k = 0; k < c; ++k) {
+      if (before[k] > zero) left[k] = after[k] / before[k];
+    }
   }
 
   HatLattice lattice;
   RowMatrix<double> values;  ///< s, nodes x c
-  RowVector<double> before;  ///< sup norm of each output's residual
-  RowVector<double> after;   ///< the same once all hats are subtracted
+  RowVector<double> before;  ///< each output's largest residual beyond the floors
+  RowVector<double> left;    ///< the part of it after all hats; 0 where there was only rounding
 };
 
 /// A pass and its spacing.
@@ -136,48 +171,26 @@ struct ChosenPass {
   HatPass pass;
 };
 
-/// The pass over the coarsest lattice that halves the sup norm of every output, of those that any
-/// lattice halves. If there is none, the one that lowers them most; nothing if none lowers any.
+/// The pass over the coarsest lattice that halves what every output has beyond the floors. A
+/// lattice that parts all different inputs takes all of it away; if inputs are too close for that,
+/// the pass that leaves least. Nothing if there is nothing to take away.
 ///
 /// points: n x d, residual: n x c, epsilon: rounding of the points
 inline std::optional<ChosenPass> choose_pass(const RowMatrix<double>& points,
                                              const RowMatrix<double>& residual, bool balanced,
                                              double epsilon) {
+  const RowMatrix<double> floors = residual_floors(points, residual);
   const double extent = (points.colwise().maxCoeff() - points.colwise().minCoeff()).maxCoeff();
-  const double largest = points.cwiseAbs().maxCoeff();
-  const RowVector<double> before = sup_norms(residual);
-  // Beyond this, every sample is a node, up to rounding, or at least alone in its simplices.
-  const double finest = std::max(4 * epsilon * largest, 0x1p-90);
-  std::vector<double> spacings;
-  std::vector<RowVector<double>> parts;  // of the sup norm that is left, for each spacing
+  const double finest = std::max(4 * epsilon * points.cwiseAbs().maxCoeff(), 0x1p-90);
   double spacing = std::exp2(std::ceil(std::log2(std::max(extent, 2 * finest))));
+  std::optional<ChosenPass> best;
   for (; spacing >= finest; spacing /= 2) {
-    HatPass pass(HatLattice(points, spacing), residual, balanced);
-    RowVector<double> part = RowVector<double>::Zero(before.size());
-    for (Index k = 0; k < before.size(); ++k) {
-      if (before[k] > 0) part[k] = pass.after[k] / before[k];
-    }
-    if (part.maxCoeff() <= 0.5) return ChosenPass{spacing, std::move(pass)};
-    spacings.push_back(spacing);
-    parts.push_back(part);
+    HatPass pass(HatLattice(points, spacing), residual, floors, balanced);
+    if (pass.left.maxCoeff() <= 0.5) return ChosenPass{spacing, std::move(pass)};
+    const double least = best ? best->pass.left.mean() : 1;
+    if (pass.left.mean() < least) best.emplace(ChosenPass{spacing, std::move(pass)});
   }
-  RowVector<double> best = RowVector<double>::Ones(before.size());
-  for (const auto& part : parts) best = best.cwiseMin(part);
-  std::size_t chosen = parts.size();
-  double least = 1;
-  for (std::size_t l = 0; l < parts.size(); ++l) {
-    if (best.minCoeff() <= 0.5 && ((best.array() > 0.5) || (parts[l].array() <= 0.5)).all()) {
-      chosen = l;
-      break;
-    }
-    if (parts[l].mean() < least) {
-      least = parts[l].mean();
-      chosen = l;
-    }
-  }
-  if (chosen == parts.size()) return {};
-  return ChosenPass{spacings[chosen],
-                    HatPass(HatLattice(points, spacings[chosen]), residual, balanced)};
+  return best;
 }
 
 }  // namespace mgdl::detail

@@ -94,11 +94,11 @@ std::optional<UnfinishedPass> continue_pass(const MultigradeModel<Scalar>& model
   std::sort(numbers.begin(), numbers.end());
   if (std::adjacent_find(numbers.begin(), numbers.end()) != numbers.end()) return {};
   RowMatrix<double> start = residual + lattice.evaluate(values);
-  HatPass pass(std::move(lattice), start, balanced);
+  HatPass pass(std::move(lattice), start, residual_floors(points, start), balanced);
   const double rounding = 256 * static_cast<double>(std::numeric_limits<Scalar>::epsilon());
   for (const Index j : numbers) {
     const double difference = (pass.values.row(j) - values.row(j)).cwiseAbs().maxCoeff();
-    if (!(difference <= rounding * pass.before.maxCoeff())) return {};
+    if (!(difference <= rounding * start.cwiseAbs().maxCoeff())) return {};
   }
   std::vector<Index> left = nodes_left(pass, numbers);
   if (left.empty()) return {};

@@ -33,8 +33,8 @@ namespace mgdl {
 /// each. Its spacing is the coarsest for which the pass at least halves the largest residual of
 /// every output. What holds, at the training samples of positive weight:
 /// - no residual grows in size from grade to grade (balanced: from pass to pass);
-/// - a pass halves the largest residual of every output, unless equal inputs with different targets
-///   forbid it; then it lowers it as far as it can, and where it cannot, the grade is zero and the
+/// - a pass halves the largest residual of every output, not counting what equal inputs with
+///   different targets forbid to take away. If that is all there is, the grade is zero and the
 ///   report says Termination::NoProgress;
 /// - all grades have the same widths.
 ///
@@ -196,8 +196,8 @@ GradeFit<Scalar> ConstructiveTrainer<Scalar>::fit(const GradeProblem<Scalar>& pr
   const auto work = next_pass(problem, samples);
   if (!work) {
     return give_up(Termination::NoProgress,
-                   "No lattice lowers the largest residual: equal inputs have residuals of "
-                   "different signs, or all are zero.");
+                   "No function of the inputs lowers the largest residuals: they belong to equal "
+                   "inputs with different targets, or all are zero.");
   }
 
   const detail::HatPass& pass = work->chosen.pass;
@@ -217,7 +217,7 @@ GradeFit<Scalar> ConstructiveTrainer<Scalar>::fit(const GradeProblem<Scalar>& pr
   // The claim, on what the network computes and not on what was meant.
   const ReluNetwork<Scalar> network = detail::hat_network(coordinates, grade);
   const RowMatrix<double> after = measure(network, problem, samples);
-  const double slack = kRounding * pass.before.maxCoeff();
+  const double slack = kRounding * work->start.cwiseAbs().maxCoeff();
   const RowMatrix<double>& before = m_options.balanced ? work->start : samples.residual;
   const bool nonincreasing =
       (after.array().abs() <= before.array().abs() + slack).all();  // false for NaN

@@ -170,10 +170,9 @@ class MultigradeTrainer {
     line.parameters = network.parameters();
     const bool last = number - first >= m_options.max_grades;
     // Written so that a NaN counts as no progress.
-    const bool lower =
-        run.train.try_grade(network, run.pool, !last) <= before * (1 - m_options.minimum_progress);
-    const bool progress = lower && before > 0;
-    if (progress) {
+    const double after = run.train.try_grade(network, run.pool, !last);
+    const bool lower = after < before && after <= before * (1 - m_options.minimum_progress);
+    if (lower) {
       run.train.accept();
       line.train_rse = run.train.rse();
       line.train_max_error = run.train.error(ErrorMeasure::MaxError);
@@ -188,7 +187,7 @@ class MultigradeTrainer {
     }
     line.seconds = run.clock.seconds() - started;
     run.report.grades.push_back(line);
-    if (!progress) {
+    if (!lower) {
       // A grade that was cut short says why; any other has simply nothing left to learn.
       const Termination reason = line.fit.termination;
       const bool cut_short = reason == Termination::NumericalFailure ||
@@ -196,7 +195,8 @@ class MultigradeTrainer {
                              reason == Termination::TimeLimit;
       return run.stop(cut_short ? reason : Termination::NoProgress,
                       "Grade " + std::to_string(number) +
-                          " did not lower the training residual and was rejected.");
+                          " did not lower the training residual and was rejected." +
+                          (line.fit.message.empty() ? "" : " Its trainer: " + line.fit.message));
     }
     return may_continue(run, line, first);
   }

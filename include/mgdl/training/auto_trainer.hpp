@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,11 +19,16 @@ struct AutoOptions {
   /// A candidate that brings the error down to at most this part of what it was is kept without
   /// trying the ones after it, in [0, 1).
   double sufficient = 0.5;
+  /// A candidate that lowers the error by less than this part of it, however fast, is kept only if
+  /// none that was tried lowers it by more, in [0, 1).
+  double worthwhile = 0.1;
 
   /// \throws InvalidArgument naming the first field that breaks its rule
   void validate() const {
     detail::require_option(sufficient >= 0 && sufficient < 1, "AutoOptions.sufficient",
                            "a value in [0, 1)", sufficient);
+    detail::require_option(worthwhile >= 0 && worthwhile < 1, "AutoOptions.worthwhile",
+                           "a value in [0, 1)", worthwhile);
   }
 };
 
@@ -32,9 +36,9 @@ struct AutoOptions {
 /// one that lowers the error fastest.
 ///
 /// The error is the grade's objective on the validation part (without one: on the training part);
-/// what counts is the decrease of its logarithm per second. A candidate that does not lower it
-/// counts as nothing. Candidates after one that is `sufficient` are not tried; all that were are
-/// in GradeFitReport.trials.
+/// what counts is the decrease of its logarithm per second, among those that lower it by a
+/// `worthwhile` part; if there are none, the lowest error counts. Candidates after one that is
+/// `sufficient` are not tried; all that were are in GradeFitReport.trials.
 ///
 /// Keeps nothing from grade to grade. Because it goes by measured time, two runs can choose
 /// differently: the one trainer whose result a seed alone does not fix.
@@ -60,7 +64,7 @@ class AutoTrainer {
   GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem) {
     const detail::Stopwatch clock;
     std::optional<GradeFit<Scalar>> best;
-    double best_rate = -std::numeric_limits<double>::infinity();
+    std::pair<bool, double> best_merit;  // worthwhile ones come first
     std::vector<GradeTrial> trials;
     bool stopped = false;
     for (std::size_t k = 0; k < m_candidates.size() && !stopped; ++k) {
@@ -75,9 +79,11 @@ class AutoTrainer {
       trials.push_back({fit.report.trainer, error, seconds});
       stopped = fit.report.termination == Termination::StoppedByObserver;
       // Written so that a NaN counts as nothing.
-      const double rate = error < 1 ? -std::log(std::max(error, kPerfect)) / seconds : 0;
-      if (!best || rate > best_rate) {
-        best_rate = rate;
+      const bool worthwhile = error <= 1 - m_options.worthwhile;
+      const double gain = error < 1 ? -std::log(std::max(error, kPerfect)) : 0;
+      const std::pair merit(worthwhile, worthwhile ? gain / seconds : gain);
+      if (!best || merit > best_merit) {
+        best_merit = merit;
         best.emplace(std::move(fit));
       }
       if (error <= m_options.sufficient) break;

@@ -165,6 +165,7 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
   std::optional<Gates> patterns;
   if (!by_kinks(data.inputs().cols())) {
     patterns = gates(data.inputs(), data.targets(), problem.seed, problem.grade);
+    solver.max_iterations = std::min(solver.max_iterations, m_options.max_newton_steps);
   }
   Solved solved = solve(data, validation ? &*validation : nullptr, patterns, solver);
 

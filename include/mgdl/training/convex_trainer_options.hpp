@@ -51,8 +51,11 @@ struct ConvexTrainerOptions {
   /// is kept only if the objective has fallen. It may leave the patterns: a gap below zero is then
   /// no contradiction.
   Index polish_iterations = 0;
+  /// Newton steps over patterns that are drawn, >= 1: with many inputs and small penalties every
+  /// one takes long. What is left is in the certificate's gap.
+  Index max_newton_steps = 100;
   /// Options of the solver; threads, time limit and observer are those of the grade.
-  ConvexOptions solver = {.lambda_ratio = 1e-3, .output_bias = true, .max_iterations = 100};
+  ConvexOptions solver = {.lambda_ratio = 1e-3, .output_bias = true};
 
   /// \throws InvalidArgument naming the first field that breaks its rule
   void validate() const {
@@ -64,6 +67,8 @@ struct ConvexTrainerOptions {
     require(max_inputs >= 1, "ConvexTrainerOptions.max_inputs", "a value >= 1", max_inputs);
     require(path_count >= 2, "ConvexTrainerOptions.path_count", "a value >= 2", path_count);
     require(width >= 1, "ConvexTrainerOptions.width", "a value >= 1", width);
+    require(max_newton_steps >= 1, "ConvexTrainerOptions.max_newton_steps", "a value >= 1",
+            max_newton_steps);
     require(polish_iterations >= 0, "ConvexTrainerOptions.polish_iterations", "a value >= 0",
             polish_iterations);
     if (polish_iterations > 0 && problem == ConvexProblem::Gated) {

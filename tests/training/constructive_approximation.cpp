@@ -1,6 +1,7 @@
 #include "mgdl/training/constructive_approximation.hpp"
 
 #include <cmath>
+#include <cstdint>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -101,6 +102,37 @@ TEST_CASE("The proven bound holds everywhere and halves with every pass",
     REQUIRE(k == model.grades());
   }
   CHECK(passes > 25);
+}
+
+TEST_CASE("What is known of a residual between the centres holds",
+          "[training/constructive_approximation]") {
+  mgdl::RandomStream random(mgdl::test::seed(), 52);
+  for (Index d = 1; d <= 3; ++d) {
+    // Steep beside the function, so that most of what happens in a cell is the sum's doing.
+    mgdl::detail::KuhnInterpolant sum(d, 4);
+    for (double& value : sum.values()) value = random.uniform(-1, 1);
+    Point direction = mgdl::test::normal_matrix<Point>(d, 1, random);
+    direction /= 2 * direction.norm();
+    const auto f = [&](const Point& x) { return direction.dot(x); };
+    const auto values = mgdl::detail::cell_values(f, {d, 8}, 0.5);
+    const mgdl::detail::LipschitzResidual residual(values, 0.5, sum, 0);
+    double nearest = 0;
+    for (int trial = 0; trial < 20000; ++trial) {
+      Point x(d);
+      for (double& coordinate : x) coordinate = random.uniform(0, 1);
+      mgdl::detail::KuhnNode cell{};
+      for (Index k = 0; k < d; ++k) {
+        cell[static_cast<std::size_t>(k)] = static_cast<std::int64_t>(8 * x[k]);
+      }
+      const Index number = values.cells.number(cell);
+      const double difference = std::abs(f(x) - sum.at(x.data()) - residual.values[number]);
+      REQUIRE(difference <= residual.margins[number]);
+      nearest = std::max(nearest, difference / residual.margins[number]);
+      REQUIRE(std::abs(f(x) - sum.at(x.data())) <= residual.bound);
+    }
+    CAPTURE(d, nearest);
+    CHECK(nearest > 0.6);
+  }
 }
 
 TEST_CASE("It stops for the reason that it gives", "[training/constructive_approximation]") {

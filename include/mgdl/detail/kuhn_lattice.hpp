@@ -1,10 +1,10 @@
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "mgdl/core/types.hpp"
 
@@ -28,7 +28,7 @@ struct KuhnSimplex {
 /// \param spacing  a power of two, so that the division is exact
 inline KuhnSimplex kuhn_simplex(const double* x, Index d, double spacing) {
   KuhnSimplex simplex;
-  std::array<double, kMaxKuhnInputs> part{-1, -1, -1};  // so that axes beyond d come last
+  std::array<double, kMaxKuhnInputs> part{};
   std::array<std::size_t, kMaxKuhnInputs> order{0, 1, 2};
   const auto count = static_cast<std::size_t>(d);
   for (std::size_t i = 0; i < count; ++i) {
@@ -38,9 +38,11 @@ inline KuhnSimplex kuhn_simplex(const double* x, Index d, double spacing) {
     simplex.corners[0][i] = static_cast<std::int64_t>(below);
   }
   // The corners are met by going along one axis after another, largest fraction first.
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return part[a] > part[b] || (part[a] == part[b] && a < b);
-  });
+  for (std::size_t k = 1; k < count; ++k) {  // at most three: no need for std::sort
+    for (std::size_t j = k; j > 0 && part[order[j]] > part[order[j - 1]]; --j) {
+      std::swap(order[j], order[j - 1]);
+    }
+  }
   double before = 1;
   for (std::size_t k = 0; k < count; ++k) {
     simplex.weights[k] = before - part[order[k]];

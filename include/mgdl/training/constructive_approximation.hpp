@@ -148,11 +148,11 @@ ConstructiveApproximation approximate_lipschitz(const Function& f, Index inputs,
     if (lipschitz * values.radius() <= residual->bound / 8 || values.cells.size >= kCoarse) break;
     if (!refine(2 * values.cells.size)) break;
   }
-  report.initial_bound = residual->bound;
-  double bound = report.initial_bound;
   // A hat is off by a few roundings of its own height, heights fall like the bounds, and at most
-  // d + 1 hats of a pass are positive at one point.
-  const double slack = 256 * std::numeric_limits<double>::epsilon() * bound;
+  // d + 1 hats of a pass are positive at one point. The first bound is rounded, too.
+  const double slack = 256 * std::numeric_limits<double>::epsilon() * residual->bound;
+  double bound = residual->bound + slack;
+  report.initial_bound = bound;
   while (true) {
     if (bound <= options.tolerance || bound <= 8 * slack) {
       return stop(Termination::ToleranceReached, bound <= options.tolerance

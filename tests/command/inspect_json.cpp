@@ -135,7 +135,7 @@ TEST_CASE("inspect shows the report in the file", "[command/inspect]") {
   CHECK(content["report"]["grades"][0]["certificate"] == report["grades"][0]["certificate"]);
   CHECK(content["report"]["message"] == report["message"]);
   const std::string text = folder.inspect({"--lower", "0", "--upper", "1"});
-  for (const std::string part :
+  for (const std::string& part :
        {report["grades"][0]["trainer"].get<std::string>(),
         report["grades"][0]["message"].get<std::string>(), report["message"].get<std::string>(),
         std::string("certificate: objective"), std::string("AllPatterns, Exact"),

@@ -46,9 +46,10 @@ struct GradeSummary {
   double validation_max_error = std::numeric_limits<double>::quiet_NaN();
   /// See GradeReport::pointwise_growth.
   double pointwise_growth = std::numeric_limits<double>::quiet_NaN();
-  std::string message;                     ///< one sentence of its trainer
-  std::optional<Certificate> certificate;  ///< of its convex problem, if the trainer solves one
-  std::vector<GradeTrial> trials;          ///< the trainers that were tried, if there were several
+  std::string message = {};  ///< one sentence of its trainer
+  std::optional<Certificate> certificate =
+      {};                               ///< of its convex problem, if the trainer solves one
+  std::vector<GradeTrial> trials = {};  ///< the trainers that were tried, if there were several
 };
 
 /// What a fit has made, in numbers: the content of a JSON report.

@@ -131,6 +131,8 @@ void check_options(const FitOptions& options) {
       {"MultigradeOptions.validation_fraction", "--validation"},
       {"MultigradeOptions.time_limit_seconds", "--time-limit"},
       {"MultigradeOptions.threads", "--threads"}};
+  check_belongings(options);
+  check_link(options);
   with_flag_names(flags, [&] {
     gradient_options(options).validate();
     sampled_options(options).validate();
@@ -139,8 +141,6 @@ void check_options(const FitOptions& options) {
     auto_options(options).validate();
     multigrade_options(options).validate();
   });
-  check_belongings(options);
-  check_link(options);
   if (!(options.peak > 0 && std::isfinite(options.peak))) {
     throw InvalidArgument("--peak", "a finite value > 0", detail::to_text(options.peak));
   }

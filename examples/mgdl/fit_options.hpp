@@ -1,17 +1,24 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "mgdl/core/types.hpp"
+#include "mgdl/training/auto_trainer.hpp"
+#include "mgdl/training/constructive_options.hpp"
+#include "mgdl/training/convex_trainer_options.hpp"
 #include "mgdl/training/gradient_options.hpp"
 #include "mgdl/training/multigrade_options.hpp"
+#include "mgdl/training/sampled_options.hpp"
 
 namespace mgdl::command {
 
-/// The flags of `mgdl fit`. Defaults are those of the library.
+/// The flags of `mgdl fit`. Defaults are those of the library; flags whose default depends on the
+/// trainer, or that belong to some trainers only, are unset.
 struct FitOptions {
   std::string input;
   std::string target;
@@ -23,25 +30,40 @@ struct FitOptions {
   double validation = MultigradeOptions{}.validation_fraction;
 
   Index grades = MultigradeOptions{}.max_grades;
-  Index width = GradientOptions{}.width;
-  Index hidden_layers = GradientOptions{}.hidden_layers;
+  std::optional<Index> width;
+  std::optional<Index> hidden_layers;
   std::string link = "last-hidden";
   std::string scalar = "float64";
 
+  std::vector<std::string> trainers{"gradient"};
   std::string optimizer = "adam";
   Index epochs = GradientOptions{}.epochs;
   Index batch = GradientOptions{}.batch_size;
   double learning_rate = GradientOptions{}.learning_rate;
   double tolerance = MultigradeOptions{}.tolerance;
+  std::string measure = "rse";
+  bool tolerance_on_training = false;
   double time_limit = std::numeric_limits<double>::infinity();
   std::uint64_t seed = MultigradeOptions{}.seed;
   int threads = MultigradeOptions{}.threads;
+
+  std::string convex_problem;
+  std::optional<Index> patterns;
+  std::optional<double> lambda_ratio;
+  std::string penalty;
+  std::optional<Index> polish;
+  std::optional<Index> hats;
+  bool balanced = false;
+  std::optional<double> sufficient;
 
   std::string output;
   std::string report;
   std::string plot;
   double peak = 1;
   bool quiet = false;
+
+  /// Whether a grade is trained by the trainer of this name.
+  bool uses(const char* trainer) const { return std::ranges::count(trainers, trainer) > 0; }
 };
 
 /// Calls visit(group, flag, field, help) for every flag: the one list that the command line, the
@@ -62,22 +84,51 @@ void for_each_option(Options& options, Visit&& visit) {
 
   const char* model = "Model";
   visit(model, "--grades", options.grades, "grades at most");
-  visit(model, "--width", options.width, "units of each hidden layer");
-  visit(model, "--hidden-layers", options.hidden_layers, "hidden layers of each grade");
+  visit(model, "--width", options.width,
+        "units of each hidden layer [64; sampled: 512]; convex, with --penalty width: units at "
+        "most [64]");
+  visit(model, "--hidden-layers", options.hidden_layers,
+        "hidden layers of each grade [2; sampled: 1]; the other trainers have one");
   visit(model, "--link", options.link, "what a grade hands on: last-hidden, last-hidden-and-input");
   visit(model, "--scalar", options.scalar, "number type: float32, float64");
 
   const char* training = "Training";
-  visit(training, "--optimizer", options.optimizer, "adam, lbfgs");
+  visit(training, "--trainer", options.trainers,
+        "how grades are trained: gradient, sampled, convex, constructive, auto; of several, for "
+        "grades 1, 2, ..., the last one is for all further grades");
+  visit(training, "--optimizer", options.optimizer, "of gradient: adam, lbfgs");
   visit(training, "--epochs", options.epochs,
         "passes over the samples for each grade; with lbfgs, iterations");
   visit(training, "--batch", options.batch, "samples in a step of adam");
   visit(training, "--learning-rate", options.learning_rate, "largest learning rate of adam");
   visit(training, "--tolerance", options.tolerance,
-        "stop at this relative squared error (on the held out samples if there are any)");
+        "stop at this error (on the held out samples if there are any)");
+  visit(training, "--measure", options.measure,
+        "the error that the tolerance is about: rse (relative squared error), rmse, max-error (in "
+        "the unit of the targets)");
+  visit(training, "--tolerance-on-training", options.tolerance_on_training,
+        "compare the training error with it, even with --validation");
   visit(training, "--time-limit", options.time_limit, "seconds for all grades together");
   visit(training, "--seed", options.seed, "fixes all random numbers, and so the result");
   visit(training, "--threads", options.threads, "0 uses all; the result does not depend on it");
+
+  const char* trainers = "Trainers";
+  visit(trainers, "--convex-problem", options.convex_problem,
+        "convex: gated, the faster one; relu, whose certificate is about the network itself");
+  visit(trainers, "--patterns", options.patterns,
+        "convex: activation patterns to draw [50; one input: all patterns]");
+  visit(trainers, "--lambda-ratio", options.lambda_ratio,
+        "convex: the penalty relative to the smallest one whose solution is zero [0.001]");
+  visit(trainers, "--penalty", options.penalty,
+        "convex: ratio, that penalty; or of a path down to it, validation: the best one on the "
+        "held out samples, width: the smallest one with at most --width units");
+  visit(trainers, "--polish", options.polish,
+        "convex, with --convex-problem relu: iterations of lbfgs on the solution [0]");
+  visit(trainers, "--hats", options.hats, "constructive: hat functions in each grade [32]");
+  visit(trainers, "--balanced", options.balanced,
+        "constructive: half of the error after each pass; residuals may grow within one");
+  visit(trainers, "--sufficient", options.sufficient,
+        "auto: keep a trainer, and try no other, that brings the error down to this part [0.5]");
 
   const char* results = "Results";
   visit(results, "--output", options.output, "file for the model (required)");
@@ -89,6 +140,17 @@ void for_each_option(Options& options, Visit&& visit) {
 
 /// The library's options that belong to the flags.
 GradientOptions gradient_options(const FitOptions& options);
+SampledOptions sampled_options(const FitOptions& options);
+ConvexTrainerOptions convex_options(const FitOptions& options);
+ConstructiveOptions constructive_options(const FitOptions& options);
+AutoOptions auto_options(const FitOptions& options);
 MultigradeOptions multigrade_options(const FitOptions& options);
+
+/// Checks the values of the flags by the library's own rules, under the names of the flags.
+/// \throws InvalidArgument
+void check_options(const FitOptions& options);
+
+/// The same for what depends on the samples.
+void check_samples(const FitOptions& options, Index inputs, bool validation);
 
 }  // namespace mgdl::command

@@ -13,8 +13,8 @@ namespace mgdl::command {
 
 /// The training objective after one iteration, relative to the residual before the grade.
 struct TracePoint {
-  Index grade;  ///< from 1
-  double objective;
+  Index grade;       ///< from 1
+  double objective;  ///< NaN if its trainer does not tell
 };
 
 /// Samples and predictions of a model with one input and one output, for drawing.

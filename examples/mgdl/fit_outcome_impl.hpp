@@ -12,8 +12,13 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/io/csv.hpp"
 #include "mgdl/io/model_json.hpp"
+#include "mgdl/io/report_json.hpp"
+#include "mgdl/training/auto_trainer.hpp"
+#include "mgdl/training/constructive_trainer.hpp"
+#include "mgdl/training/convex_trainer.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
+#include "mgdl/training/sampled_trainer.hpp"
 #include "progress.hpp"
 #include "samples.hpp"
 
@@ -78,10 +83,35 @@ Curve curve_of(const MultigradeModel<Scalar>& model, const Dataset<Scalar>& samp
   return curve;
 }
 
+/// The trainers of grade 1, 2, ..., as the flags say.
+template <class Scalar>
+std::vector<AnyGradeTrainer<Scalar>> trainers_of(const FitOptions& options, Index inputs) {
+  const auto named = [&](const std::string& name) -> AnyGradeTrainer<Scalar> {
+    if (name == "sampled") return SampledTrainer<Scalar>(sampled_options(options));
+    if (name == "convex") return ConvexTrainer<Scalar>(convex_options(options));
+    if (name == "constructive") return ConstructiveTrainer<Scalar>(constructive_options(options));
+    return GradientTrainer<Scalar>(gradient_options(options));
+  };
+  std::vector<AnyGradeTrainer<Scalar>> trainers;
+  for (const std::string& name : options.trainers) {
+    if (name != "auto") {
+      trainers.push_back(named(name));
+      continue;
+    }
+    std::vector<AnyGradeTrainer<Scalar>> candidates;
+    if (inputs == 1) candidates.push_back(named("convex"));
+    candidates.push_back(named("sampled"));
+    candidates.push_back(named("gradient"));
+    trainers.push_back(AutoTrainer<Scalar>(std::move(candidates), auto_options(options)));
+  }
+  return trainers;
+}
+
 template <class Scalar>
 FitOutcome fit(const FitOptions& options) {
   const FitData<Scalar> data = read_data<Scalar>(options);
   const Dataset<Scalar>& train = data.split.train;
+  check_samples(options, train.inputs().cols(), data.split.validation.has_value());
 
   catch_interrupts();
   FitOutcome outcome;
@@ -93,13 +123,16 @@ FitOutcome fit(const FitOptions& options) {
   multigrade.observer = [&](const Progress& progress) {
     if (progress.event == Progress::Event::Iteration) {
       outcome.trace.push_back({progress.grade, progress.objective});
+    } else if (outcome.trace.empty() || outcome.trace.back().grade != progress.grade) {
+      outcome.trace.push_back({progress.grade, NAN});  // its place in the plot
     }
     display.show(progress);
     if (!interrupted()) return Action::Continue;
     if (!std::exchange(told, true)) display.note("stopping; once more to give up at once");
     return Action::Stop;
   };
-  MultigradeTrainer<Scalar> trainer(GradientTrainer<Scalar>(gradient_options(options)), multigrade);
+  MultigradeTrainer<Scalar> trainer(trainers_of<Scalar>(options, train.inputs().cols()),
+                                    multigrade);
   const MultigradeFit<Scalar> fit = trainer.fit(data.split);
   display.note("");
 
@@ -108,7 +141,8 @@ FitOutcome fit(const FitOptions& options) {
   if (!options.plot.empty() && fit.model.inputs() == 1 && fit.model.outputs() == 1) {
     outcome.curve = curve_of(fit.model, train);
   }
-  outcome.write_model = [model = fit.model](const std::string& path) { write_model(path, model); };
+  outcome.write_model = [model = fit.model, report = model_report(outcome.summary)](
+                            const std::string& path) { write_model(path, model, report); };
   return outcome;
 }
 

@@ -123,7 +123,7 @@ void with_flag_names(const std::vector<std::pair<std::string, std::string>>& fla
     const auto flag =
         std::ranges::find(flags, error.argument(), &std::pair<std::string, std::string>::first);
     if (flag == flags.end()) throw;
-    throw InvalidArgument(flag->second, error.expected(), error.found());
+    throw InvalidArgument(flag->second, error.expected(), error.found(), error.where());
   }
 }
 

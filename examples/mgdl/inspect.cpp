@@ -1,21 +1,83 @@
+#include <cmath>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "command.hpp"
+#include "flags.hpp"
 #include "mgdl/io/model_json.hpp"
+#include "mgdl/network/lipschitz_bound.hpp"
+#include "mgdl/network/output_bounds.hpp"
+#include "mgdl/network/to_spline.hpp"
 #include "table.hpp"
 
 namespace mgdl::command {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 struct InspectOptions {
   std::string model;
+  std::vector<double> lower;
+  std::vector<double> upper;
   bool json = false;
 };
+
+/// What is known of a prefix of the model for all inputs, or for those in a box.
+struct PrefixBounds {
+  double lipschitz = 0;
+  std::optional<Index> knots;       ///< one input: of the spline that the prefix is
+  std::optional<OutputBounds> box;  ///< if a box is given
+};
+
+/// Where the knots of a model with one input are counted: the samples of the fit lie around its
+/// middle. Nothing if rounding leaves no interval.
+template <class Scalar>
+std::optional<std::pair<double, double>> usual_inputs(const MultigradeModel<Scalar>& model) {
+  if (model.inputs() != 1) return {};
+  const double mean = model.input_standardizer().mean()[0];
+  const double reach = 4 * static_cast<double>(model.input_standardizer().scale()[0]);
+  if (!(mean - reach < mean + reach) || !std::isfinite(mean - reach) ||
+      !std::isfinite(mean + reach))
+    return {};
+  return std::pair{mean - reach, mean + reach};
+}
+
+template <class Scalar>
+Vector<Scalar> side_of_box(const char* flag, const std::vector<double>& values, Index inputs) {
+  if (static_cast<Index>(values.size()) != inputs) {
+    throw InvalidArgument(flag, std::to_string(inputs) + " values, one for each input",
+                          std::to_string(values.size()));
+  }
+  return Eigen::Map<const Vector<double>>(values.data(), inputs).template cast<Scalar>();
+}
+
+template <class Scalar>
+std::vector<PrefixBounds> bounds_of(const MultigradeModel<Scalar>& model,
+                                    const InspectOptions& options) {
+  const bool boxed = !options.lower.empty();
+  Vector<Scalar> lower, upper;
+  if (boxed) {
+    lower = side_of_box<Scalar>("--lower", options.lower, model.inputs());
+    upper = side_of_box<Scalar>("--upper", options.upper, model.inputs());
+  }
+  const auto interval = usual_inputs(model);
+  std::vector<PrefixBounds> bounds(static_cast<std::size_t>(model.grades()));
+  for (Index k = 1; k <= model.grades(); ++k) {
+    PrefixBounds& line = bounds[static_cast<std::size_t>(k - 1)];
+    if (boxed) {
+      with_flag_names({{"lower", "--lower"}, {"upper", "--upper"}},
+                      [&] { line.box = output_bounds(model, lower, upper, k); });
+    }
+    line.lipschitz = lipschitz_bound(model, k);
+    if (interval) line.knots = to_spline(model, interval->first, interval->second, k).knots();
+  }
+  return bounds;
+}
 
 /// Sizes from the inputs over the hidden layers to the outputs.
 template <class Scalar>
@@ -25,72 +87,201 @@ std::vector<Index> sizes_of(const ReluNetwork<Scalar>& network) {
   return sizes;
 }
 
+Json json_of(const Vector<double>& values) {
+  auto list = Json::array();
+  for (const double value : values) list.push_back(detail::json_number_or_null(value));
+  return list;
+}
+
 template <class Scalar>
-nlohmann::ordered_json json_of(const MultigradeModel<Scalar>& model) {
-  auto grades = nlohmann::ordered_json::array();
+Json json_of(const MultigradeModel<Scalar>& model, const std::vector<PrefixBounds>& bounds,
+             const Json& report) {
+  auto grades = Json::array();
   for (Index k = 1; k <= model.grades(); ++k) {
     const auto& grade = model.grade(k);
+    const PrefixBounds& line = bounds[static_cast<std::size_t>(k - 1)];
     grades.push_back({{"layers", sizes_of(grade.network)},
                       {"features", model.feature_count(k)},
                       {"train_rse", detail::json_number_or_null(grade.train_rse)},
                       {"validation_rse", detail::json_number_or_null(grade.validation_rse)},
                       {"parameters", grade.network.parameters()},
-                      {"multiply_adds", grade.network.multiply_adds()}});
+                      {"multiply_adds", grade.network.multiply_adds()},
+                      {"lipschitz_bound", detail::json_number_or_null(line.lipschitz)},
+                      {"knots", line.knots ? Json(*line.knots) : Json()},
+                      {"output_lower", line.box ? json_of(line.box->lower) : Json()},
+                      {"output_upper", line.box ? json_of(line.box->upper) : Json()}});
   }
+  const auto interval = usual_inputs(model);
   return {{"scalar", detail::scalar_name<Scalar>()},
           {"link", to_string(model.link())},
           {"inputs", model.inputs()},
           {"outputs", model.outputs()},
           {"parameters", model.parameters()},
           {"multiply_adds", model.multiply_adds()},
-          {"grades", std::move(grades)}};
+          {"knots_between", interval ? Json{interval->first, interval->second} : Json()},
+          {"grades", std::move(grades)},
+          {"report", report}};
+}
+
+/// Values of a report, which any program may have written: what is not as expected is unknown.
+const Json& value_of(const Json& json, const char* key) {
+  static const Json none;
+  const auto found = json.is_object() ? json.find(key) : json.end();
+  return json.is_object() && found != json.end() ? *found : none;
+}
+
+std::string number_text(const Json& json, const char* key) {
+  const Json& value = value_of(json, key);
+  return error_text(value.is_number() ? value.get<double>() : NAN);
+}
+
+std::string text_of(const Json& json, const char* key) {
+  const Json& value = value_of(json, key);
+  return value.is_string() ? value.get<std::string>() : "-";
+}
+
+/// Of grade k, counted from 1.
+const Json& grade_report(const Json& report, Index k) {
+  static const Json none;
+  const Json& grades = value_of(report, "grades");
+  const auto i = static_cast<std::size_t>(k - 1);
+  return grades.is_array() && i < grades.size() ? grades[i] : none;
+}
+
+void print_messages(std::ostream& out, const Json& report, Index grades) {
+  if (report.is_null()) return;
+  out << "\nfit: " << text_of(report, "termination") << ". " << text_of(report, "message") << '\n';
+  for (Index k = 1; k <= grades; ++k) {
+    const Json& line = grade_report(report, k);
+    if (!value_of(line, "message").is_string()) continue;
+    out << "grade " << k << ": " << text_of(line, "termination") << ". " << text_of(line, "message")
+        << '\n';
+    const Json& certificate = value_of(line, "certificate");
+    if (certificate.is_object()) {
+      out << "  certificate: objective " << number_text(certificate, "primal")
+          << ", optimum at least " << number_text(certificate, "dual") << ", relative gap "
+          << number_text(certificate, "relative_gap") << ", lambda "
+          << number_text(certificate, "lambda") << " of " << number_text(certificate, "lambda_max")
+          << ", " << text_of(certificate, "scope") << ", " << text_of(certificate, "bound")
+          << ", cone violation " << number_text(certificate, "cone_violation") << '\n';
+    }
+    for (const Json& trial : value_of(line, "trials")) {
+      out << "  tried " << text_of(trial, "trainer") << ": objective "
+          << number_text(trial, "objective") << '\n';
+    }
+  }
+}
+
+void print_bounds(std::ostream& out, const std::vector<PrefixBounds>& bounds, const Json& report) {
+  std::vector<std::vector<std::string>> rows{
+      {"grade", "train max error", "valid. max error", "growth", "gap", "Lipschitz", "knots"}};
+  std::vector<std::vector<std::string>> box{{"grade", "output", "lower", "upper"}};
+  for (const PrefixBounds& line : bounds) {
+    const std::string k = std::to_string(rows.size());
+    const Json& grade = grade_report(report, static_cast<Index>(rows.size()));
+    rows.push_back({k, number_text(grade, "train_max_error"),
+                    number_text(grade, "validation_max_error"),
+                    number_text(grade, "pointwise_growth"),
+                    number_text(value_of(grade, "certificate"), "relative_gap"),
+                    error_text(line.lipschitz), line.knots ? std::to_string(*line.knots) : "-"});
+    if (!line.box) continue;
+    for (Index j = 0; j < line.box->lower.size(); ++j) {
+      box.push_back({k, std::to_string(j + 1), error_text(line.box->lower[j]),
+                     error_text(line.box->upper[j])});
+    }
+  }
+  if (rows.size() > 1) {
+    out << '\n';
+    print_table(out, std::move(rows));
+  }
+  if (box.size() > 1) {
+    out << "\noutputs for inputs in the box\n";
+    print_table(out, std::move(box));
+  }
 }
 
 template <class Scalar>
-void print(std::ostream& out, const MultigradeModel<Scalar>& model) {
+void print(std::ostream& out, const MultigradeModel<Scalar>& model,
+           const std::vector<PrefixBounds>& bounds, const Json& report) {
   out << "inputs         " << model.inputs() << "\noutputs        " << model.outputs()
       << "\nscalar         " << detail::scalar_name<Scalar>() << "\nlink           "
       << to_string(model.link()) << "\nparameters     " << model.parameters() << "\nmultiply-adds  "
-      << model.multiply_adds() << " for one sample\n\n";
-  std::vector<std::vector<std::string>> rows{
-      {"grade", "train RSE", "valid. RSE", "features", "parameters", "multiply-adds", "layers"}};
+      << model.multiply_adds() << " for one sample\n";
+  if (const auto interval = usual_inputs(model)) {
+    out << "knots          of inputs from " << interval->first << " to " << interval->second
+        << '\n';
+  }
+  out << '\n';
+  std::vector<std::vector<std::string>> rows{{"grade", "trainer", "train RSE", "valid. RSE",
+                                              "features", "parameters", "multiply-adds", "layers"}};
   for (Index k = 1; k <= model.grades(); ++k) {
     const auto& grade = model.grade(k);
     std::string layers;
     for (const Index size : sizes_of(grade.network)) {
       layers += (layers.empty() ? "" : " -> ") + std::to_string(size);
     }
-    rows.push_back({std::to_string(k), error_text(grade.train_rse),
-                    error_text(grade.validation_rse), std::to_string(model.feature_count(k)),
+    rows.push_back({std::to_string(k), text_of(grade_report(report, k), "trainer"),
+                    error_text(grade.train_rse), error_text(grade.validation_rse),
+                    std::to_string(model.feature_count(k)),
                     std::to_string(grade.network.parameters()),
                     std::to_string(grade.network.multiply_adds()), layers});
   }
   print_table(out, std::move(rows));
+  print_bounds(out, bounds, report);
+  print_messages(out, report, model.grades());
 }
 
 ExitCode run(const InspectOptions& options) {
   if (options.model.empty()) throw InvalidArgument("--model", "a value", "none");
+  if (options.lower.empty() != options.upper.empty()) {
+    throw InvalidArgument("box", "--lower and --upper",
+                          options.lower.empty() ? "only --upper" : "only --lower");
+  }
+  const AnyModel any = read_any_model(options.model);
+  const Json report = read_model_report(options.model);
   std::visit(
       [&](const auto& model) {
+        const auto bounds = bounds_of(model, options);
         if (options.json) {
-          std::cout << json_of(model).dump(2) << '\n';
+          std::cout << json_of(model, bounds, report).dump(2) << '\n';
         } else {
-          print(std::cout, model);
+          print(std::cout, model, bounds, report);
         }
       },
-      read_any_model(options.model));
+      any);
   return kOk;
 }
 
 }  // namespace
 
 Command add_inspect(CLI::App& app) {
-  CLI::App* flags = app.add_subcommand("inspect", "Shows what is in a model");
+  CLI::App* flags = app.add_subcommand("inspect", "Shows what is in a model, and its bounds");
   auto options = std::make_shared<InspectOptions>();
-  flags->add_option("--model", options->model, "model that mgdl fit has written")
+  flags->add_option("--model", options->model, "model that mgdl fit or mgdl convex has written")
       ->option_text("FILE");
+  const auto add_side = [&](const char* flag, std::vector<double>& values, const char* help) {
+    flags->add_option(flag, values, help)
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->option_text("NUMBERS");
+  };
+  add_side("--lower", options->lower,
+           "with --upper: bound the outputs for all inputs in a box, of which this is the lower "
+           "end, a number for each input");
+  add_side("--upper", options->upper, "its upper end");
   flags->add_flag("--json", options->json, "print JSON");
-  flags->footer("Example:\n  mgdl inspect --model model.mgdl");
+  flags->footer(
+      "Shown for every prefix of grades: errors, the certificate of a convex grade, and\n"
+      "  growth     how far the grade let a residual grow, relative to the largest one before it\n"
+      "  Lipschitz  |f(x) - f(y)| <= this times |x - y|, everywhere; for one input the smallest "
+      "such\n"
+      "             number, else often much too large\n"
+      "  knots      one input: of the piecewise linear function that the prefix is\n"
+      "Limits of outputs hold with all rounding.\n"
+      "\n"
+      "Examples:\n"
+      "  mgdl inspect --model model.mgdl\n"
+      "  mgdl inspect --model model.mgdl --lower 0,-1 --upper 1,1 --json");
   return {flags, [options] { return run(*options); }};
 }
 

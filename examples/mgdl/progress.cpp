@@ -48,9 +48,11 @@ std::string time_text(double seconds) {
 
 /// Part of all grades that is done, taking them to be of equal size.
 double done_part(const Progress& progress) {
-  if (progress.max_grades == 0 || progress.max_iterations == 0) return 0;
+  if (progress.max_grades == 0) return 0;
   const double grade =
-      static_cast<double>(progress.iteration) / static_cast<double>(progress.max_iterations);
+      progress.max_iterations == 0
+          ? 0
+          : static_cast<double>(progress.iteration) / static_cast<double>(progress.max_iterations);
   return (static_cast<double>(progress.grade - 1) + grade) /
          static_cast<double>(progress.max_grades);
 }
@@ -104,7 +106,9 @@ void ProgressDisplay::show_iteration(const Progress& progress) {
   const double done = done_part(progress);
   double left = done > 0 ? elapsed / done - elapsed : m_time_limit;
   left = std::min(left, std::max(0.0, m_time_limit - elapsed));
-  std::string status = format("%.2e of the residual", progress.objective);
+  std::string status = std::isnan(progress.objective)
+                           ? format("iteration %ld", static_cast<long>(progress.iteration))
+                           : format("%.2e of the residual", progress.objective);
   if (progress.samples_per_second > 0) status += ", " + rate_text(progress.samples_per_second);
   if (std::isfinite(left)) status += ", " + time_text(left) + " left";
   if (m_terminal) return show_bar(progress, status);

@@ -175,6 +175,50 @@ TEST_CASE("fit refuses bad flags", "[command/fit]") {
             });
 }
 
+TEST_CASE("fit refuses bad trainers and flags that are not theirs", "[command/fit]") {
+  const Folder folder;
+  mgdl::write_npy(folder / "X4.npy", mgdl::test::samples(20).X.replicate(1, 2).eval());
+  const Arguments good{"--input",  folder / "X.npy", "--target", folder / "Y.npy",
+                       "--output", folder / "kept",  "--epochs", "1"};
+  const auto with = [&](const std::string& trainers, const Arguments& more) {
+    return good + Arguments{"--trainer", trainers} + more;
+  };
+  const Arguments relu{"--convex-problem", "relu"};
+  check_all(
+      folder, "fit",
+      {
+          {with("annealing", {}), {"--trainer", "annealing", "constructive"}},
+          {with("gradient,Sampled", {}), {"--trainer", "Sampled"}},
+          {with("", {}), {"--trainer"}},
+          {with("sampled", {"--width", "0"}), {"--width", ">= 1", "found 0"}},
+          {with("sampled", {"--hidden-layers", "0"}), {"--hidden-layers", "found 0"}},
+          {with("convex", {"--convex-problem", "dual"}), {"--convex-problem", "dual"}},
+          {with("convex", {"--penalty", "none"}), {"--penalty", "none"}},
+          {with("convex", {"--patterns", "0"}), {"--patterns", ">= 1", "found 0"}},
+          {with("convex", {"--lambda-ratio", "-1"}), {"--lambda-ratio", ">= 0", "found -1"}},
+          {with("convex", relu + Arguments{"--lambda-ratio", "0"}), {"--lambda-ratio", "> 0"}},
+          {with("convex", relu + Arguments{"--polish", "-1"}), {"--polish", "found -1"}},
+          {with("convex", {"--polish", "5"}), {"--polish: expected --convex-problem relu"}},
+          {with("convex", {"--penalty", "validation"}), {"--penalty", "--validation"}},
+          {with("constructive", {"--hats", "0"}), {"--hats", ">= 1", "found 0"}},
+          {with("auto", {"--sufficient", "1"}), {"--sufficient", "[0, 1)", "found 1"}},
+          {with("sampled,gradient", {"--hats", "5"}),
+           {"--hats: expected --trainer constructive with it, found sampled,gradient"}},
+          {with("convex", {"--balanced"}), {"--balanced", "--trainer constructive"}},
+          {with("sampled", relu), {"--convex-problem", "--trainer convex or auto"}},
+          {with("sampled", {"--patterns", "5"}), {"--patterns", "--trainer convex or auto"}},
+          {with("gradient", {"--lambda-ratio", "1"}), {"--lambda-ratio", "--trainer convex"}},
+          {with("gradient", {"--penalty", "ratio"}), {"--penalty", "--trainer convex"}},
+          {with("gradient", {"--polish", "0"}), {"--polish", "--trainer convex"}},
+          {with("convex", {"--sufficient", "0.1"}), {"--sufficient", "--trainer auto"}},
+          {with("constructive,gradient,constructive", {}), {"--link", "last-hidden-and-input"}},
+          {{"--input", folder / "X4.npy", "--target", folder / "Y.npy", "--output", folder / "kept",
+            "--trainer", "constructive"},
+           {"--trainer", "1 to 3 inputs for constructive", "found 4"}},
+          {with("gradient", {"--measure", "mae"}), {"--measure", "mae"}},
+      });
+}
+
 TEST_CASE("fit finds out before training what it cannot write", "[command/fit]") {
   const Folder folder;
   // So much work that the test would not end, were it begun.
@@ -245,6 +289,20 @@ TEST_CASE("inspect refuses what is no model", "[command/inspect]") {
                 {{"--model", folder / "X.npy"}, {folder / "X.npy", "JSON"}},
                 {{}, {"--model"}},
             });
+  const auto box = [&](const Arguments& sides) {
+    return Arguments{"--model", folder / "model"} + sides;
+  };
+  check_all(
+      folder, "inspect",
+      {
+          {box({"--lower", "0,0"}), {"--lower and --upper", "only --lower"}},
+          {box({"--upper", "0,0"}), {"--lower and --upper", "only --upper"}},
+          {box({"--lower", "0,0,0", "--upper", "1,1"}), {"--lower", "2 values", "found 3"}},
+          {box({"--lower", "0,0", "--upper", "1"}), {"--upper", "2 values", "found 1"}},
+          {box({"--lower", "0,2", "--upper", "1,1"}), {"--upper", ">= 2", "found 1", "row 1"}},
+          {box({"--lower", "0,nan", "--upper", "1,1"}), {"--lower", "finite", "row 1"}},
+          {box({"--lower", "0,x", "--upper", "1,1"}), {"--lower"}},
+      });
 }
 
 TEST_CASE("without a known subcommand the command says so", "[command]") {

@@ -106,9 +106,11 @@ TEST_CASE("a fit of npy files and its report", "[command/fit]") {
     double seconds = 0;
     for (const auto* list : {"grades", "discarded_grades"}) {
       for (const Json& grade : report[list]) {
-        CHECK(keys_of(grade) == std::vector<std::string>{"trainer", "train_rse", "validation_rse",
-                                                         "test_rse", "train_psnr", "test_psnr",
-                                                         "seconds", "parameters", "termination"});
+        CHECK(keys_of(grade) ==
+              std::vector<std::string>{"trainer", "train_rse", "validation_rse", "test_rse",
+                                       "train_psnr", "test_psnr", "seconds", "parameters",
+                                       "termination", "train_max_error", "validation_max_error",
+                                       "pointwise_growth", "message", "certificate", "trials"});
         CHECK(grade["trainer"] == "Adam 1x7");
         CHECK(grade["termination"] == "MaxIterations");
         CHECK(grade["seconds"] > 0);
@@ -163,17 +165,28 @@ TEST_CASE("the report tells all options", "[command/fit]") {
                          {"validation", 0.0},
                          {"grades", 3},
                          {"width", 7},
-                         {"hidden_layers", 2},
+                         {"hidden_layers", nullptr},
                          {"link", "last-hidden"},
                          {"scalar", "float64"},
+                         {"trainer", {"gradient"}},
                          {"optimizer", "lbfgs"},
                          {"epochs", 4},
                          {"batch", 16},
                          {"learning_rate", 0.003},
                          {"tolerance", 1e-9},
+                         {"measure", "rse"},
+                         {"tolerance_on_training", false},
                          {"time_limit", 70.0},
                          {"seed", 5},
                          {"threads", 0},
+                         {"convex_problem", nullptr},
+                         {"patterns", nullptr},
+                         {"lambda_ratio", nullptr},
+                         {"penalty", nullptr},
+                         {"polish", nullptr},
+                         {"hats", nullptr},
+                         {"balanced", false},
+                         {"sufficient", nullptr},
                          {"output", folder / "m"},
                          {"report", folder / "r"},
                          {"plot", nullptr},
@@ -334,6 +347,7 @@ TEST_CASE("help and version", "[command]") {
         "--optimizer",   "--epochs",     "--batch",  "--learning-rate",  "--tolerance",
         "--time-limit",  "--seed",       "--scalar", "--threads",        "--link",
         "--output",      "--report",     "--plot",   "--peak",           "--quiet",
+        "--trainer",     "--measure",    "--hats",   "--convex-problem", "--tolerance-on-training",
         "Examples:"}) {
     CHECK_THAT(help.output, ContainsSubstring(flag));
   }

@@ -143,6 +143,38 @@ TEMPLATE_TEST_CASE("a model is read as it was written", "[io/model_json]", float
   }
 }
 
+TEST_CASE("a report travels in the model file and changes nothing else", "[io/model_json]") {
+  const TemporaryFile file;
+  const auto model = sample_model<float>(mgdl::FeatureLink::LastHidden);
+  mgdl::write_model(file.path(), model);
+  const std::string plain = mgdl::read_file(file.path());
+  CHECK(mgdl::read_model_report(file.path()).is_null());
+  mgdl::write_model(file.path(), model, nullptr);
+  CHECK(mgdl::read_file(file.path()) == plain);
+
+  const Json report = {{"grades", {{{"trainer", "hats 7"}}, nullptr}}, {"message", "Done."}};
+  mgdl::write_model(file.path(), model, report);
+  check_same(mgdl::read_model<float>(file.path()), model);
+  CHECK(mgdl::read_model_report(file.path()) == report);
+  Json json = Json::parse(mgdl::read_file(file.path()));
+  json.erase("report");
+  CHECK(json == Json::parse(plain));
+
+  // A text that is no UTF-8 does not cost the model.
+  mgdl::write_model(file.path(), model, {{"message", "caf\xe9"}});
+  CHECK(mgdl::read_model_report(file.path())["message"] == "caf\xef\xbf\xbd");
+
+  CHECK_THROWS_WITH(mgdl::write_model(file.path(), model, Json::array()),
+                    ContainsSubstring("report: expected an object or null, found array"));
+  json["report"] = "fine";
+  write_text(file.path(), json.dump());
+  check_same(mgdl::read_model<float>(file.path()), model);
+  CHECK_THROWS_WITH(mgdl::read_model_report(file.path()),
+                    ContainsSubstring("expected an object or null, found \"fine\" at /report"));
+  write_text(file.path(), "{\"format\": \"onnx\", \"report\": {}}");
+  CHECK_THROWS_AS(mgdl::read_model_report(file.path()), mgdl::InvalidArgument);
+}
+
 TEST_CASE("a model without grades is a model", "[io/model_json]") {
   const TemporaryFile file;
   auto model = sample_model<double>(mgdl::FeatureLink::LastHidden);

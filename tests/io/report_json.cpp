@@ -66,6 +66,20 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
       {"Adam 2x7", 1.0 / 3, 0.25, 0.125, 11.5, 12.5, 13.5, 14, Termination::TimeLimit},
       {"", 0.5, nan, nan, std::numeric_limits<double>::infinity(), nan, nan, 15,
        Termination::NotRun}};
+  mgdl::Certificate certificate;
+  certificate.primal = 4;
+  certificate.dual = 3;
+  certificate.lambda = 0.125;
+  certificate.lambda_max = 8;
+  certificate.cone_violation = 0.0625;
+  certificate.scope = mgdl::PatternScope::AllPatterns;
+  certificate.bound = mgdl::DualBound::SpectralRelaxation;
+  summary.grades[0].train_max_error = 22.5;
+  summary.grades[0].validation_max_error = 23.5;
+  summary.grades[0].pointwise_growth = -0.25;
+  summary.grades[0].message = "It went well.";
+  summary.grades[0].certificate = certificate;
+  summary.grades[0].trials = {{"sampled 1x8", 0.75, 24.5}, {"Adam 2x7", nan, 25.5}};
   summary.discarded_grades = {
       {"L-BFGS 1x3", nan, nan, nan, nan, nan, 16.5, 17, Termination::NumericalFailure}};
   summary.termination = Termination::NoProgress;
@@ -88,13 +102,46 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
                                                   "message", "initial_rse", "seconds", "parameters",
                                                   "multiply_adds", "seed", "options", "version",
                                                   "build"});
-  const Json first = {
-      {"trainer", "Adam 2x7"}, {"train_rse", 1.0 / 3}, {"validation_rse", 0.25},
-      {"test_rse", 0.125},     {"train_psnr", 11.5},   {"test_psnr", 12.5},
-      {"seconds", 13.5},       {"parameters", 14},     {"termination", "TimeLimit"}};
-  const Json second = {{"trainer", nullptr},  {"train_rse", 0.5},      {"validation_rse", nullptr},
-                       {"test_rse", nullptr}, {"train_psnr", nullptr}, {"test_psnr", nullptr},
-                       {"seconds", nullptr},  {"parameters", 15},      {"termination", "NotRun"}};
+  const Json proof = {{"primal", 4.0},
+                      {"dual", 3.0},
+                      {"relative_gap", 0.25},
+                      {"lambda", 0.125},
+                      {"lambda_max", 8.0},
+                      {"scope", "AllPatterns"},
+                      {"bound", "SpectralRelaxation"},
+                      {"cone_violation", 0.0625}};
+  const Json trials = {{{"trainer", "sampled 1x8"}, {"objective", 0.75}, {"seconds", 24.5}},
+                       {{"trainer", "Adam 2x7"}, {"objective", nullptr}, {"seconds", 25.5}}};
+  const Json first = {{"trainer", "Adam 2x7"},
+                      {"train_rse", 1.0 / 3},
+                      {"validation_rse", 0.25},
+                      {"test_rse", 0.125},
+                      {"train_psnr", 11.5},
+                      {"test_psnr", 12.5},
+                      {"seconds", 13.5},
+                      {"parameters", 14},
+                      {"termination", "TimeLimit"},
+                      {"train_max_error", 22.5},
+                      {"validation_max_error", 23.5},
+                      {"pointwise_growth", -0.25},
+                      {"message", "It went well."},
+                      {"certificate", proof},
+                      {"trials", trials}};
+  const Json second = {{"trainer", nullptr},
+                       {"train_rse", 0.5},
+                       {"validation_rse", nullptr},
+                       {"test_rse", nullptr},
+                       {"train_psnr", nullptr},
+                       {"test_psnr", nullptr},
+                       {"seconds", nullptr},
+                       {"parameters", 15},
+                       {"termination", "NotRun"},
+                       {"train_max_error", nullptr},
+                       {"validation_max_error", nullptr},
+                       {"pointwise_growth", nullptr},
+                       {"message", nullptr},
+                       {"certificate", nullptr},
+                       {"trials", Json::array()}};
   CHECK(json["grades"] == Json::array({first, second}));
   REQUIRE(json["discarded_grades"].size() == 1);
   const Json& discarded = json["discarded_grades"][0];
@@ -116,6 +163,20 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   CHECK(keys_of(json["build"]) ==
         std::vector<std::string>{"compiler", "simd", "optimised", "assertions"});
   CHECK(json["build"]["compiler"].get<std::string>().size() > 4);
+
+  // What a model file keeps: no wall times, no test samples, nothing of the program.
+  const Json kept = mgdl::model_report(summary);
+  CHECK(keys_of(kept) == std::vector<std::string>{"grades", "discarded_grades", "termination",
+                                                  "message", "initial_rse"});
+  CHECK(keys_of(kept["grades"][0]) ==
+        std::vector<std::string>{"trainer", "train_rse", "validation_rse", "parameters",
+                                 "termination", "train_max_error", "validation_max_error",
+                                 "pointwise_growth", "message", "certificate", "trials"});
+  CHECK(kept["grades"][0]["certificate"] == proof);
+  CHECK(kept["grades"][0]["trials"][0] == Json{{"trainer", "sampled 1x8"}, {"objective", 0.75}});
+  CHECK(kept["discarded_grades"][0]["trainer"] == "L-BFGS 1x3");
+  CHECK(kept["termination"] == "NoProgress");
+  CHECK(kept["initial_rse"] == 0.75);
 }
 
 TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_json]", float,
@@ -150,6 +211,17 @@ TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_jso
     CHECK(line.termination == grade.fit.termination);
     CHECK(line.parameters == fitted.model.grade(k).network.parameters());
     CHECK(line.seconds == grade.seconds);
+    CHECK(line.message == grade.fit.message);
+    CHECK_FALSE(line.certificate);
+    const auto largest = [&](const mgdl::Dataset<TestType>& part) {
+      const mgdl::Matrix<TestType> X = part.inputs();
+      return static_cast<double>(
+          (fitted.model.predict(X, k) - part.targets()).cwiseAbs().maxCoeff());
+    };
+    CHECK_THAT(line.train_max_error, WithinRel(largest(data.train), 1e-3));
+    CHECK_THAT(line.validation_max_error, WithinRel(largest(*data.validation), 1e-3));
+    CHECK(line.pointwise_growth == grade.pointwise_growth);
+    CHECK(std::isfinite(line.pointwise_growth));
   }
   const mgdl::FitSummary plain = mgdl::summarise(fitted, data);
   CHECK(std::isnan(plain.grades[0].test_rse));
@@ -159,6 +231,20 @@ TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_jso
   const mgdl::Dataset<TestType> wrong(mgdl::Matrix<TestType>::Ones(3, 1),
                                       mgdl::Matrix<TestType>::Ones(3, 3));
   CHECK_THROWS_AS(mgdl::summarise(fitted, data, &wrong), mgdl::InvalidArgument);
+}
+
+TEST_CASE("a summary has the certificates and the trials", "[io/report_json]") {
+  const mgdl::DataSplit<double> data{samples<double>(60, 1), std::nullopt};
+  auto fitted = fit(data);
+  fitted.report.grades[1].fit.certificate.emplace().primal = 5;
+  fitted.report.grades[1].fit.trials = {{"one", 0.5, 1}, {"other", 0.25, 2}};
+  const auto summary = mgdl::summarise(fitted, data);
+  REQUIRE(summary.grades[1].certificate);
+  CHECK(summary.grades[1].certificate->primal == 5);
+  REQUIRE(summary.grades[1].trials.size() == 2);
+  CHECK(summary.grades[1].trials[1].trainer == "other");
+  CHECK_FALSE(summary.grades[2].certificate);
+  CHECK(summary.grades[2].trials.empty());
 }
 
 TEST_CASE("grades that are not kept are listed apart", "[io/report_json]") {

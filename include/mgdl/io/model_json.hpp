@@ -27,11 +27,13 @@
 ///     {"format": "mgdl-model", "format_version": 0, "scalar": "float32", "link": "LastHidden",
 ///      "input": {"mean": [...], "scale": [...]}, "output": {"mean": [...], "scale": [...]},
 ///      "grades": [{"train_rse": 0.01, "validation_rse": null,
-///                  "layers": [{"weights": [[...], ...], "bias": [...]}, ...]}, ...]}
+///                  "layers": [{"weights": [[...], ...], "bias": [...]}, ...]}, ...],
+///      "report": {...}}
 ///
 /// A layer's weights are one list for each of its inputs. Numbers have as many digits as it takes
-/// to read the same bits back; errors that are not known (NaN) are null. Keys that are not listed
-/// here are ignored. Version 0 is not lasting: a later release may refuse it.
+/// to read the same bits back; errors that are not known (NaN) are null. The report, of how
+/// the model came about, may be missing. Keys that are not listed here are ignored. Version 0 is
+/// not lasting: a later release may refuse it.
 
 namespace mgdl {
 
@@ -275,6 +277,36 @@ template <std::floating_point Scalar>
 void write_model(const std::filesystem::path& path, const MultigradeModel<Scalar>& model) {
   const auto json = detail::json_of(model);
   write_file(path, [&](std::ostream& out) { out << json << '\n'; });
+}
+
+/// The same with a report on the model, e.g. model_report() of its fit; null writes none.
+///
+/// \throws InvalidArgument if the report is neither an object nor null, or the file cannot be
+/// written
+template <std::floating_point Scalar>
+void write_model(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
+                 const nlohmann::ordered_json& report) {
+  if (report.is_null()) return write_model(path, model);
+  if (!report.is_object()) throw InvalidArgument("report", "an object or null", report.type_name());
+  auto json = detail::json_of(model);
+  json["report"] = report;
+  const std::string text =
+      json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  write_file(path, [&](std::ostream& out) { out << text << '\n'; });
+}
+
+/// The report in a model file, an object; null if it has none. The model is not looked at.
+///
+/// \throws InvalidArgument for a file that is no model, or whose report is no object
+inline nlohmann::ordered_json read_model_report(const std::filesystem::path& path) {
+  const auto json = detail::parse_json_file(path);
+  const std::string file = path.string();
+  const detail::JsonPart part(file, json);
+  detail::checked_model_scalar(part);
+  const auto report = json.find("report");
+  if (report == json.end() || report->is_null()) return {};
+  if (!report->is_object()) part["report"].fail("an object or null");
+  return *report;
 }
 
 /// Reads a model file with the number type it was written with, bit for bit.

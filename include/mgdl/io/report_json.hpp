@@ -13,11 +13,13 @@
 #include <string>
 #include <vector>
 
+#include "mgdl/convex/certificate.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/file.hpp"
+#include "mgdl/training/grade_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "mgdl/version.hpp"
 
@@ -38,6 +40,16 @@ struct GradeSummary {
   double seconds = std::numeric_limits<double>::quiet_NaN();         ///< training and evaluation
   Index parameters = 0;                                              ///< of this grade alone
   Termination termination = Termination::NotRun;                     ///< why its training ended
+  /// Largest absolute error of any output at any training sample, in the unit of the targets.
+  double train_max_error = std::numeric_limits<double>::quiet_NaN();
+  /// The same on the validation part.
+  double validation_max_error = std::numeric_limits<double>::quiet_NaN();
+  /// See GradeReport::pointwise_growth.
+  double pointwise_growth = std::numeric_limits<double>::quiet_NaN();
+  std::string message = {};  ///< one sentence of its trainer
+  std::optional<Certificate> certificate =
+      {};                               ///< of its convex problem, if the trainer solves one
+  std::vector<GradeTrial> trials = {};  ///< the trainers that were tried, if there were several
 };
 
 /// What a fit has made, in numbers: the content of a JSON report.
@@ -103,6 +115,12 @@ FitSummary summarise(const MultigradeFit<Scalar>& fit, const DataSplit<Scalar>& 
     line.seconds = grade.seconds;
     line.parameters = grade.parameters;
     line.termination = grade.fit.termination;
+    line.train_max_error = grade.train_max_error;
+    line.validation_max_error = grade.validation_max_error;
+    line.pointwise_growth = grade.pointwise_growth;
+    line.message = grade.fit.message;
+    line.certificate = grade.fit.certificate;
+    line.trials = grade.fit.trials;
     (grade.kept ? summary.grades : summary.discarded_grades).push_back(line);
   }
   if (test == nullptr) return summary;
@@ -152,12 +170,36 @@ inline nlohmann::ordered_json report_number(double value) {
   return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
 }
 
+inline nlohmann::ordered_json text_or_null(const std::string& text) {
+  return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
+}
+
+inline nlohmann::ordered_json json_of(const std::optional<Certificate>& certificate) {
+  if (!certificate) return {};
+  return {{"primal", report_number(certificate->primal)},
+          {"dual", report_number(certificate->dual)},
+          {"relative_gap", report_number(certificate->relative_gap())},
+          {"lambda", report_number(certificate->lambda)},
+          {"lambda_max", report_number(certificate->lambda_max)},
+          {"scope", to_string(certificate->scope)},
+          {"bound", to_string(certificate->bound)},
+          {"cone_violation", report_number(certificate->cone_violation)}};
+}
+
+inline nlohmann::ordered_json json_of(const std::vector<GradeTrial>& trials) {
+  auto list = nlohmann::ordered_json::array();
+  for (const GradeTrial& trial : trials) {
+    list.push_back({{"trainer", trial.trainer},
+                    {"objective", report_number(trial.objective)},
+                    {"seconds", report_number(trial.elapsed_seconds)}});
+  }
+  return list;
+}
+
 inline nlohmann::ordered_json json_of(const std::vector<GradeSummary>& grades) {
   auto list = nlohmann::ordered_json::array();
   for (const GradeSummary& grade : grades) {
-    nlohmann::ordered_json trainer;
-    if (!grade.trainer.empty()) trainer = grade.trainer;
-    list.push_back({{"trainer", trainer},
+    list.push_back({{"trainer", text_or_null(grade.trainer)},
                     {"train_rse", report_number(grade.train_rse)},
                     {"validation_rse", report_number(grade.validation_rse)},
                     {"test_rse", report_number(grade.test_rse)},
@@ -165,7 +207,23 @@ inline nlohmann::ordered_json json_of(const std::vector<GradeSummary>& grades) {
                     {"test_psnr", report_number(grade.test_psnr)},
                     {"seconds", report_number(grade.seconds)},
                     {"parameters", grade.parameters},
-                    {"termination", to_string(grade.termination)}});
+                    {"termination", to_string(grade.termination)},
+                    {"train_max_error", report_number(grade.train_max_error)},
+                    {"validation_max_error", report_number(grade.validation_max_error)},
+                    {"pointwise_growth", report_number(grade.pointwise_growth)},
+                    {"message", text_or_null(grade.message)},
+                    {"certificate", json_of(grade.certificate)},
+                    {"trials", json_of(grade.trials)}});
+  }
+  return list;
+}
+
+/// The same without what is not of the training alone: wall times, test samples, the PSNR's peak.
+inline nlohmann::ordered_json lasting_json(const std::vector<GradeSummary>& grades) {
+  auto list = json_of(grades);
+  for (auto& grade : list) {
+    for (const char* key : {"test_rse", "train_psnr", "test_psnr", "seconds"}) grade.erase(key);
+    for (auto& trial : grade["trials"]) trial.erase("seconds");
   }
   return list;
 }
@@ -188,6 +246,16 @@ inline nlohmann::ordered_json to_json(const FitSummary& summary) {
           {"options", summary.options},
           {"version", version()},
           {"build", detail::build_json()}};
+}
+
+/// What a model file keeps of a report (see write_model): how the fit ended, and of each grade what
+/// the samples and the seed fix. Without wall times, so that two files of the same fit are equal.
+inline nlohmann::ordered_json model_report(const FitSummary& summary) {
+  return {{"grades", detail::lasting_json(summary.grades)},
+          {"discarded_grades", detail::lasting_json(summary.discarded_grades)},
+          {"termination", to_string(summary.termination)},
+          {"message", summary.message},
+          {"initial_rse", detail::report_number(summary.initial_rse)}};
 }
 
 /// Creates or replaces a JSON report, completely or not at all (see write_file).

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -157,6 +158,7 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
   if (problem.observer) {
     solver.observer = [&](Progress progress) {
       progress.max_iterations = 0;
+      progress.objective = std::numeric_limits<double>::quiet_NaN();  // the solver's is its gap
       const Action action = problem.observer(progress);
       stopped = stopped || action == Action::Stop;
       return action;

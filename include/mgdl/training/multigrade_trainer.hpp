@@ -214,7 +214,7 @@ class MultigradeTrainer {
     line.validation_max_error = validation.error(ErrorMeasure::MaxError);
     const double unit = before > 0 ? rse_before / before : 0;
     const Vector<double> gains = run.best_squares - validation.squares();
-    const auto weights = validation.view().weights.template cast<double>();
+    const Vector<double> weights = validation.view().weights.template cast<double>();
     line.validation_gain = weights.dot(gains) * unit;
     line.validation_gain_error = detail::standard_error(gains, weights) * unit;
     // Written so that with a single sample, which has no standard error, any gain counts.

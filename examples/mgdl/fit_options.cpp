@@ -1,0 +1,169 @@
+#include "fit_options.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "files.hpp"
+#include "flags.hpp"
+#include "mgdl/core/error.hpp"
+
+namespace mgdl::command {
+
+GradientOptions gradient_options(const FitOptions& options) {
+  GradientOptions result;
+  result.width = options.width.value_or(result.width);
+  result.hidden_layers = options.hidden_layers.value_or(result.hidden_layers);
+  result.optimizer = options.optimizer == "adam" ? Optimizer::Adam : Optimizer::Lbfgs;
+  result.epochs = options.epochs;
+  result.batch_size = options.batch;
+  result.learning_rate = options.learning_rate;
+  return result;
+}
+
+SampledOptions sampled_options(const FitOptions& options) {
+  SampledOptions result;
+  result.width = options.width.value_or(result.width);
+  result.hidden_layers = options.hidden_layers.value_or(result.hidden_layers);
+  return result;
+}
+
+ConvexTrainerOptions convex_options(const FitOptions& options) {
+  ConvexTrainerOptions result;
+  if (options.convex_problem == "relu") result.problem = ConvexProblem::Relu;
+  // Without a number, one input gets all patterns, which cost nothing there.
+  if (options.patterns) result.source = PatternSource::Pairs;
+  result.patterns = options.patterns.value_or(result.patterns);
+  result.solver.lambda_ratio = options.lambda_ratio.value_or(result.solver.lambda_ratio);
+  if (options.penalty == "validation") result.penalty = PenaltyChoice::Validation;
+  if (options.penalty == "width") result.penalty = PenaltyChoice::Width;
+  result.width = options.width.value_or(result.width);
+  result.polish_iterations = options.polish.value_or(result.polish_iterations);
+  return result;
+}
+
+ConstructiveOptions constructive_options(const FitOptions& options) {
+  ConstructiveOptions result;
+  result.hats = options.hats.value_or(result.hats);
+  result.balanced = options.balanced;
+  return result;
+}
+
+AutoOptions auto_options(const FitOptions& options) {
+  AutoOptions result;
+  result.sufficient = options.sufficient.value_or(result.sufficient);
+  return result;
+}
+
+MultigradeOptions multigrade_options(const FitOptions& options) {
+  MultigradeOptions result;
+  result.max_grades = options.grades;
+  result.tolerance = options.tolerance;
+  if (options.measure == "rmse") result.measure = ErrorMeasure::Rmse;
+  if (options.measure == "max-error") result.measure = ErrorMeasure::MaxError;
+  result.tolerance_on_training = options.tolerance_on_training;
+  // A pass of many narrow constructive grades goes on, however little each of them does; the zero
+  // grade that comes when nothing is left is still rejected.
+  if (options.uses("constructive")) result.minimum_progress = 1e-12;
+  result.validation_fraction = options.validation;
+  result.time_limit_seconds = options.time_limit;
+  result.link =
+      options.link == "last-hidden" ? FeatureLink::LastHidden : FeatureLink::LastHiddenAndInput;
+  result.seed = options.seed;
+  result.threads = options.threads;
+  return result;
+}
+
+namespace {
+
+/// A flag that no trainer in use looks at is a mistake.
+void check_belongings(const FitOptions& options) {
+  std::string names;
+  for (const auto& name : options.trainers) names += (names.empty() ? "" : ",") + name;
+  const auto require = [&](bool given, const char* flag, const char* trainers, bool used) {
+    if (!given || used) return;
+    throw InvalidArgument(flag, std::string("--trainer ") + trainers + " with it", names);
+  };
+  const bool convex = options.uses("convex") || options.uses("auto");
+  require(!options.convex_problem.empty(), "--convex-problem", "convex or auto", convex);
+  require(options.patterns.has_value(), "--patterns", "convex or auto", convex);
+  require(options.lambda_ratio.has_value(), "--lambda-ratio", "convex or auto", convex);
+  require(!options.penalty.empty(), "--penalty", "convex or auto", convex);
+  require(options.polish.has_value(), "--polish", "convex or auto", convex);
+  const bool constructive = options.uses("constructive");
+  require(options.hats.has_value(), "--hats", "constructive", constructive);
+  require(options.balanced, "--balanced", "constructive", constructive);
+  require(options.sufficient.has_value(), "--sufficient", "auto", options.uses("auto"));
+  if (options.polish.value_or(0) > 0 && options.convex_problem != "relu") {
+    throw InvalidArgument("--polish", "--convex-problem relu with it", "gated");
+  }
+}
+
+/// The grades before a constructive one have to hand the inputs on, as only its own kind does by
+/// itself.
+void check_link(const FitOptions& options) {
+  const auto& names = options.trainers;
+  const auto other = std::ranges::find_if(names, [](auto& name) { return name != "constructive"; });
+  if (options.link == "last-hidden" && std::find(other, names.end(), "constructive") != names.end())
+    throw InvalidArgument("--link", "last-hidden-and-input for constructive grades after others",
+                          "last-hidden");
+}
+
+}  // namespace
+
+void check_options(const FitOptions& options) {
+  const std::vector<std::pair<std::string, std::string>> flags{
+      {"GradientOptions.width", "--width"},
+      {"GradientOptions.hidden_layers", "--hidden-layers"},
+      {"GradientOptions.epochs", "--epochs"},
+      {"GradientOptions.batch_size", "--batch"},
+      {"GradientOptions.learning_rate", "--learning-rate"},
+      {"ConvexTrainerOptions.patterns", "--patterns"},
+      {"ConvexTrainerOptions.polish_iterations", "--polish"},
+      {"ConvexTrainerOptions.solver", "--lambda-ratio"},
+      {"ConvexOptions.lambda_ratio", "--lambda-ratio"},
+      {"ConstructiveOptions.hats", "--hats"},
+      {"AutoOptions.sufficient", "--sufficient"},
+      {"MultigradeOptions.max_grades", "--grades"},
+      {"MultigradeOptions.tolerance", "--tolerance"},
+      {"MultigradeOptions.validation_fraction", "--validation"},
+      {"MultigradeOptions.time_limit_seconds", "--time-limit"},
+      {"MultigradeOptions.threads", "--threads"}};
+  check_belongings(options);
+  check_link(options);
+  with_flag_names(flags, [&] {
+    gradient_options(options).validate();
+    sampled_options(options).validate();
+    convex_options(options).validate();
+    constructive_options(options).validate();
+    auto_options(options).validate();
+    multigrade_options(options).validate();
+  });
+  if (!(options.peak > 0 && std::isfinite(options.peak))) {
+    throw InvalidArgument("--peak", "a finite value > 0", detail::to_text(options.peak));
+  }
+  const bool npy = given(options.input, options.target, options.test_input, options.test_target);
+  const bool csv = given(options.csv, options.target_columns, options.test_csv);
+  require_samples(options, npy, csv);
+  if (given(options.test_input, options.test_target)) {
+    require_given("--test-input", options.test_input);
+    require_given("--test-target", options.test_target);
+  }
+  require_given("--output", options.output);
+  if (!options.plot.empty() && extension_of(options.plot) != ".svg") {
+    throw InvalidArgument("--plot", "a name that ends in .svg", options.plot);
+  }
+}
+
+void check_samples(const FitOptions& options, Index inputs, bool validation) {
+  if (options.uses("constructive") && inputs > 3) {
+    throw InvalidArgument("--trainer", "1 to 3 inputs for constructive", std::to_string(inputs));
+  }
+  if (options.penalty == "validation" && !validation) {
+    throw InvalidArgument("--penalty", "--validation with validation", "no held out samples");
+  }
+}
+
+}  // namespace mgdl::command

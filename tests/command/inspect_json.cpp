@@ -1,0 +1,163 @@
+// `mgdl inspect`: bounds, against predictions, and what it shows of the report in a model file.
+
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "command/run_command.hpp"
+#include "mgdl/io/model_json.hpp"
+#include "mgdl/io/npy.hpp"
+#include "support/catch.hpp"
+
+using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::WithinRel;
+using Json = nlohmann::ordered_json;
+using mgdl::Index;
+using mgdl::test::Arguments;
+using mgdl::test::Outcome;
+using mgdl::test::run;
+using mgdl::test::operator+;
+
+namespace {
+
+class Folder : public mgdl::test::TemporaryFolder {
+ public:
+  Folder() {
+    const auto [X, Y] = mgdl::test::samples(60);
+    mgdl::write_npy(*this / "X", X);
+    mgdl::write_npy(*this / "t", X.col(0));
+    mgdl::write_npy(*this / "Y", Y);
+  }
+
+  void fit(const std::string& inputs, const Arguments& arguments) const {
+    const Outcome outcome =
+        run(Arguments{"fit", "--input", *this / inputs, "--target", *this / "Y", "--width", "6",
+                      "--epochs", "5", "--quiet", "--output", *this / "m"} +
+            arguments);
+    INFO(outcome.errors);
+    REQUIRE(outcome.code == 0);
+  }
+
+  std::string inspect(const Arguments& arguments) const {
+    const Outcome outcome = run(Arguments{"inspect", "--model", *this / "m"} + arguments);
+    INFO(outcome.errors);
+    REQUIRE(outcome.code == 0);
+    return outcome.output;
+  }
+
+  Json inspect_json(const Arguments& arguments) const {
+    return Json::parse(inspect(arguments + Arguments{"--json"}));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the bounds of inspect contain predictions", "[command/inspect]") {
+  const Folder folder;
+  for (const std::string scalar : {"float32", "float64"}) {
+    folder.fit("X", {"--grades", "3", "--scalar", scalar});
+    const Json content = folder.inspect_json({"--lower", "-0.5,-1", "--upper", "0.75,0.5"});
+    const auto model = mgdl::read_model<double>(folder / "m");
+    constexpr Index side = 60;
+    mgdl::Matrix<double> grid(side * side, 2);
+    for (Index i = 0; i < grid.rows(); ++i) {
+      grid(i, 0) = -0.5 + 1.25 * static_cast<double>(i % side) / (side - 1);
+      grid(i, 1) = -1 + 1.5 * static_cast<double>(i / side) / (side - 1);
+    }
+    REQUIRE(content["grades"].size() == 3);
+    CHECK(content["knots_between"].is_null());
+    for (Index k = 1; k <= 3; ++k) {
+      const Json& grade = content["grades"][static_cast<std::size_t>(k - 1)];
+      const auto prediction = model.predict(grid, k);
+      REQUIRE(grade["output_lower"].size() == 2);
+      for (Index j = 0; j < 2; ++j) {
+        const double lower = grade["output_lower"][static_cast<std::size_t>(j)].get<double>();
+        const double upper = grade["output_upper"][static_cast<std::size_t>(j)].get<double>();
+        const double low = prediction.col(j).minCoeff();
+        const double high = prediction.col(j).maxCoeff();
+        CHECK(lower <= low);
+        CHECK(upper >= high);
+        // Not just anything: the box is what counts, and the width is of that order.
+        CHECK(upper - lower < 100 * (high - low));
+      }
+      double slope = 0;
+      for (Index i = 1; i < grid.rows(); ++i) {
+        slope = std::max(slope, (prediction.row(i) - prediction.row(i - 1)).norm() /
+                                    (grid.row(i) - grid.row(i - 1)).norm());
+      }
+      CHECK(grade["lipschitz_bound"] >= slope * (1 - 1e-9));
+      CHECK(grade["knots"].is_null());
+    }
+    // A smaller box, smaller bounds.
+    const Json inner = folder.inspect_json({"--lower", "0,0", "--upper", "0.1,0.1"});
+    CHECK(inner["grades"][2]["output_upper"][0] < content["grades"][2]["output_upper"][0]);
+    CHECK(inner["grades"][2]["lipschitz_bound"] == content["grades"][2]["lipschitz_bound"]);
+    CHECK(folder.inspect_json({})["grades"][2]["output_lower"].is_null());
+  }
+}
+
+TEST_CASE("inspect counts the knots of one input", "[command/inspect]") {
+  const Folder folder;
+  folder.fit("t", {"--grades", "2", "--hidden-layers", "1"});
+  const auto model = mgdl::read_model<double>(folder / "m");
+  const auto& layer = model.grade(1).network.layers().front();
+  Index kinks = 0;
+  for (Index j = 0; j < layer.outputs(); ++j) {
+    kinks += std::abs(layer.bias()[j]) < 4 * std::abs(layer.weights()(0, j));
+  }
+  const Json content = folder.inspect_json({});
+  CHECK(content["grades"][0]["knots"] == kinks + 2);
+  CHECK(content["grades"][1]["knots"] > content["grades"][0]["knots"]);
+  const double mean = model.input_standardizer().mean()[0];
+  const double scale = model.input_standardizer().scale()[0];
+  CHECK(content["knots_between"] == Json{mean - 4 * scale, mean + 4 * scale});
+
+  // The largest slope, met by some difference on a fine grid.
+  constexpr Index n = 20000;
+  const mgdl::Vector<double> x =
+      mgdl::Vector<double>::LinSpaced(n, mean - 20 * scale, mean + 20 * scale);
+  const mgdl::Matrix<double> y = model.predict(x);
+  const double slope =
+      (y.bottomRows(n - 1) - y.topRows(n - 1)).rowwise().norm().maxCoeff() / (40 * scale / (n - 1));
+  CHECK_THAT(content["grades"][1]["lipschitz_bound"].get<double>(), WithinRel(slope, 1e-3));
+}
+
+TEST_CASE("inspect shows the report in the file", "[command/inspect]") {
+  const Folder folder;
+  folder.fit("t", {"--grades", "2", "--trainer", "convex,auto", "--validation", "0.2", "--report",
+                   folder / "r"});
+  const Json report = Json::parse(mgdl::read_file(folder / "r"));
+  REQUIRE(report["grades"].size() >= 1);
+  const Json content = folder.inspect_json({});
+  CHECK(content["report"] == mgdl::read_model_report(folder / "m"));
+  CHECK(content["report"]["grades"][0]["certificate"] == report["grades"][0]["certificate"]);
+  CHECK(content["report"]["message"] == report["message"]);
+  const std::string text = folder.inspect({"--lower", "0", "--upper", "1"});
+  for (const std::string& part :
+       {report["grades"][0]["trainer"].get<std::string>(),
+        report["grades"][0]["message"].get<std::string>(), report["message"].get<std::string>(),
+        std::string("certificate: objective"), std::string("AllPatterns, Exact"),
+        std::string("relative gap"), std::string("Lipschitz"), std::string("valid. max error"),
+        std::string("outputs for inputs in the box")}) {
+    CHECK_THAT(text, ContainsSubstring(part));
+  }
+
+  // Without a report, or with one that is odd, what remains is shown.
+  Json model = Json::parse(mgdl::read_file(folder / "m"));
+  for (const Json& odd :
+       {Json(), Json::object(), Json{{"grades", 7}}, Json{{"grades", {1, "x"}}},
+        Json{{"grades", {{{"trainer", 3}, {"certificate", "no"}, {"message", nullptr}}}},
+             {"message", {1, 2}}},
+        Json{{"grades", {{{"message", "x"}, {"trials", "y"}, {"train_max_error", "z"}}}}}}) {
+    model["report"] = odd;
+    folder.write("m", model.dump());
+    CHECK_THAT(folder.inspect({}), ContainsSubstring("Lipschitz"));
+    CHECK(folder.inspect_json({})["report"] == odd);
+  }
+  model.erase("report");
+  folder.write("m", model.dump());
+  CHECK_THAT(folder.inspect({}), !ContainsSubstring("fit: "));
+  CHECK(folder.inspect_json({})["report"].is_null());
+}

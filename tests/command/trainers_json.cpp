@@ -173,6 +173,11 @@ TEST_CASE("the flags of convex grades", "[command/trainers]") {
   REQUIRE(folder.model().grade(1).network.width() > 4);
   fit("t", {"--penalty", "width", "--width", "4"});
   CHECK(folder.model().grade(1).network.width() <= 4);
+  // With noise, the smallest penalty is not the best.
+  mgdl::RandomStream random(mgdl::test::seed(), 91);
+  mgdl::Matrix<double> noisy = folder.read("Y");
+  for (auto& y : noisy.reshaped()) y += random.normal();
+  mgdl::write_npy(folder / "Y", noisy);
   const Json fixed = fit("t", {"--validation", "0.2", "--lambda-ratio", "1e-6"});
   const Json chosen =
       fit("t", {"--validation", "0.2", "--lambda-ratio", "1e-6", "--penalty", "validation"});

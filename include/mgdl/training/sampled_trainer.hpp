@@ -70,7 +70,7 @@ GradeFit<Scalar> SampledTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem
       // All samples are alike: what is left is a constant, which the readout's bias fits.
       units = {RowMatrix<double>::Zero(units.weights.rows(), 1), RowVector<double>::Zero(1)};
     }
-    sampler.advance(units);
+    if (l + 1 < m_options.hidden_layers) sampler.advance(units);
     layers.emplace_back(units.weights.template cast<Scalar>(), units.bias.template cast<Scalar>());
   }
   const Index width = layers.back().outputs();

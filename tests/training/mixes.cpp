@@ -21,9 +21,7 @@ mgdl::AnyGradeTrainer<Scalar> trainer_of(std::uint64_t kind) {
       return mgdl::GradientTrainer<Scalar>({.width = 9,
                                             .hidden_layers = 1,
                                             .epochs = 10,
-                                            .initialization = kind % 2 == 0
-                                                                  ? mgdl::Initialization::WhiteNoise
-                                                                  : mgdl::Initialization::Sampled,
+                                            .initialization = mgdl::Initialization::Sampled,
                                             .batch_size = 16});
     case 1: return mgdl::SampledTrainer<Scalar>({.width = 14});
     case 2: return mgdl::SampledTrainer<Scalar>({.width = 8, .hidden_layers = 2});

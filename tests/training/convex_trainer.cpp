@@ -166,6 +166,24 @@ TEST_CASE("Polishing lowers the objective or changes nothing", "[training/convex
   CHECK(global.report.certificate->gap() >= -1e-9 * global.report.certificate->primal);
 }
 
+TEST_CASE("A kernel that cannot be factorised ends a grade, not the program",
+          "[training/convex_trainer]") {
+  // The second grade's residual is down to rounding, its penalty far below that.
+  const mgdl::Vector<double> x = mgdl::Vector<double>::LinSpaced(50, 0, 1);
+  const mgdl::Vector<double> y = (6.28 * x.array()).sin() + (9.2 * x.array()).sin();
+  mgdl::ConvexTrainerOptions options;
+  options.solver.lambda_ratio = 1e-9;
+  options.patterns = 20;
+  for (const std::uint64_t seed : {0, 1, 2, 3}) {
+    const auto fit = mgdl::MultigradeTrainer<double>({mgdl::ConvexTrainer<double>(options)},
+                                                     {.max_grades = 4, .seed = seed})
+                         .fit(x, y);
+    CHECK(fit.report.grades.at(0).train_rse < 1e-12);
+    CHECK(fit.report.grades.size() > 1);
+    CHECK(fit.report.termination != mgdl::Termination::NotRun);
+  }
+}
+
 TEST_CASE("Convex grades of samples that are all alike", "[training/convex_trainer]") {
   Samples s = wavy_samples(10, 3, 1, 67);
   s.X.rowwise() = s.X.row(0).eval();

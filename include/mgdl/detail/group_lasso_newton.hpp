@@ -56,7 +56,7 @@ class GroupLassoNewton {
       // Steps with the matrix of an earlier eta make the gap fall by a factor each: a new one pays
       // unless the next step will be the last.
       const bool last = gap * (gap / last_gap) <= control.relative_tolerance();
-      if (!last && m_factored != m_eta && !factor(point.coefficients.gates, m_eta)) {
+      if (!last && !is_factored(m_eta) && !factor(point.coefficients.gates, m_eta)) {
         return Termination::NumericalFailure;
       }
       last_gap = gap;
@@ -75,7 +75,7 @@ class GroupLassoNewton {
       if (move(secular_step(H, norms, bounds, m_lambda, ridge), 1e-3)) continue;
       if (move(descent_step(H, norms, bounds, m_lambda, ridge), 1e-9)) continue;
       // The matrix of the step may have been that of an earlier eta.
-      if (m_factored != m_eta) {
+      if (!is_factored(m_eta)) {
         m_factored.resize(0);
         if (!move_to(m_eta, accuracy, point)) return Termination::NumericalFailure;
         value = value_of(point);
@@ -171,7 +171,7 @@ class GroupLassoNewton {
       if (!factor(U.gates, eta)) return false;
     }
     while (!solve_dual(U.gates, eta(U.gates), accuracy, point.primal)) {
-      if (m_factored == eta && !m_kernel.use_double()) break;  // as good as it gets
+      if (is_factored(eta) && !m_kernel.use_double()) break;  // as good as it gets
       if (!factor(U.gates, eta)) return false;
     }
     m_problem.products().correlate(m_pool, U.gates, m_dual, U.values);
@@ -202,8 +202,13 @@ class GroupLassoNewton {
   }
 
   bool factor(const std::vector<Index>& gates, const Vector<double>& eta) {
-    m_factored = eta;
-    return m_kernel.factor(m_pool, gates, eta(gates));
+    const bool done = m_kernel.factor(m_pool, gates, eta(gates));
+    m_factored = done ? eta : Vector<double>();
+    return done;
+  }
+
+  bool is_factored(const Vector<double>& eta) const {
+    return m_factored.size() == eta.size() && m_factored == eta;
   }
 
   /// \returns false if the accuracy was not reached in the steps that a good preconditioner needs

@@ -19,18 +19,21 @@ namespace mgdl_benchmark {
 
 /// Samples to train on and samples to measure the error on; one row is one sample.
 struct Problem {
-  std::string name;              ///< short, for tables
-  Eigen::MatrixXd train_input;   ///< n x d
-  Eigen::MatrixXd train_target;  ///< n x c
-  Eigen::MatrixXd test_input;    ///< m x d
-  Eigen::MatrixXd test_target;   ///< m x c
+  std::string name;                   ///< short, for tables
+  Eigen::MatrixXd train_input;        ///< n x d
+  Eigen::MatrixXd train_target;       ///< n x c
+  Eigen::MatrixXd test_input;         ///< m x d
+  Eigen::MatrixXd test_target;        ///< m x c
+  Eigen::MatrixXd validation_input;   ///< v x d; v = 0: the problem has no validation samples
+  Eigen::MatrixXd validation_target;  ///< v x c
 };
 
 /// How the amplitudes of the spectral problem run from the lowest to the highest frequency.
 enum class SpectralKind {
   Decrease,  ///< 1 down to 0.05
   Constant,  ///< 1
-  Increase   ///< 0.05 up to 1
+  Increase,  ///< 0.05 up to 1
+  Varying    ///< exp(-x) cos(j x), j = 0, 1, ...: they depend on the input
 };
 
 inline std::string to_string(SpectralKind kind) {
@@ -38,6 +41,7 @@ inline std::string to_string(SpectralKind kind) {
     case SpectralKind::Decrease: return "decrease";
     case SpectralKind::Constant: return "constant";
     case SpectralKind::Increase: return "increase";
+    case SpectralKind::Varying: return "varying";
   }
   return "unknown";
 }
@@ -73,11 +77,14 @@ struct SineSum {
   Eigen::VectorXd frequencies;  ///< k, cycles per unit of x
   Eigen::VectorXd amplitudes;   ///< a
   Eigen::VectorXd phases;       ///< phi, radians
+  bool varying = false;         ///< a_j is multiplied by exp(-x) cos(j x)
 
   double operator()(double x) const {
     double sum = 0.0;
     for (Eigen::Index j = 0; j < frequencies.size(); ++j) {
-      sum += amplitudes(j) * std::sin(2.0 * std::numbers::pi * frequencies(j) * x + phases(j));
+      const double change = varying ? std::exp(-x) * std::cos(static_cast<double>(j) * x) : 1.0;
+      sum += amplitudes(j) * change *
+             std::sin(2.0 * std::numbers::pi * frequencies(j) * x + phases(j));
     }
     return sum;
   }
@@ -92,46 +99,77 @@ struct SineSum {
 namespace detail {
 
 inline Problem sample_1d(std::string name, const SineSum& function, const Eigen::VectorXd& train,
-                         const Eigen::VectorXd& test) {
+                         const Eigen::VectorXd& test, const Eigen::VectorXd& validation) {
   Problem problem;
   problem.name = std::move(name);
   problem.train_input = train;
   problem.train_target = function(train);
   problem.test_input = test;
   problem.test_target = function(test);
+  problem.validation_input = validation;
+  problem.validation_target = function(validation);
   return problem;
+}
+
+/// 0, 1/count, ..., as NumPy's `arange(0, 1, 1/count)`.
+inline Eigen::VectorXd unit_steps(Eigen::Index count) {
+  Eigen::VectorXd steps(count);
+  for (Eigen::Index i = 0; i < count; ++i) {
+    steps(i) = static_cast<double>(i) / static_cast<double>(count);
+  }
+  return steps;
+}
+
+/// The published scripts draw 40 phases and use as many as they have frequencies.
+inline Eigen::VectorXd published_phases(Eigen::Index count) {
+  return numpy_uniform(0, 0.0, 2.0 * std::numbers::pi, 40).head(count);
 }
 
 }  // namespace detail
 
 /// The spectral-bias problem of Fang & Xu, arXiv 2410.16105: 20 frequencies from 10 to 200 cycles,
-/// 6000 equally spaced training samples x = i/6000 and 2000 uniform test samples on [0, 1].
+/// 6000 equally spaced training samples x = i/6000, 2000 uniform validation and 2000 uniform test
+/// samples on [0, 1].
 ///
 /// Linear interpolation of the training samples has a test RSE of 6.0e-7 (decrease), 3.5e-6
 /// (constant) and 7.3e-6 (increase).
 inline Problem spectral(SpectralKind kind) {
   constexpr Eigen::Index terms = 20;
-  constexpr Eigen::Index train_samples = 6000;
-  constexpr Eigen::Index test_samples = 2000;
   SineSum function;
   function.frequencies = numpy_linspace(10.0, 200.0, terms);
-  switch (kind) {
-    case SpectralKind::Decrease: function.amplitudes = numpy_linspace(1.0, 0.05, terms); break;
-    case SpectralKind::Constant: function.amplitudes = Eigen::VectorXd::Ones(terms); break;
-    case SpectralKind::Increase: function.amplitudes = numpy_linspace(0.05, 1.0, terms); break;
+  function.amplitudes = Eigen::VectorXd::Ones(terms);
+  if (kind == SpectralKind::Decrease) function.amplitudes = numpy_linspace(1.0, 0.05, terms);
+  if (kind == SpectralKind::Increase) function.amplitudes = numpy_linspace(0.05, 1.0, terms);
+  function.varying = kind == SpectralKind::Varying;
+  function.phases = detail::published_phases(terms);
+  return detail::sample_1d("spectral " + to_string(kind), function, detail::unit_steps(6000),
+                           numpy_uniform(1, 0.0, 1.0, 2000), numpy_uniform(0, 0.0, 1.0, 2000));
+}
+
+/// The manifold problem of the same paper: 40 frequencies from 10 to 400 cycles, with amplitudes
+/// from 0.025 to 1, along the unit circle in two inputs; 12000 equally spaced training samples,
+/// 4000 uniform validation and 4000 uniform test samples.
+inline Problem manifold() {
+  constexpr Eigen::Index terms = 40;
+  SineSum function;
+  function.frequencies = numpy_linspace(10.0, 400.0, terms);
+  function.amplitudes = numpy_linspace(0.025, 1.0, terms);
+  function.phases = detail::published_phases(terms);
+  Problem problem =
+      detail::sample_1d("manifold", function, detail::unit_steps(12000),
+                        numpy_uniform(1, 0.0, 1.0, 4000), numpy_uniform(0, 0.0, 1.0, 4000));
+  for (auto* input : {&problem.train_input, &problem.validation_input, &problem.test_input}) {
+    const Eigen::ArrayXd angle = 2.0 * std::numbers::pi * input->col(0).array();
+    input->resize(angle.size(), 2);
+    input->col(0) = angle.cos();
+    input->col(1) = angle.sin();
   }
-  // The published script draws 40 phases and uses as many as it has frequencies.
-  function.phases = numpy_uniform(0, 0.0, 2.0 * std::numbers::pi, 40).head(terms);
-  Eigen::VectorXd train(train_samples);
-  for (Eigen::Index i = 0; i < train_samples; ++i) {
-    train(i) = static_cast<double>(i) / static_cast<double>(train_samples);
-  }
-  return detail::sample_1d("spectral " + to_string(kind), function, train,
-                           numpy_uniform(1, 0.0, 1.0, test_samples));
+  return problem;
 }
 
 /// The synthetic problem of Fang & Xu, arXiv 2507.20351: 5 frequencies from 1 to 30 cycles with
 /// amplitude 1 and phase 0, 1024 training and 10000 test samples, both equally spaced on [0, 1].
+/// The 1000 uniform validation samples are not published.
 ///
 /// Its published errors are mean squared errors; the mean square of the target is about 2.5.
 inline Problem gd_synthetic() {
@@ -140,7 +178,7 @@ inline Problem gd_synthetic() {
   function.amplitudes = Eigen::VectorXd::Ones(5);
   function.phases = Eigen::VectorXd::Zero(5);
   return detail::sample_1d("gd synthetic", function, numpy_linspace(0.0, 1.0, 1024),
-                           numpy_linspace(0.0, 1.0, 10000));
+                           numpy_linspace(0.0, 1.0, 10000), numpy_uniform(0, 0.0, 1.0, 1000));
 }
 
 /// Where the corners of an elevation grid lie, in degrees; defaults: the "Jacksboro fault" grid.
@@ -185,6 +223,17 @@ inline Problem terrain(const Eigen::MatrixXd& elevation, const TerrainExtent& ex
   problem.name = "terrain";
   sample(2, problem.train_input, problem.train_target);
   sample(1, problem.test_input, problem.test_target);
+  return problem;
+}
+
+/// A picture as a function of the pixel's (column, row): every second pixel of each axis to train
+/// on, all pixels to test on.
+inline Problem picture(std::string name, const Eigen::MatrixXd& pixels) {
+  Problem problem = terrain(pixels, {.west = 0,
+                                     .east = static_cast<double>(pixels.cols() - 1),
+                                     .north = 0,
+                                     .south = static_cast<double>(pixels.rows() - 1)});
+  problem.name = std::move(name);
   return problem;
 }
 

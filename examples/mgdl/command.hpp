@@ -13,7 +13,8 @@ enum ExitCode {
   kOk = 0,
   kFailure = 1,  ///< of the machine: no memory, no threads
   kBadInput = 2,
-  kNumericalFailure = 3
+  kNumericalFailure = 3,
+  kRefuted = 4  ///< verify: something that the model claims is not true
 };
 
 /// A subcommand: its flags, and what it does once they are parsed. Throws InvalidArgument for bad
@@ -27,5 +28,6 @@ Command add_fit(CLI::App& app);
 Command add_predict(CLI::App& app);
 Command add_convex(CLI::App& app);
 Command add_inspect(CLI::App& app);
+Command add_verify(CLI::App& app);
 
 }  // namespace mgdl::command

@@ -13,7 +13,7 @@
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/io/file.hpp"
-#include "mgdl/io/model_json.hpp"
+#include "mgdl/io/model_file.hpp"
 #include "mgdl/io/npy.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/version.hpp"
@@ -138,8 +138,9 @@ ExitCode run(const ConvexFlags& flags) {
 
   ResultFiles results("convex");
   if (outcome.is_usable()) {
-    results.write(flags.output,
-                  [&](const std::string& path) { write_model(path, *outcome.model); });
+    results.write(flags.output, [&](const std::string& path) {
+      save_model(path, *outcome.model, &outcome.summary);
+    });
     results.write(flags.solution,
                   [&](const std::string& path) { write_npy_array(path, outcome.solution); });
     results.write(flags.dual, [&](const std::string& path) { write_npy(path, outcome.dual); });

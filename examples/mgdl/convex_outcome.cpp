@@ -8,10 +8,12 @@
 
 #include "files.hpp"
 #include "interrupt.hpp"
+#include "mgdl/convex/certificate_witness.hpp"
 #include "mgdl/convex/gate_enumeration.hpp"
 #include "mgdl/convex/gate_sampling.hpp"
 #include "mgdl/convex/gated_solution.hpp"
 #include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/recertify.hpp"
 #include "mgdl/convex/recovery.hpp"
 #include "mgdl/convex/regularization_path.hpp"
 #include "mgdl/convex/relu_solution.hpp"
@@ -173,6 +175,33 @@ MultigradeModel<double> model_of(const ReluSolution& neurons, const ConvexFlags&
   return model;
 }
 
+/// What the model's file says of it, with a certificate that is about the network as it is: neurons
+/// that look in the same direction have become one.
+FitSummary summary_of(const ConvexOutcome& outcome, const ConvexFlags& flags,
+                      const Dataset<double>& train, CertificateWitness witness) {
+  const PathPoint& point = outcome.point();
+  const Grade<double>& grade = outcome.model->grade(1);
+  FitSummary summary;
+  summary.termination = outcome.path.termination;
+  summary.message = outcome.path.message;
+  summary.initial_rse = 1;
+  summary.seed = flags.seed;
+  summary.validation_fraction = flags.validation;
+  GradeSummary& line = summary.grades.emplace_back();
+  line.trainer = (witness.gated ? "gated 1x" : "convex 1x") + std::to_string(grade.network.width());
+  line.train_rse = grade.train_rse;
+  line.validation_rse = grade.validation_rse;
+  line.parameters = grade.network.parameters();
+  line.termination = point.report.termination;
+  line.message = point.report.message;
+  for (Index j = 0; j < train.inputs().cols(); ++j) witness.columns.push_back(j);
+  line.certificate = witness.gated ? point.report.certificate
+                                   : recertify(witness, point.report.certificate.lambda, train,
+                                               grade.network, flags.threads);
+  line.witness = std::move(witness);
+  return summary;
+}
+
 }  // namespace
 
 ConvexOutcome solve_convex(const ConvexFlags& flags) {
@@ -198,6 +227,7 @@ ConvexOutcome solve_convex(const ConvexFlags& flags) {
   monitor.attach(options);
   const RegularizationPath path(options);
   ReluSolution neurons;
+  std::optional<GatedSolution> gated;
   if (flags.is_relu()) {
     auto [solutions, report] = gates ? path.solve_relu(train, *gates, validation)
                                      : path.solve_all_patterns(train, validation);
@@ -209,16 +239,20 @@ ConvexOutcome solve_convex(const ConvexFlags& flags) {
     auto [solutions, report] = path.solve_gated(train, *gates, validation);
     outcome.path = std::move(report);
     outcome.chosen = choose(outcome.path);
-    const GatedSolution& solution = solutions[static_cast<std::size_t>(outcome.chosen)];
-    outcome.solution = dense(solution, *gates, train.targets().cols());
+    gated = std::move(solutions[static_cast<std::size_t>(outcome.chosen)]);
+    outcome.solution = dense(*gated, *gates, train.targets().cols());
     if (!flags.output.empty() && outcome.is_usable()) {
       RecoveredRelu recovered =
-          to_relu(train, *gates, solution, ConeDecomposition::Exact, flags.threads);
+          to_relu(train, *gates, *gated, ConeDecomposition::Exact, flags.threads);
       neurons = std::move(recovered.solution);
       outcome.recovery = recovery_json(recovered.report, neurons.hidden.rows());
     }
   }
-  if (!flags.output.empty() && outcome.is_usable()) outcome.model = model_of(neurons, flags, data);
+  if (!flags.output.empty() && outcome.is_usable()) {
+    outcome.model = model_of(neurons, flags, data);
+    outcome.summary =
+        summary_of(outcome, flags, train, make_witness(gates, neurons, std::move(gated)));
+  }
   monitor.note("");
   return outcome;
 }

@@ -6,6 +6,7 @@
 #include "convex_flags.hpp"
 #include "mgdl/convex/path_report.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/io/fit_summary_json.hpp"
 #include "mgdl/io/npy.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 
@@ -21,6 +22,7 @@ struct ConvexOutcome {
   NpyArray<double> solution;  ///< gated: U in the order of the given gates
   RowMatrix<double> dual;     ///< relu, all patterns of one input: ReluSolution::dual
   std::optional<MultigradeModel<double>> model;  ///< with --output
+  FitSummary summary;                            ///< of the model
   nlohmann::ordered_json recovery;  ///< gated, with --output: what it costs to be a network
 
   const PathPoint& point() const { return path.points[static_cast<std::size_t>(chosen)]; }

@@ -38,6 +38,12 @@ void print_summary(std::ostream& out, const FitSummary& summary) {
       << " s: " << summary.message << '\n';
 }
 
+/// The other flags say where samples come from and results go to, which is nobody else's business,
+/// or do not change the model: the same fit makes the same file.
+bool decides_on_model(const std::string& group, const std::string& flag) {
+  return group != "Data" && group != "Results" && flag != "--threads";
+}
+
 bool failed_numerically(const FitSummary& summary) {
   const auto failed = [](const auto& x) { return x.termination == Termination::NumericalFailure; };
   return failed(summary) || std::ranges::any_of(summary.grades, failed) ||
@@ -52,11 +58,12 @@ ExitCode run(const FitOptions& options) {
        options.test_csv});
   FitOutcome outcome = options.scalar == "float32" ? fit<float>(options) : fit<double>(options);
   FitSummary& summary = outcome.summary;
-  summary.seed = options.seed;
-  summary.options = flags_json(options);
 
   ResultFiles results("fit");
-  results.write(options.output, outcome.write_model);
+  summary.options = flags_json(options, decides_on_model);
+  results.write(options.output,
+                [&](const std::string& path) { outcome.write_model(path, summary); });
+  summary.options = flags_json(options);
   results.write(options.report, [&](const std::string& path) { write_report(path, summary); });
   results.write(options.plot, [&](const std::string& path) {
     std::string problem;

@@ -29,7 +29,7 @@ struct FitOutcome {
   FitSummary summary;
   std::vector<TracePoint> trace;
   std::optional<Curve> curve;
-  std::function<void(const std::string& path)> write_model;
+  std::function<void(const std::string& path, const FitSummary& report)> write_model;
 };
 
 /// Reads the samples, trains, and tests. Everything that depends on the number type is in here.

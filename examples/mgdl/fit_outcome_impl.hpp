@@ -11,7 +11,7 @@
 #include "interrupt.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/io/csv.hpp"
-#include "mgdl/io/model_json.hpp"
+#include "mgdl/io/model_file.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/training/auto_trainer.hpp"
 #include "mgdl/training/constructive_trainer.hpp"
@@ -141,8 +141,11 @@ FitOutcome fit(const FitOptions& options) {
   if (!options.plot.empty() && fit.model.inputs() == 1 && fit.model.outputs() == 1) {
     outcome.curve = curve_of(fit.model, train);
   }
-  outcome.write_model = [model = fit.model, report = model_report(outcome.summary)](
-                            const std::string& path) { write_model(path, model, report); };
+  outcome.summary.seed = options.seed;
+  outcome.summary.validation_fraction = options.validation;
+  outcome.write_model = [model = fit.model](const std::string& path, const FitSummary& report) {
+    save_model(path, model, &report);
+  };
   return outcome;
 }
 

@@ -63,11 +63,13 @@ inline void add_choices(CLI::App* flags, const char* flag,
       ->option_text("NAME [" + choices.front() + "]");
 }
 
-/// The flags and their values. What was not given, and no limit at all, is null.
-template <class Options>
-nlohmann::ordered_json flags_json(const Options& options) {
+/// The flags for which keep(group, flag) holds, and their values. What was not given, and no limit
+/// at all, is null.
+template <class Options, class Keep>
+nlohmann::ordered_json flags_json(const Options& options, const Keep& keep) {
   auto json = nlohmann::ordered_json::object();
-  for_each_option(options, [&](const char*, const char* flag, const auto& field, const char*) {
+  const auto add = [&](const char* group, const char* flag, const auto& field, const char*) {
+    if (!keep(std::string(group), std::string(flag))) return;
     std::string name = flag + 2;
     std::ranges::replace(name, '-', '_');
     using Field = std::remove_cvref_t<decltype(field)>;
@@ -82,8 +84,15 @@ nlohmann::ordered_json flags_json(const Options& options) {
     } else if constexpr (!std::is_arithmetic_v<Field> && !is_optional<Field>) {
       if (field.empty()) json[name] = nullptr;
     }
-  });
+  };
+  for_each_option(options, add);
   return json;
+}
+
+/// All flags.
+template <class Options>
+nlohmann::ordered_json flags_json(const Options& options) {
+  return flags_json(options, [](const std::string&, const std::string&) { return true; });
 }
 
 template <class... Values>

@@ -9,7 +9,7 @@
 
 #include "command.hpp"
 #include "flags.hpp"
-#include "mgdl/io/model_json.hpp"
+#include "mgdl/io/model_file.hpp"
 #include "mgdl/network/lipschitz_bound.hpp"
 #include "mgdl/network/output_bounds.hpp"
 #include "mgdl/network/to_spline.hpp"
@@ -89,7 +89,7 @@ std::vector<Index> sizes_of(const ReluNetwork<Scalar>& network) {
 
 Json json_of(const Vector<double>& values) {
   auto list = Json::array();
-  for (const double value : values) list.push_back(detail::json_number_or_null(value));
+  for (const double value : values) list.push_back(detail::report_number(value));
   return list;
 }
 
@@ -102,11 +102,11 @@ Json json_of(const MultigradeModel<Scalar>& model, const std::vector<PrefixBound
     const PrefixBounds& line = bounds[static_cast<std::size_t>(k - 1)];
     grades.push_back({{"layers", sizes_of(grade.network)},
                       {"features", model.feature_count(k)},
-                      {"train_rse", detail::json_number_or_null(grade.train_rse)},
-                      {"validation_rse", detail::json_number_or_null(grade.validation_rse)},
+                      {"train_rse", detail::report_number(grade.train_rse)},
+                      {"validation_rse", detail::report_number(grade.validation_rse)},
                       {"parameters", grade.network.parameters()},
                       {"multiply_adds", grade.network.multiply_adds()},
-                      {"lipschitz_bound", detail::json_number_or_null(line.lipschitz)},
+                      {"lipschitz_bound", detail::report_number(line.lipschitz)},
                       {"knots", line.knots ? Json(*line.knots) : Json()},
                       {"output_lower", line.box ? json_of(line.box->lower) : Json()},
                       {"output_upper", line.box ? json_of(line.box->upper) : Json()}});
@@ -123,7 +123,7 @@ Json json_of(const MultigradeModel<Scalar>& model, const std::vector<PrefixBound
           {"report", report}};
 }
 
-/// Values of a report, which any program may have written: what is not as expected is unknown.
+/// Values of a report, which may be missing or null.
 const Json& value_of(const Json& json, const char* key) {
   static const Json none;
   const auto found = json.is_object() ? json.find(key) : json.end();
@@ -237,10 +237,10 @@ ExitCode run(const InspectOptions& options) {
     throw InvalidArgument("box", "--lower and --upper",
                           options.lower.empty() ? "only --upper" : "only --lower");
   }
-  const AnyModel any = read_any_model(options.model);
-  const Json report = read_model_report(options.model);
   std::visit(
-      [&](const auto& model) {
+      [&](const auto& saved) {
+        const auto& model = saved.model;
+        const Json report = saved.report ? model_report(*saved.report) : Json();
         const auto bounds = bounds_of(model, options);
         if (options.json) {
           std::cout << json_of(model, bounds, report).dump(2) << '\n';
@@ -248,7 +248,7 @@ ExitCode run(const InspectOptions& options) {
           print(std::cout, model, bounds, report);
         }
       },
-      any);
+      load_any_model(options.model));
   return kOk;
 }
 

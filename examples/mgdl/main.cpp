@@ -21,9 +21,10 @@ ExitCode run(int argc, char** argv) {
   app.set_version_flag("--version", std::string("mgdl ") + mgdl::version());
   app.footer(
       "\"mgdl fit --help\" and so on tell more.\n"
-      "Exit code: 0 done, 2 bad usage or input, 3 numerical failure, 1 anything else.");
+      "Exit code: 0 done, 2 bad usage or input, 3 numerical failure, 4 verify: a claim is\n"
+      "not true, 1 anything else.");
   const std::vector<Command> commands{add_fit(app), add_convex(app), add_predict(app),
-                                      add_inspect(app)};
+                                      add_inspect(app), add_verify(app)};
 
   std::string name = "mgdl";
   try {

@@ -9,7 +9,7 @@
 #include "files.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/io/csv.hpp"
-#include "mgdl/io/model_json.hpp"
+#include "mgdl/io/model_file.hpp"
 #include "mgdl/io/npy.hpp"
 
 namespace mgdl::command {
@@ -75,7 +75,8 @@ ExitCode run(const PredictOptions& options) {
     throw InvalidArgument("--output", "a name that ends in .npy or .csv", options.output);
   }
   check_outputs({{"--output", options.output}}, {options.model, options.input, options.csv});
-  std::visit([&](const auto& model) { predict(model, options); }, read_any_model(options.model));
+  std::visit([&](const auto& saved) { predict(saved.model, options); },
+             load_any_model(options.model));
   return kOk;
 }
 

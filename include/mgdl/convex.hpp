@@ -5,6 +5,7 @@
 /// a minute to compile; see docs/convex.md on how to pay for that once.
 
 #include "mgdl/convex/certificate.hpp"
+#include "mgdl/convex/certificate_witness.hpp"
 #include "mgdl/convex/certify.hpp"
 #include "mgdl/convex/convex_options.hpp"
 #include "mgdl/convex/convex_report.hpp"
@@ -16,9 +17,11 @@
 #include "mgdl/convex/path_options.hpp"
 #include "mgdl/convex/path_report.hpp"
 #include "mgdl/convex/predict.hpp"
+#include "mgdl/convex/recertify.hpp"
 #include "mgdl/convex/recovery.hpp"
 #include "mgdl/convex/regularization_path.hpp"
 #include "mgdl/convex/relu_solution.hpp"
 #include "mgdl/convex/relu_solver.hpp"
 #include "mgdl/training/convex_trainer.hpp"
 #include "mgdl/training/convex_trainer_options.hpp"
+#include "mgdl/training/verify_model.hpp"

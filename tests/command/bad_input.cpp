@@ -258,8 +258,8 @@ TEST_CASE("predict refuses bad input", "[command/predict]") {
                 {predict("model", "cut.npy") + out, {folder / "cut.npy"}},
                 {predict("model", "rows0.npy") + out, {folder / "rows0.npy", "one row"}},
                 {predict("missing", "X.npy") + out, {folder / "missing", "readable file"}},
-                {predict("cut_model", "X.npy") + out, {folder / "cut_model", "end too early"}},
-                {predict("kept", "X.npy") + out, {folder / "kept", "JSON"}},
+                {predict("cut_model", "X.npy") + out, {folder / "cut_model", "bytes"}},
+                {predict("kept", "X.npy") + out, {folder / "kept", "a header of at most"}},
                 {predict("model", "X.npy") + out + Arguments{"--grades", "3"},
                  {"--grades", "0 to 2", "found 3"}},
                 {predict("model", "X.npy") + out + Arguments{"--grades", "-1"}, {"--grades"}},
@@ -280,13 +280,36 @@ TEST_CASE("predict refuses bad input", "[command/predict]") {
             });
 }
 
+TEST_CASE("verify refuses what it cannot compare", "[command/verify]") {
+  const Folder folder;
+  const auto with = [&](const std::string& model, const Arguments& samples) {
+    return Arguments{"--model", folder / model} + samples;
+  };
+  const Arguments npy{"--input", folder / "X.npy", "--target", folder / "Y.npy"};
+  check_all(folder, "verify",
+            {
+                {with("missing", npy), {folder / "missing", "readable file"}},
+                {with("cut_model", npy), {folder / "cut_model", "bytes"}},
+                {with("model", {"--input", folder / "X3.npy", "--target", folder / "Y.npy"}),
+                 {folder / "X3.npy", "2 inputs, as in the model", "found 3"}},
+                {with("model", {"--input", folder / "X.npy", "--target", folder / "X3.npy"}),
+                 {folder / "X3.npy", "targets, as in the model", "found 3"}},
+                {with("model", {"--input", folder / "nan.npy", "--target", folder / "Y.npy"}),
+                 {folder / "nan.npy", "row 7, column 1"}},
+                {with("model", {"--input", folder / "X.npy"}), {"--target"}},
+                {with("model", {}), {"samples", "neither"}},
+                {npy, {"--model"}},
+                {with("model", npy) + Arguments{"--threads", "-1"}, {"--threads"}},
+            });
+}
+
 TEST_CASE("inspect refuses what is no model", "[command/inspect]") {
   const Folder folder;
   check_all(folder, "inspect",
             {
                 {{"--model", folder / "missing"}, {folder / "missing", "readable file"}},
-                {{"--model", folder / "cut_model"}, {folder / "cut_model", "end too early"}},
-                {{"--model", folder / "X.npy"}, {folder / "X.npy", "JSON"}},
+                {{"--model", folder / "cut_model"}, {folder / "cut_model", "bytes"}},
+                {{"--model", folder / "X.npy"}, {folder / "X.npy", "a header of at most"}},
                 {{}, {"--model"}},
             });
   const auto box = [&](const Arguments& sides) {

@@ -14,7 +14,7 @@
 #include "command/run_command.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/io/csv.hpp"
-#include "mgdl/io/model_json.hpp"
+#include "mgdl/io/model_file.hpp"
 #include "mgdl/io/npy.hpp"
 #include "mgdl/version.hpp"
 #include "support/samples.hpp"
@@ -288,7 +288,7 @@ TEST_CASE("a ReLU solution is the network of its report", "[command/convex]") {
     CHECK(report["recovery"].is_null());
     const double lambda = report["lambda"];
     CHECK_THAT(report["lambda_max"].get<double>(), WithinRel(20 * lambda, 1e-9));
-    const auto model = mgdl::read_model<double>(folder / "m");
+    const auto model = mgdl::load_model<double>(folder / "m").model;
     REQUIRE(model.grades() == 1);
     CHECK(model.grade(1).network.hidden_layers() == 1);
     CHECK_THAT(model.grade(1).train_rse, WithinRel(report["train_rse"].get<double>(), 1e-9));
@@ -372,7 +372,7 @@ TEST_CASE("a path chooses the best penalty on the held out samples", "[command/c
   // The network has its values on the 60 samples; on those that were held out it may differ.
   const Matrix<double> difference = folder.prediction("X.npy") - problem.prediction(U);
   CHECK((difference.rowwise().norm().array() < 1e-9).count() >= 60);
-  CHECK(mgdl::read_model<double>(folder / "m").grade(1).validation_rse > 0);
+  CHECK(mgdl::load_model<double>(folder / "m").model.grade(1).validation_rse > 0);
 
   convex(path);
   report = folder.report();

@@ -12,7 +12,7 @@
 #include "command/run_command.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/io/csv.hpp"
-#include "mgdl/io/model_json.hpp"
+#include "mgdl/io/model_file.hpp"
 #include "mgdl/io/npy.hpp"
 #include "mgdl/version.hpp"
 #include "support/catch.hpp"
@@ -89,18 +89,18 @@ TEST_CASE("a fit of npy files and its report", "[command/fit]") {
     CHECK_THAT(outcome.errors, ContainsSubstring("grade 1/3: train RSE "));
     CHECK_THAT(outcome.output, ContainsSubstring("test PSNR"));
 
-    const auto any = mgdl::read_any_model(folder / "m");
+    const auto any = mgdl::load_any_model(folder / "m");
     CHECK((any.index() == 0) == (scalar == "float32"));
-    const auto model = mgdl::read_model<double>(folder / "m");
+    const auto model = mgdl::load_model<double>(folder / "m").model;
     CHECK(model.link() == mgdl::FeatureLink::LastHiddenAndInput);
     CHECK(model.grade(1).network.hidden_layers() == 1);
     CHECK(model.grade(1).network.width() == 7);
 
     const Json report = folder.json("r.json");
-    CHECK(keys_of(report) == std::vector<std::string>{"grades", "discarded_grades", "termination",
-                                                      "message", "initial_rse", "seconds",
-                                                      "parameters", "multiply_adds", "seed",
-                                                      "options", "version", "build"});
+    CHECK(keys_of(report) ==
+          std::vector<std::string>{"grades", "discarded_grades", "termination", "message",
+                                   "initial_rse", "seconds", "parameters", "multiply_adds", "seed",
+                                   "validation_fraction", "options", "version", "build"});
     REQUIRE(static_cast<Index>(report["grades"].size()) == model.grades());
     REQUIRE(model.grades() > 0);
     double seconds = 0;
@@ -193,6 +193,14 @@ TEST_CASE("the report tells all options", "[command/fit]") {
                          {"peak", 1.0},
                          {"quiet", true}};
   CHECK(report["options"] == expected);
+  // The model keeps what decides on it, and where nothing came from or went to.
+  Json kept = expected;
+  for (const char* key :
+       {"input", "target", "csv", "target_columns", "test_input", "test_target", "test_csv",
+        "validation", "threads", "output", "report", "plot", "peak", "quiet"}) {
+    kept.erase(key);
+  }
+  CHECK(mgdl::load_model<double>(folder / "m").report->options == kept);
   CHECK(report["grades"][0]["trainer"] == "L-BFGS 2x7");
   for (const char* unknown : {"validation_rse", "test_rse", "test_psnr"}) {
     CHECK(report["grades"][0][unknown].is_null());
@@ -251,7 +259,7 @@ TEST_CASE("a seed means the same bytes for any number of threads", "[command/fit
 TEST_CASE("predict evaluates any prefix", "[command/predict]") {
   const Folder folder;
   REQUIRE(fit(folder.npy() + Arguments{"--output", folder / "m"}).code == 0);
-  const auto model = mgdl::read_model<double>(folder / "m");
+  const auto model = mgdl::load_model<double>(folder / "m").model;
   const auto X = mgdl::read_npy<double>(fs::path(folder / "Xt.npy"));
   REQUIRE(model.grades() == 3);
   for (Index k = 0; k <= 3; ++k) {
@@ -266,7 +274,7 @@ TEST_CASE("predict evaluates any prefix", "[command/predict]") {
 TEST_CASE("inspect shows what is in a model", "[command/inspect]") {
   const Folder folder;
   REQUIRE(fit(folder.npy() + Arguments{"--scalar", "float32", "--output", folder / "m"}).code == 0);
-  const auto model = mgdl::read_model<float>(folder / "m");
+  const auto model = mgdl::load_model<float>(folder / "m").model;
   const Outcome table = run({"inspect", "--model", folder / "m"});
   CHECK(table.code == 0);
   CHECK_THAT(table.output, ContainsSubstring("scalar         float32"));
@@ -332,7 +340,7 @@ TEST_CASE("a numerical failure has an exit code and leaves a model", "[command/f
                                    folder / "m", "--report", folder / "r"});
   CHECK(outcome.code == 3);
   CHECK_THAT(outcome.errors, ContainsSubstring("mgdl fit: numerical failure"));
-  CHECK_NOTHROW(mgdl::read_model<float>(folder / "m"));
+  CHECK_NOTHROW(mgdl::load_model<float>(folder / "m").model);
   CHECK_THAT(mgdl::read_file(folder / "r"), ContainsSubstring("NumericalFailure"));
 }
 

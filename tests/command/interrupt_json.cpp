@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "command/run_command.hpp"
-#include "mgdl/io/model_json.hpp"
+#include "mgdl/io/model_file.hpp"
 #include "mgdl/io/npy.hpp"
 #include "support/catch.hpp"
 
@@ -49,7 +49,7 @@ TEST_CASE("Ctrl-C ends training and keeps what there is", "[command/fit]") {
     CHECK_THAT(outcome.errors, ContainsSubstring("stopping"));
     CHECK_THAT(outcome.output, ContainsSubstring("StoppedByObserver"));
 
-    const auto model = mgdl::read_model<double>(folder / "m");
+    const auto model = mgdl::load_model<double>(folder / "m").model;
     CHECK(model.grades() == 1);
     CHECK(model.grade(1).train_rse < 0.5);
     const Json report = Json::parse(mgdl::read_file(folder / "r"));

@@ -10,7 +10,7 @@
 
 #include "command/run_command.hpp"
 #include "mgdl/core/random.hpp"
-#include "mgdl/io/model_json.hpp"
+#include "mgdl/io/model_file.hpp"
 #include "mgdl/io/npy.hpp"
 #include "support/catch.hpp"
 
@@ -48,7 +48,9 @@ class Folder : public mgdl::test::TemporaryFolder {
     return Json::parse(mgdl::read_file(*this / "r"));
   }
 
-  mgdl::MultigradeModel<double> model() const { return mgdl::read_model<double>(*this / "m"); }
+  mgdl::MultigradeModel<double> model() const {
+    return mgdl::load_model<double>(*this / "m").model;
+  }
 
   /// Errors of the first k grades at all samples.
   mgdl::Matrix<double> errors(const std::string& inputs, Index k) const {
@@ -97,7 +99,7 @@ TEST_CASE("every trainer fits, and the report has its errors", "[command/trainer
       CHECK_FALSE(grade["message"].get<std::string>().empty());
     }
     // The model file says the same, as far as it keeps it.
-    const Json kept = mgdl::read_model_report(folder / "m");
+    const Json kept = mgdl::model_report(*mgdl::load_model<double>(folder / "m").report);
     CHECK(kept["grades"][1]["trainer"] == report["grades"][1]["trainer"]);
     CHECK(kept["grades"][1]["certificate"] == report["grades"][1]["certificate"]);
   }

@@ -1,6 +1,6 @@
 # Checks the #include lines of all headers under INCLUDE_DIR:
 #   - mgdl.hpp includes every header of its parts, and nothing of io; convex.hpp all of convex and of
-#     the trainer that needs it;
+#     the trainer and the verification that need it;
 #   - outside of io, headers include only the standard library, Eigen and mgdl;
 #   - a part includes only itself and the parts below it, also by way of detail.
 
@@ -49,7 +49,7 @@ get_includes(mgdl.hpp umbrella_includes)
 get_includes(convex.hpp convex_includes)
 foreach(header IN LISTS headers)
   get_part(${header} part)
-  if(header MATCHES "^training/convex_")
+  if(header MATCHES "^training/(convex_|verify_model)")
     set(part convex_training)
   endif()
   if(part IN_LIST umbrella_parts AND NOT "\"mgdl/${header}\"" IN_LIST umbrella_includes)

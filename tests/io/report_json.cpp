@@ -72,6 +72,7 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   certificate.lambda = 0.125;
   certificate.lambda_max = 8;
   certificate.cone_violation = 0.0625;
+  certificate.rounding = 0.03125;
   certificate.scope = mgdl::PatternScope::AllPatterns;
   certificate.bound = mgdl::DualBound::SpectralRelaxation;
   summary.grades[0].train_max_error = 22.5;
@@ -89,6 +90,7 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   summary.parameters = 19;
   summary.multiply_adds = 20;
   summary.seed = 18446744073709551615u;
+  summary.validation_fraction = 0.375;
   summary.options["width"] = 21;
   summary.options["csv"] = "caf\xe9.csv";  // not UTF-8, as names of files may be
 
@@ -100,16 +102,17 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
 
   CHECK(keys_of(json) == std::vector<std::string>{"grades", "discarded_grades", "termination",
                                                   "message", "initial_rse", "seconds", "parameters",
-                                                  "multiply_adds", "seed", "options", "version",
-                                                  "build"});
+                                                  "multiply_adds", "seed", "validation_fraction",
+                                                  "options", "version", "build"});
   const Json proof = {{"primal", 4.0},
                       {"dual", 3.0},
-                      {"relative_gap", 0.25},
                       {"lambda", 0.125},
                       {"lambda_max", 8.0},
                       {"scope", "AllPatterns"},
                       {"bound", "SpectralRelaxation"},
-                      {"cone_violation", 0.0625}};
+                      {"cone_violation", 0.0625},
+                      {"rounding", 0.03125},
+                      {"relative_gap", 0.25}};
   const Json trials = {{{"trainer", "sampled 1x8"}, {"objective", 0.75}, {"seconds", 24.5}},
                        {{"trainer", "Adam 2x7"}, {"objective", nullptr}, {"seconds", 25.5}}};
   const Json first = {{"trainer", "Adam 2x7"},
@@ -157,6 +160,7 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   CHECK(json["parameters"] == 19);
   CHECK(json["multiply_adds"] == 20);
   CHECK(json["seed"] == 18446744073709551615u);
+  CHECK(json["validation_fraction"] == 0.375);
   CHECK(json["options"]["width"] == 21);
   CHECK(json["options"]["csv"] == "caf\xef\xbf\xbd.csv");
   CHECK(json["version"] == mgdl::version());
@@ -167,7 +171,8 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   // What a model file keeps: no wall times, no test samples, nothing of the program.
   const Json kept = mgdl::model_report(summary);
   CHECK(keys_of(kept) == std::vector<std::string>{"grades", "discarded_grades", "termination",
-                                                  "message", "initial_rse"});
+                                                  "message", "initial_rse", "seed",
+                                                  "validation_fraction", "options"});
   CHECK(keys_of(kept["grades"][0]) ==
         std::vector<std::string>{"trainer", "train_rse", "validation_rse", "parameters",
                                  "termination", "train_max_error", "validation_max_error",
@@ -237,10 +242,12 @@ TEST_CASE("a summary has the certificates and the trials", "[io/report_json]") {
   const mgdl::DataSplit<double> data{samples<double>(60, 1), std::nullopt};
   auto fitted = fit(data);
   fitted.report.grades[1].fit.certificate.emplace().primal = 5;
+  fitted.report.grades[1].fit.witness.emplace().unit = 8;
   fitted.report.grades[1].fit.trials = {{"one", 0.5, 1}, {"other", 0.25, 2}};
   const auto summary = mgdl::summarise(fitted, data);
   REQUIRE(summary.grades[1].certificate);
   CHECK(summary.grades[1].certificate->primal == 5);
+  CHECK(summary.grades[1].witness->unit == 8);
   REQUIRE(summary.grades[1].trials.size() == 2);
   CHECK(summary.grades[1].trials[1].trainer == "other");
   CHECK_FALSE(summary.grades[2].certificate);

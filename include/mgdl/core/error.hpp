@@ -48,6 +48,13 @@ class InvalidArgument : public std::invalid_argument {
   std::string m_where;
 };
 
+/// Thrown for a file that is damaged, of another kind or of a version that is not known: what it
+/// claims does not hold. argument() is the file, where() the part of it ("tensor input.mean").
+class FormatError : public InvalidArgument {
+ public:
+  using InvalidArgument::InvalidArgument;
+};
+
 namespace detail {
 
 template <class T>

@@ -9,9 +9,10 @@
 #include <utility>
 #include <vector>
 
-#include "mgdl/convex/certify.hpp"
+#include "mgdl/convex/certificate_witness.hpp"
 #include "mgdl/convex/gate_enumeration.hpp"
 #include "mgdl/convex/gate_sampling.hpp"
+#include "mgdl/convex/recertify.hpp"
 #include "mgdl/convex/recovery.hpp"
 #include "mgdl/convex/regularization_path.hpp"
 #include "mgdl/core/dataset.hpp"
@@ -33,9 +34,10 @@ namespace mgdl {
 ///
 /// Minimises 1/2 sum_i w_i |y_i - g(x_i)|^2 + penalty over the patterns that
 /// ConvexTrainerOptions.source says, on the grade's inputs as they are, or on the columns() of them
-/// if there are many. The certificate is in GradeFitReport.certificate: anyone can recompute it,
-/// because columns() and gates() depend on the samples, the seed and the number of the grade alone.
-/// What the next grade gets are the ReLU outputs of the neurons.
+/// if there are many. The certificate is in GradeFitReport.certificate: anyone can recompute it
+/// from the samples and GradeFitReport.witness, and columns() and gates() depend on the samples,
+/// the seed and the number of the grade alone. What the next grade gets are the ReLU outputs of the
+/// neurons.
 ///
 /// Sources: Pilanci & Ergen (arXiv 2002.10553); Fang & Xu (arXiv 2507.20351) for grades that are
 /// convex programs.
@@ -90,6 +92,7 @@ class ConvexTrainer {
     ReluNetwork<double> network;
     ReluSolution solution;
     ConvexReport report;
+    std::optional<GatedSolution> gated;  ///< of which `solution` has the values
   };
 
   /// All kinks of one input, without a list of patterns.
@@ -108,8 +111,12 @@ class ConvexTrainer {
       ReluNetwork<double> network = to_network<double>(solution);
       if (m_options.penalty != PenaltyChoice::Width || network.width() <= m_options.width ||
           k == 0) {
-        return {std::move(network), std::move(solution),
-                report.points[static_cast<std::size_t>(k)].report};
+        Solved solved{std::move(network), std::move(solution),
+                      report.points[static_cast<std::size_t>(k)].report, std::nullopt};
+        if constexpr (std::is_same_v<Solution, GatedSolution>) {
+          solved.gated = std::move(path.solutions[static_cast<std::size_t>(k)]);
+        }
+        return solved;
       }
       --k;
     }
@@ -195,24 +202,20 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
 
   GradeFitReport& report = fit.report;
   report.certificate = solved.report.certificate;
+  CertificateWitness& witness =
+      report.witness.emplace(make_witness(patterns, solved.solution, std::move(solved.gated)));
+  witness.columns = used;
+  witness.unit = static_cast<double>(problem.unit);
   const bool rounded = !std::is_same_v<Scalar, double>;
-  if (polished || (rounded && m_options.problem == ConvexProblem::Relu)) {
+  const bool merged = solved.network.width() != solved.solution.hidden.rows();
+  if (!witness.gated && (polished || rounded || merged)) {
     // The solver's certificate is about other weights.
-    std::vector<DenseLayer<Scalar>> on_columns = fit.network.layers();
-    on_columns.front() = {on_columns.front().weights()(used, Eigen::all),
-                          on_columns.front().bias()};
-    ReluSolution point = to_solution(ReluNetwork<Scalar>(std::move(on_columns)),
-                                     {.lambda = solved.solution.lambda,
-                                      .output_bias = solver.output_bias,
-                                      .separate_outputs = solved.solution.separate_outputs});
-    point.dual = solved.solution.dual;
-    report.certificate = patterns ? certify(data, *patterns, point, problem.threads)
-                                  : certify_all_patterns(data, point, true, problem.threads);
+    report.certificate =
+        recertify(witness, solved.solution.lambda, data, fit.network, problem.threads);
   }
   const detail::RelativeLoss loss =
       detail::relative_loss(detail::PanelNetwork<Scalar>(fit.network.layers()), problem, pool);
-  const bool gated = patterns && m_options.problem == ConvexProblem::Gated;
-  report.trainer = (gated ? "gated 1x" : "convex 1x") + std::to_string(fit.network.width());
+  report.trainer = (witness.gated ? "gated 1x" : "convex 1x") + std::to_string(fit.network.width());
   report.termination = stopped ? Termination::StoppedByObserver : solved.report.termination;
   report.message =
       "relative gap " + detail::to_text(report.certificate->relative_gap()) + " over " +

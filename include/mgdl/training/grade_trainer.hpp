@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "mgdl/convex/certificate.hpp"
+#include "mgdl/convex/certificate_witness.hpp"
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/sample_view.hpp"
 #include "mgdl/core/termination.hpp"
@@ -82,6 +83,8 @@ struct GradeFitReport {
   /// Proof of how near the grade's convex problem is to its optimum, if the trainer solves one. In
   /// the unit of the problem's targets: its objective is half of the sum of squares, plus penalty.
   std::optional<Certificate> certificate = {};
+  /// What the certificate was computed from, for those who want to check it.
+  std::optional<CertificateWitness> witness = {};
   /// If the trainer tried several others: all of them, in that order.
   std::vector<GradeTrial> trials = {};
 };

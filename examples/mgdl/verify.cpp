@@ -1,0 +1,100 @@
+#include <concepts>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include "command.hpp"
+#include "flags.hpp"
+#include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
+#include "mgdl/io/model_file.hpp"
+#include "mgdl/training/verify_model.hpp"
+#include "samples.hpp"
+
+namespace mgdl::command {
+namespace {
+
+struct VerifyOptions {
+  std::string model;
+  std::string input;
+  std::string target;
+  std::string csv;
+  std::vector<std::string> target_columns;
+  int threads = 0;
+};
+
+template <class Options, class Visit>
+void for_each_option(Options& options, Visit&& visit) requires
+    std::same_as<std::remove_const_t<Options>, VerifyOptions> {
+  const char* group = "Options";
+  visit(group, "--model", options.model, "model that mgdl fit or mgdl convex has written");
+  visit(group, "--input", options.input, "inputs of the fit: a .npy file, n x d");
+  visit(group, "--target", options.target, "targets of the fit: a .npy file, n x c");
+  visit(group, "--csv", options.csv, "inputs and targets: a CSV file instead of --input, --target");
+  visit(group, "--target-columns", options.target_columns,
+        "names or numbers (from 1) of the target columns of the CSV file; the others are inputs");
+  visit(group, "--threads", options.threads, "0 uses all; the result does not depend on it");
+}
+
+template <class Scalar>
+Dataset<Scalar> read_samples(const VerifyOptions& options, const MultigradeModel<Scalar>& model) {
+  const bool npy = options.csv.empty();
+  const Dataset<Scalar> data =
+      npy ? read_npy_samples<Scalar>(options.input, options.target)
+          : csv_samples(read_csv<Scalar>(options.csv), options.target_columns, options.csv);
+  const auto require = [](const std::string& file, const char* what, Index expected, Index found) {
+    if (expected == found) return;
+    throw InvalidArgument(file, std::to_string(expected) + what, std::to_string(found));
+  };
+  require(npy ? options.input : options.csv, " inputs, as in the model", model.inputs(),
+          data.inputs().cols());
+  require(npy ? options.target : options.csv, " targets, as in the model", model.outputs(),
+          data.targets().cols());
+  return data;
+}
+
+template <class Scalar>
+ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
+  if (!saved.report) {
+    throw InvalidArgument(options.model, "a report, which says how the samples were split", "none");
+  }
+  const auto data = split(read_samples(options, saved.model), saved.report->validation_fraction,
+                          saved.report->seed);
+  const auto verification = verify_model(saved.model, data, saved.report->grades, options.threads);
+  std::cout << verification;
+  return verification.valid() ? kOk : kRefuted;
+}
+
+ExitCode run(const VerifyOptions& options) {
+  require_given("--model", options.model);
+  require_samples(options, given(options.input, options.target),
+                  given(options.csv, options.target_columns));
+  detail::require_threads("--threads", options.threads);
+  return std::visit([&](const auto& saved) { return verify(saved, options); },
+                    load_any_model(options.model));
+}
+
+}  // namespace
+
+Command add_verify(CLI::App& app) {
+  CLI::App* flags =
+      app.add_subcommand("verify", "Checks what a model claims against the samples of its fit");
+  auto options = std::make_shared<VerifyOptions>();
+  add_flags(flags, *options);
+  flags->footer(
+      "Computes anew from the samples and the weights, and says yes or no for every grade:\n"
+      "  errors       the model's errors on the samples of the fit, and on those held out\n"
+      "  residual     that it does not grow from grade to grade\n"
+      "  certificate  of a convex grade: objective, lower bound and with them the gap\n"
+      "Shown are the recomputed values. Exit code: 0 all claims hold, 4 one does not.\n"
+      "\n"
+      "Examples:\n"
+      "  mgdl verify --model model.mgdl --input X.npy --target Y.npy\n"
+      "  mgdl verify --model houses.mgdl --csv houses.csv --target-columns price");
+  return {flags, [options] { return run(*options); }};
+}
+
+}  // namespace mgdl::command

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mgdl/convex/certificate.hpp"
+#include "mgdl/convex/certificate_witness.hpp"
+#include "mgdl/convex/certify.hpp"
+#include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/predict.hpp"
+#include "mgdl/convex/recovery.hpp"
+#include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/network/dense_layer.hpp"
+#include "mgdl/network/relu_network.hpp"
+
+namespace mgdl {
+
+namespace detail {
+
+/// The network on some of its inputs.
+/// \throws InvalidArgument for columns that are not there or not ascending, and for a weight of
+///         another input
+template <class Scalar>
+ReluNetwork<Scalar> restricted(const ReluNetwork<Scalar>& network,
+                               const std::vector<Index>& columns) {
+  if (columns.empty()) throw InvalidArgument("columns", "at least one", "none");
+  const RowMatrix<Scalar>& weights = network.layers().front().weights();
+  auto next = columns.begin();
+  for (Index i = 0; i < weights.rows(); ++i) {
+    if (next != columns.end() && *next == i) {
+      ++next;
+    } else if ((weights.row(i).array() != 0).any()) {
+      throw InvalidArgument("network", "weights of zero for inputs that it does not look at",
+                            "others", "input " + std::to_string(i));
+    }
+  }
+  if (next != columns.end()) {
+    throw InvalidArgument("columns", "ascending numbers below " + std::to_string(weights.rows()),
+                          std::to_string(*next));
+  }
+  auto layers = network.layers();
+  layers.front() = {weights(columns, Eigen::all), network.layers().front().bias()};
+  return ReluNetwork<Scalar>(std::move(layers));
+}
+
+/// \param values  n x c
+template <class Scalar>
+void require_same_values(const ReluNetwork<Scalar>& network, const RowMatrix<double>& values,
+                         const Dataset<double>& data) {
+  require_cols("network", values.cols(), network.outputs());
+  const RowMatrix<Scalar> X = data.inputs().template cast<Scalar>();
+  const RowMatrix<double> other = network.predict(X, /*threads=*/1).template cast<double>();
+  const auto norm = [&](const RowMatrix<double>& rows) {
+    return std::sqrt(data.weights().dot(rows.rowwise().squaredNorm()));
+  };
+  const double difference = norm(values - other);
+  const double unit = norm(data.targets());
+  const double tolerance = std::sqrt(static_cast<double>(std::numeric_limits<Scalar>::epsilon()));
+  if (difference <= tolerance * unit) return;
+  throw InvalidArgument("network", "the values of the gated solution at the samples",
+                        "others, by " + to_text(difference / unit) + " of the targets");
+}
+
+}  // namespace detail
+
+/// The certificate of a grade, from the samples of its convex problem, the network and what else it
+/// was computed from.
+///
+/// \param data     columns `witness.columns` of the grade's inputs, and its targets
+/// \param network  on all of the grade's inputs, in the unit of the targets
+/// \param lambda   the penalty
+/// \throws InvalidArgument if the arguments do not fit together, as certify(); also if the values
+///         of a gated solution are not those of the network: half of Scalar's digits have to agree,
+///         because the neurons that make them can be long
+template <class Scalar>
+Certificate recertify(const CertificateWitness& witness, double lambda, const Dataset<double>& data,
+                      const ReluNetwork<Scalar>& network, int threads = 0) {
+  const ReluNetwork<Scalar> on_columns = detail::restricted(network, witness.columns);
+  if (witness.gated) {
+    const Gates gates(data.inputs(), witness.gates, witness.bias, witness.scope);
+    GatedSolution solution = *witness.gated;
+    solution.lambda = lambda;
+    const Certificate certificate = certify(data, gates, solution, threads);
+    detail::require_same_values(on_columns, predict(solution, gates, data.inputs(), threads), data);
+    return certificate;
+  }
+  ReluSolution point = to_solution(on_columns, {.lambda = lambda,
+                                                .bias = witness.bias,
+                                                .output_bias = witness.output_bias,
+                                                .separate_outputs = witness.separate_outputs});
+  point.dual = witness.dual;
+  if (witness.gates.size() == 0) return certify_all_patterns(data, point, witness.bias, threads);
+  return certify(data, Gates(data.inputs(), witness.gates, witness.bias, witness.scope), point,
+                 threads);
+}
+
+}  // namespace mgdl

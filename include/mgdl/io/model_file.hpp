@@ -1,0 +1,122 @@
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <filesystem>
+#include <istream>
+#include <iterator>
+#include <ostream>
+#include <span>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/io/detail/model_content.hpp"
+#include "mgdl/io/detail/model_reader.hpp"
+#include "mgdl/io/file.hpp"
+#include "mgdl/io/fit_summary_json.hpp"
+#include "mgdl/io/safetensors.hpp"
+#include "mgdl/io/saved_model.hpp"
+#include "mgdl/network/multigrade_model.hpp"
+
+/// \file
+/// Model files: a safetensors file with the weights, the report of the fit, what its certificates
+/// can be checked by, a checksum and a self-test. Needs nlohmann_json. The format, and for how long
+/// it can be read: docs/format.md.
+
+namespace mgdl {
+
+/// Writes a model file to a stream: the same model and report, the same bytes.
+///
+/// \param report  summarise() of its fit, or null
+/// \throws InvalidArgument, before anything is written, if the report has another number of grades
+template <std::floating_point Scalar>
+void save_model(std::ostream& out, const MultigradeModel<Scalar>& model,
+                const FitSummary* report = nullptr) {
+  write_safetensors(out, detail::ModelContent<Scalar>(model, report).content());
+}
+
+/// Creates or replaces a model file, completely or not at all (see write_file): who is interrupted,
+/// or has a full disk, keeps the old one.
+///
+/// \throws InvalidArgument as above, and if it cannot be written
+template <std::floating_point Scalar>
+void save_model(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
+                const FitSummary* report = nullptr) {
+  const detail::ModelContent<Scalar> content(model, report);
+  write_safetensors(path, content.content());
+}
+
+/// The bytes of a model file.
+///
+/// \throws InvalidArgument as above
+template <std::floating_point Scalar>
+std::vector<std::byte> save_model(const MultigradeModel<Scalar>& model,
+                                  const FitSummary* report = nullptr) {
+  std::ostringstream out;
+  save_model(out, model, report);
+  const auto bytes = std::as_bytes(std::span(out.view()));
+  return {bytes.begin(), bytes.end()};
+}
+
+/// Reads a model file from memory, with the number type it was saved with.
+///
+/// Everything is checked before anything is returned: that no byte is missing or left over, the
+/// checksum, that sizes fit and values are finite, and that the model gives the outputs that it
+/// gave when it was saved. No claim of the file makes it take more memory than in proportion to the
+/// bytes that are there.
+///
+/// \param file  its name, for errors
+/// \throws FormatError for anything but a complete model file of a version that is known: names the
+///         file, the key, what was expected there and what was found
+inline AnySavedModel load_any_model(std::span<const std::byte> bytes,
+                                    const std::string& file = "model") {
+  const SafeTensors content = parse_safetensors(bytes, file);
+  detail::ModelReader reader(content, file);
+  reader.check_sum();
+  return reader.saved_model();
+}
+
+/// The same from a file.
+/// \throws InvalidArgument if it cannot be read; FormatError as above
+inline AnySavedModel load_any_model(const std::filesystem::path& path) {
+  const std::string text = read_file(path);
+  return load_any_model(std::as_bytes(std::span(text)), path.string());
+}
+
+/// The same from a stream, which is read to its end.
+/// \throws InvalidArgument if it cannot be read; FormatError as above
+inline AnySavedModel load_any_model(std::istream& in) {
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  if (in.bad()) throw InvalidArgument("model", "a readable stream", "an input/output error");
+  return load_any_model(std::as_bytes(std::span(text)));
+}
+
+/// Reads a model file as a model of `Scalar`, from a path, a stream or bytes: see load_any_model().
+///
+/// A float32 file can be read as `double`: the weights are the same numbers, while predictions are
+/// then computed, and rounded, in double. A float64 file is refused for `float`, which would lose
+/// digits silently.
+///
+/// \throws FormatError as load_any_model(), and for float64 where Scalar is `float`
+template <std::floating_point Scalar, class Source>
+SavedModel<Scalar> load_model(Source&& source) {
+  AnySavedModel any = load_any_model(source);
+  if (auto* same = std::get_if<SavedModel<Scalar>>(&any)) return std::move(*same);
+  if constexpr (std::same_as<Scalar, double>) {
+    auto& narrow = std::get<SavedModel<float>>(any);
+    return {detail::widened(narrow.model), std::move(narrow.report)};
+  } else {
+    std::string file = "model";
+    if constexpr (std::convertible_to<Source, std::filesystem::path>) {
+      file = std::filesystem::path(source).string();
+    }
+    throw FormatError(file, "float32", "float64", "metadata scalar");
+  }
+}
+
+}  // namespace mgdl

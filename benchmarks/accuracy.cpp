@@ -54,6 +54,8 @@ struct Task {
   Published multigrade, single;
   /// Of `gradient` and of the gradient grades of mixes.
   mgdl::GradientOptions gradient;
+  /// Gradient grades at most.
+  Index grades = 4;
   /// Depth and width of `single`.
   Index single_layers = 8;
   Index single_width = 256;
@@ -165,7 +167,7 @@ std::vector<Contender> contenders() {
   std::vector<Contender> list;
   list.push_back({"gradient", [=](const Task& task, std::uint64_t seed) {
                     Result result = fit<float>(task, {mgdl::GradientTrainer<float>(task.gradient)},
-                                               4, seed, forever);
+                                               task.grades, seed, forever);
                     *gradient_seconds = result.seconds;
                     return result;
                   }});
@@ -183,17 +185,17 @@ std::vector<Contender> contenders() {
                                        seed, forever);
                   }});
   list.push_back({"convex", [=](const Task& task, std::uint64_t seed) {
-                    return fit<double>(task, convex_grades<double>(task), 4, seed, 120);
+                    return fit<double>(task, convex_grades<double>(task), 4, seed, 30);
                   }});
   list.push_back({"constructive", [=](const Task& task, std::uint64_t seed) {
                     return fit<double>(task, {mgdl::ConstructiveTrainer<double>({.hats = 128})},
-                                       256, seed, 60);
+                                       256, seed, 30);
                   }});
   list.push_back({"sampled, gradient", [=](const Task& task, std::uint64_t seed) {
                     return fit<float>(task,
                                       {mgdl::SampledTrainer<float>({.width = 512}),
                                        mgdl::GradientTrainer<float>(task.gradient)},
-                                      4, seed, forever);
+                                      task.grades, seed, forever);
                   }});
   list.push_back(
       {"auto", [=](const Task& task, std::uint64_t seed) {
@@ -202,7 +204,7 @@ std::vector<Contender> contenders() {
                                             mgdl::GradientTrainer<float>(task.gradient)});
          };
          const auto convex = convex_grades<float>(task);
-         return fit<float>(task, {automatic(convex[0]), automatic(convex[1])}, 4, seed, 120);
+         return fit<float>(task, {automatic(convex[0]), automatic(convex[1])}, 4, seed, 60);
        }});
   return list;
 }
@@ -271,7 +273,10 @@ std::vector<Task> tasks(const std::vector<std::string>& names, const std::string
                   {},
                   {}};
         task.gradient.width = 128;
+        task.gradient.hidden_layers = 3;
         task.gradient.epochs = 60;
+        task.gradient.weight_decay = 1e-5;  // of 0, 1e-5, 1e-4 the best for `single` too
+        task.grades = 3;
         task.single_width = 128;
         list.push_back(task);
       }

@@ -10,8 +10,8 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/detail/paired_comparison.hpp"
 #include "mgdl/detail/residual_chain.hpp"
-#include "mgdl/detail/standard_error.hpp"
 #include "mgdl/detail/stopwatch.hpp"
 #include "mgdl/detail/thread_pool.hpp"
 #include "mgdl/network/multigrade_model.hpp"
@@ -103,6 +103,8 @@ class MultigradeTrainer {
 
   /// State of one run, so that the trainer itself keeps none.
   struct Run {
+    using Verdict = detail::PairedComparison::Verdict;
+
     Run(MultigradeModel<Scalar> start, const DataSplit<Scalar>& data, int threads)
         : model(std::move(start)), train(data.train, model), pool(threads) {
       if (data.validation) validation.emplace(*data.validation, model);
@@ -115,14 +117,9 @@ class MultigradeTrainer {
         validation->accept();
       }
       best_grades = model.grades();
-      best_rse = judged_rse();
-      last_gain = best_grades;
-      if (validation) best_squares = validation->squares();
+      if (validation) best_errors = validation->errors();
       report.initial_rse = train.rse();
     }
-
-    /// What the choice of the best prefix goes by.
-    double judged_rse() const { return validation ? validation->rse() : train.rse(); }
 
     /// What is compared with the tolerance.
     double judged_error(const MultigradeOptions& options) const {
@@ -143,9 +140,8 @@ class MultigradeTrainer {
     detail::Stopwatch clock;
     MultigradeReport report;
     Index best_grades = 0;
-    double best_rse = 0;
-    Vector<double> best_squares;  // of the validation samples, by the best prefix
-    Index last_gain = 0;          // last grade that was better by more than the standard error
+    Vector<double> best_errors;         // of the validation samples, by the best prefix
+    Verdict verdict = Verdict::Better;  // on the last grade
   };
 
   MultigradeFit<Scalar> add_grades(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data);
@@ -179,11 +175,7 @@ class MultigradeTrainer {
       line.pointwise_growth = run.train.pointwise_growth();
       if (run.validation) judge(run, network, !last, line);
       run.model.add_grade({network, line.train_rse, line.validation_rse});
-      if (!run.validation || run.judged_rse() < run.best_rse) {
-        run.best_rse = run.judged_rse();
-        run.best_grades = number;
-        if (run.validation) run.best_squares = run.validation->squares();
-      }
+      if (run.verdict == Run::Verdict::Better) run.best_grades = number;
     }
     line.seconds = run.clock.seconds() - started;
     run.report.grades.push_back(line);
@@ -213,14 +205,13 @@ class MultigradeTrainer {
     line.validation_rse = validation.rse();
     line.validation_max_error = validation.error(ErrorMeasure::MaxError);
     const double unit = before > 0 ? rse_before / before : 0;
-    const Vector<double> gains = run.best_squares - validation.squares();
-    const Vector<double> weights = validation.view().weights.template cast<double>();
-    line.validation_gain = weights.dot(gains) * unit;
-    line.validation_gain_error = detail::standard_error(gains, weights) * unit;
-    // Written so that with a single sample, which has no standard error, any gain counts.
-    if (line.validation_gain > 0 && !(line.validation_gain <= line.validation_gain_error)) {
-      run.last_gain = line.grade;
-    }
+    Vector<double> errors = validation.errors();
+    const auto comparison = detail::compare_errors(
+        run.best_errors, errors, validation.view().weights.template cast<double>());
+    line.validation_gain = comparison.gain * unit;
+    line.validation_gain_error = comparison.gain_error * unit;
+    run.verdict = comparison.verdict;
+    if (run.verdict == Run::Verdict::Better) run.best_errors = std::move(errors);
   }
 
   bool may_continue(Run& run, const GradeReport& line, Index first) const {
@@ -241,15 +232,14 @@ class MultigradeTrainer {
     if (run.clock.seconds() >= m_options.time_limit_seconds) {
       return run.stop(Termination::TimeLimit, "The time limit was reached.");
     }
-    if (run.validation && line.grade - run.last_gain >= m_options.patience &&
-        !(line.validation_gain < -line.validation_gain_error)) {
-      return run.stop(Termination::Plateau,
-                      "The validation RSE is flat within its standard error: what is left looks "
-                      "like noise. The best prefix was kept.");
-    }
-    if (run.validation && line.grade - run.best_grades >= m_options.patience) {
+    if (line.grade - run.best_grades >= m_options.patience) {
+      if (run.verdict == Run::Verdict::Flat) {
+        return run.stop(Termination::Plateau,
+                        "The validation error is flat within its standard error: what is left "
+                        "looks like noise. The best prefix was kept.");
+      }
       return run.stop(Termination::ValidationStop,
-                      "The validation RSE did not fall; the best prefix was kept.");
+                      "The validation error did not fall; the best prefix was kept.");
     }
     if (line.grade - first >= m_options.max_grades) {
       return run.stop(Termination::MaxIterations, "All grades were trained.");

@@ -7,6 +7,7 @@
 
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/detail/final_readout.hpp"
 #include "mgdl/detail/gcv_readout.hpp"
 #include "mgdl/detail/panel_network.hpp"
 #include "mgdl/detail/sampled_units.hpp"
@@ -79,7 +80,8 @@ GradeFit<Scalar> SampledTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem
   detail::PanelNetwork<Scalar> network(layers);
 
   double ridge = 0;
-  const detail::RelativeLoss loss = detail::gcv_readout(network, problem, ridges(), pool, ridge);
+  detail::RelativeLoss loss = detail::gcv_readout(network, problem, ridges(), pool, ridge);
+  detail::shrink_readout(network, problem, loss, pool);
   GradeFitReport report;
   report.termination = ridge > 0 ? Termination::ToleranceReached : Termination::NoProgress;
   report.message = ridge > 0 ? "The readout is a least squares solution with ridge " +

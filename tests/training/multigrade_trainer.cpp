@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "mgdl/core/metrics.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "support/samples.hpp"
 

@@ -1,2 +1,1 @@
 #include "mgdl/detail/gate_enumeration_impl.hpp"
-#include "mgdl/detail/gate_sampling_impl.hpp"

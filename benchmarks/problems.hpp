@@ -19,13 +19,13 @@ namespace mgdl_benchmark {
 
 /// Samples to train on and samples to measure the error on; one row is one sample.
 struct Problem {
-  std::string name;                   ///< short, for tables
-  Eigen::MatrixXd train_input;        ///< n x d
-  Eigen::MatrixXd train_target;       ///< n x c
-  Eigen::MatrixXd test_input;         ///< m x d
-  Eigen::MatrixXd test_target;        ///< m x c
-  Eigen::MatrixXd validation_input;   ///< v x d; v = 0: the problem has no validation samples
-  Eigen::MatrixXd validation_target;  ///< v x c
+  std::string name;                        ///< short, for tables
+  Eigen::MatrixXd train_input;             ///< n x d
+  Eigen::MatrixXd train_target;            ///< n x c
+  Eigen::MatrixXd test_input;              ///< m x d
+  Eigen::MatrixXd test_target;             ///< m x c
+  Eigen::MatrixXd validation_input = {};   ///< v x d; v = 0: the problem has no validation samples
+  Eigen::MatrixXd validation_target = {};  ///< v x c
 };
 
 /// How the amplitudes of the spectral problem run from the lowest to the highest frequency.

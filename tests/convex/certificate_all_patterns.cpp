@@ -10,6 +10,8 @@
 
 #include "mgdl/convex/certify.hpp"
 #include "mgdl/convex/gate_enumeration.hpp"
+#include "mgdl/detail/certify_arrangement.hpp"
+#include "mgdl/detail/certify_count.hpp"
 #include "support/samples.hpp"
 
 using Catch::Matchers::ContainsSubstring;

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "mgdl/detail/exact_sign.hpp"
+#include "mgdl/detail/lattice.hpp"
 #include "support/samples.hpp"
 
 using mgdl::count_patterns;

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "mgdl/convex/certify.hpp"
+#include "mgdl/detail/certify_decomposition.hpp"
+#include "mgdl/detail/certify_samples.hpp"
 #include "support/networks.hpp"
 #include "support/samples.hpp"
 

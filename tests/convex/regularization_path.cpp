@@ -9,6 +9,9 @@
 #include <vector>
 
 #include "mgdl/convex/gate_sampling.hpp"
+#include "mgdl/convex/gated_relu_solver.hpp"
+#include "mgdl/convex/predict.hpp"
+#include "mgdl/detail/stopwatch.hpp"
 #include "support/samples.hpp"
 
 using Catch::Matchers::ContainsSubstring;

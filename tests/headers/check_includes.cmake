@@ -2,7 +2,9 @@
 #   - mgdl.hpp includes every header of its parts, and nothing of io; convex.hpp all of convex and of
 #     the trainer that needs it;
 #   - outside of io, headers include only the standard library, Eigen and mgdl;
-#   - a part includes only itself and the parts below it, also by way of detail.
+#   - a part includes only itself and the parts below it, also by way of detail;
+#   - all headers include core/types.hpp, but for those in WITHOUT_TYPES (separated by commas). What is
+#     left to mgdl::compiled does not count: tests/headers precompiles types.hpp for the others.
 
 cmake_minimum_required(VERSION 3.23)
 
@@ -87,6 +89,33 @@ foreach(header IN LISTS headers)
       list(APPEND open ${more})
     endif()
   endwhile()
+endforeach()
+
+# Those that include types.hpp, by way of others.
+string(REPLACE "," ";" without_types "${WITHOUT_TYPES}")
+set(with_types core/types.hpp)
+set(found core/types.hpp)
+while(found)
+  set(found "")
+  foreach(header IN LISTS headers)
+    if(header IN_LIST with_types)
+      continue()
+    endif()
+    get_includes(${header} includes)
+    list(FILTER includes EXCLUDE REGEX "_impl\\.hpp\"$")
+    foreach(included IN LISTS with_types)
+      if("\"mgdl/${included}\"" IN_LIST includes)
+        list(APPEND found ${header})
+        break()
+      endif()
+    endforeach()
+  endforeach()
+  list(APPEND with_types ${found})
+endwhile()
+foreach(header IN LISTS headers)
+  if(NOT header IN_LIST with_types AND NOT header IN_LIST without_types)
+    list(APPEND errors "mgdl/${header} does not include mgdl/core/types.hpp, and tests/headers does not say so")
+  endif()
 endforeach()
 
 if(errors)

@@ -154,6 +154,9 @@ TEST_CASE("read_file names the file that cannot be read", "[io/file]") {
 
 TEST_CASE("an excerpt is short and printable", "[io/file]") {
   CHECK(mgdl::detail::excerpt(std::string("a\0\x1b\xff", 4)) == "\"a\\x00\\x1b\\xff\"");
-  CHECK(mgdl::detail::excerpt(std::string(40, 'x')) == '"' + std::string(40, 'x') + '"');
-  CHECK(mgdl::detail::excerpt(std::string(41, 'x')) == '"' + std::string(40, 'x') + "...\"");
+  std::string quoted(42, 'x');
+  quoted.front() = quoted.back() = '"';
+  CHECK(mgdl::detail::excerpt(std::string(40, 'x')) == quoted);
+  quoted.insert(41, "...");
+  CHECK(mgdl::detail::excerpt(std::string(41, 'x')) == quoted);
 }

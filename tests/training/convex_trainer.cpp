@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "mgdl/convex/certify.hpp"
+#include "mgdl/convex/recovery.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/training/auto_trainer.hpp"
 #include "mgdl/training/gradient_trainer.hpp"

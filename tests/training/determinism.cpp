@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "mgdl/core/metrics.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "support/samples.hpp"

@@ -1,5 +1,8 @@
 #include <vector>
 
+#include "mgdl/detail/readout.hpp"
+#include "mgdl/detail/training_pass.hpp"
+#include "mgdl/detail/whitening.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "support/samples.hpp"

@@ -15,22 +15,43 @@
 
 namespace mgdl::detail {
 
+/// Scales the readout by the step in (0, 1] that is best on the validation part: what a grade has
+/// learnt of the training samples only, noise above all, is left out of the model in proportion.
+/// The training error still falls if the readout is no longer than the best step there. Changes
+/// nothing without a validation part, or where every step makes the validation error worse (which
+/// is for the driver to judge).
+template <class Scalar>
+void shrink_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
+                    RelativeLoss& loss, ThreadPool& pool) {
+  if (!problem.validation) return;
+  const Eigen::MatrixXd readout = get_readout(network);
+  const double step = optimal_step(readout_moments(network, *problem.validation, pool), readout);
+  if (!(step > 0 && step < 1)) return;
+  set_readout(network, Eigen::MatrixXd(step * readout));
+  const RelativeLoss shrunk = relative_loss(network, problem, pool);
+  if (shrunk.train < 1 && shrunk.validation < loss.validation) {
+    loss = shrunk;
+  } else {
+    set_readout(network, readout);
+  }
+}
+
 /// Solves the readout anew for the final features.
 ///
 /// The candidates are the trained readout, the same scaled by its optimal step, and least squares
 /// solutions of increasing ridge. They are judged as they will be used, rounded to Scalar: a small
 /// ridge may need coefficients too large for that. Only those that lower the training error count.
 /// Of them, the one with the best validation error is taken, so that the result is never worse
-/// there than the iterate it comes from; without a validation part, the most regularised one whose
-/// training error is within kSlack of the best. If there is none, the readout becomes zero, which
-/// the driver rejects.
+/// there than the iterate it comes from, and shrunk; without a validation part, the most
+/// regularised one whose training error is within kSlack of the best. If there is none, the readout
+/// becomes zero, which the driver rejects.
 template <class Scalar>
 RelativeLoss finish_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
                             double smallest_ridge, ThreadPool& pool) {
   const ReadoutMoments moments = readout_moments(network, problem.train, pool);
   const Eigen::MatrixXd trained = get_readout(network);
   std::vector<Eigen::MatrixXd> candidates{trained, trained * optimal_step(moments, trained)};
-  for (double ridge = smallest_ridge; ridge < 1e-2; ridge *= 100) {
+  for (double ridge = smallest_ridge; ridge < 1e2; ridge *= 100) {
     if (auto solved = solve_readout(moments, ridge)) candidates.push_back(std::move(*solved));
   }
 
@@ -60,6 +81,7 @@ RelativeLoss finish_readout(PanelNetwork<Scalar>& network, const GradeProblem<Sc
     }
   }
   set_readout(network, best);
+  shrink_readout(network, problem, best_loss, pool);
   return best_loss;
 }
 

@@ -53,10 +53,8 @@ class ResidualChain {
     return m_largest * m_target_scale;
   }
 
-  /// Squared error of every sample, in the standardised unit.
-  Vector<double> squares() const {
-    return m_residual.template cast<double>().rowwise().squaredNorm();
-  }
+  /// Error of every sample, over all outputs, in the standardised unit.
+  Vector<double> errors() const { return m_residual.template cast<double>().rowwise().norm(); }
 
   /// How far the residual of any one sample and output has grown by the last grade that was
   /// accepted, relative to the largest residual before it; at most 0 if none has.

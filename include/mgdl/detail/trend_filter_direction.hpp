@@ -61,10 +61,13 @@ inline Vector<double> trend_newton_direction(const TrendSamples& samples, const 
         Eigen::Vector2d value = cones.values(atom, origin);
         const Eigen::Vector2d slope = cones.slopes(atom);
         value += segment.before * slope;
-        for (Index j = 0; j < d; ++j) {
+        // Not a loop over j < d: GCC 12 vectorises that at -O3 and writes beyond d.
+        const auto fill = [&](Index j) {
           design(row + j, 2 * s) = root * atom.sign * atom.projected(value, j);
           design(row + j, 2 * s + 1) = spread * atom.sign * atom.projected(slope, j);
-        }
+        };
+        fill(0);
+        if (d == 2) fill(1);
       }
       row += d;
     }
@@ -85,8 +88,9 @@ inline Vector<double> trend_newton_direction(const TrendSamples& samples, const 
     const double norm = v.norm();
     const Eigen::Vector2d pull(v.dot(cones.line(atom, unit0)), v.dot(cones.line(atom, unit1)));
     const Eigen::Vector2d drive = atom.sign * cones.correlations(atom, z) - lambda / norm * pull;
-    for (Index j = 0; j < d; ++j) descent[row + j] = atom.projected(drive, j);
+    descent[row] = atom.projected(drive, 0);
     if (d == 2) {
+      descent[row + 1] = atom.projected(drive, 1);
       // The penalty bends only across v.
       const double turn = atom.affine() ? 1 / cones.length() : 1;
       const Eigen::Vector2d across = turn / norm * Eigen::Vector2d(-at[1], at[0]);

@@ -132,59 +132,21 @@ class MultigradeModel {
   Matrix<Scalar> predict(const ConstMatrixRef<Scalar>& X) const { return predict(X, grades()); }
 
   /// The first k grades at each row of X (n x d): n x c.
-  Matrix<Scalar> predict(const ConstMatrixRef<Scalar>& X, Index k) const {
-    Matrix<Scalar> result(X.rows(), outputs());
-    predictor().predict_into(X, result, k);
-    return result;
-  }
+  Matrix<Scalar> predict(const ConstMatrixRef<Scalar>& X, Index k) const;
 
   /// Features after the first k grades at each row of X (n x d): n x feature_count(k).
-  Matrix<Scalar> features(const ConstMatrixRef<Scalar>& X, Index k) const {
-    Matrix<Scalar> result(X.rows(), feature_count(k));
-    predictor().features_into(X, result, k);
-    return result;
-  }
+  Matrix<Scalar> features(const ConstMatrixRef<Scalar>& X, Index k) const;
 
   /// The model prepared for many predictions that allocate nothing; see Predictor. `threads` = 0
   /// uses all.
-  Predictor<Scalar> predictor(int threads = 0) const { return Predictor<Scalar>(*this, threads); }
+  Predictor<Scalar> predictor(int threads = 0) const;
 
   /// Derivative of the outputs with respect to the inputs at the point x (d values): c x d, in unit
   /// of target per unit of input. Where x lies on a kink, the derivative from the inactive side.
   Matrix<Scalar> jacobian(const ConstVectorRef<Scalar>& x) const { return jacobian(x, grades()); }
 
   /// The same for the first k grades.
-  Matrix<Scalar> jacobian(const ConstVectorRef<Scalar>& x, Index k) const {
-    require_grades(k);
-    detail::require_rows("x", inputs(), x.rows());
-    detail::require_finite("x", x);
-    const RowVector<Scalar> input = (x.transpose() - m_input.mean()).cwiseQuotient(m_input.scale());
-    const Matrix<Scalar> input_derivative =
-        Matrix<Scalar>(m_input.scale().cwiseInverse().asDiagonal());
-    RowVector<Scalar> value = input;
-    Matrix<Scalar> derivative = input_derivative;  // d x width of `value`
-    Matrix<Scalar> sum = Matrix<Scalar>::Zero(inputs(), outputs());
-    for (Index g = 0; g < k; ++g) {
-      const auto& layers = m_grades[static_cast<std::size_t>(g)].network.layers();
-      for (std::size_t l = 0; l + 1 < layers.size(); ++l) {
-        value = value * layers[l].weights() + layers[l].bias();
-        derivative = derivative * layers[l].weights();
-        for (Index j = 0; j < value.size(); ++j) {
-          if (value[j] > 0) continue;
-          value[j] = 0;
-          derivative.col(j).setZero();
-        }
-      }
-      sum += derivative * layers.back().weights();
-      if (m_link == FeatureLink::LastHiddenAndInput) {
-        value = (RowVector<Scalar>(value.size() + input.size()) << value, input).finished();
-        derivative =
-            (Matrix<Scalar>(inputs(), derivative.cols() + inputs()) << derivative, input_derivative)
-                .finished();
-      }
-    }
-    return m_output.scale().transpose().asDiagonal() * sum.transpose();
-  }
+  Matrix<Scalar> jacobian(const ConstVectorRef<Scalar>& x, Index k) const;
 
   /// Equal standardisation, link and grades.
   bool operator==(const MultigradeModel& other) const {
@@ -205,6 +167,15 @@ class MultigradeModel {
   std::vector<Grade<Scalar>> m_grades;
 };
 
+#ifdef MGDL_COMPILED
+extern template class MultigradeModel<float>;
+extern template class MultigradeModel<double>;
+#endif
+
 }  // namespace mgdl
 
 #include "mgdl/network/predictor.hpp"
+
+#ifndef MGDL_COMPILED
+#include "mgdl/detail/multigrade_model_impl.hpp"  // IWYU pragma: export
+#endif

@@ -1,17 +1,20 @@
 #pragma once
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/detail/panel_network.hpp"
-#include "mgdl/detail/thread_pool.hpp"
 #include "mgdl/network/dense_layer.hpp"
 
 namespace mgdl {
+
+namespace detail {
+
+class ThreadPool;
+
+}  // namespace detail
 
 /// One grade: hidden ReLU layers and a linear readout,
 ///
@@ -80,52 +83,15 @@ class ReluNetwork {
 
   /// g at each row of X (n x inputs): n x outputs. `threads` = 0 uses all; the bits of the result
   /// do not depend on it.
-  RowMatrix<Scalar> predict(const ConstRowMatrixRef<Scalar>& X, int threads = 0) const {
-    RowMatrix<Scalar> output(X.rows(), outputs());
-    detail::require_threads("threads", threads);
-    detail::ThreadPool pool(detail::thread_count(threads));
-    evaluate(X, pool, &output, nullptr);
-    return output;
-  }
+  RowMatrix<Scalar> predict(const ConstRowMatrixRef<Scalar>& X, int threads = 0) const;
 
   /// h_L at each row of X (n x inputs): n x width.
-  RowMatrix<Scalar> features(const ConstRowMatrixRef<Scalar>& X, int threads = 0) const {
-    RowMatrix<Scalar> hidden(X.rows(), width());
-    detail::require_threads("threads", threads);
-    detail::ThreadPool pool(detail::thread_count(threads));
-    evaluate(X, pool, nullptr, &hidden);
-    return hidden;
-  }
+  RowMatrix<Scalar> features(const ConstRowMatrixRef<Scalar>& X, int threads = 0) const;
 
   /// Output and features in one pass, written to the leading columns of matrices with n rows;
   /// either may be null.
   void evaluate(const ConstRowMatrixRef<Scalar>& X, detail::ThreadPool& pool,
-                RowMatrix<Scalar>* output, RowMatrix<Scalar>* features) const {
-    detail::require_cols("X", inputs(), X.cols());
-    const detail::PanelNetwork<Scalar> network(m_layers);
-    const Index n = X.rows();
-    std::vector<detail::ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
-    for (auto& s : scratch) network.reserve(s, detail::kForwardRows);
-    const Index blocks = (n + detail::kForwardRows - 1) / detail::kForwardRows;
-    pool.parallel_for(blocks, [&](Index block, int thread) {
-      auto& s = scratch[static_cast<std::size_t>(thread)];
-      const Index first = block * detail::kForwardRows;
-      const Index rows = std::min(detail::kForwardRows, n - first);
-      const Scalar* h =
-          network.forward(rows, {X.data() + first * X.outerStride(), X.outerStride(), 1}, s);
-      const Index output_stride = detail::padded<Scalar>(outputs());
-      for (Index i = 0; i < rows; ++i) {
-        if (output != nullptr) {
-          const Scalar* from = s.output.data() + i * output_stride;
-          std::copy(from, from + outputs(), output->row(first + i).data());
-        }
-        if (features != nullptr) {
-          const Scalar* from = h + i * s.stride;
-          std::copy(from, from + width(), features->row(first + i).data());
-        }
-      }
-    });
-  }
+                RowMatrix<Scalar>* output, RowMatrix<Scalar>* features) const;
 
   /// Equal layers.
   bool operator==(const ReluNetwork& other) const { return m_layers == other.m_layers; }
@@ -134,4 +100,13 @@ class ReluNetwork {
   std::vector<DenseLayer<Scalar>> m_layers;
 };
 
+#ifdef MGDL_COMPILED
+extern template class ReluNetwork<float>;
+extern template class ReluNetwork<double>;
+#endif
+
 }  // namespace mgdl
+
+#ifndef MGDL_COMPILED
+#include "mgdl/detail/relu_network_impl.hpp"  // IWYU pragma: export
+#endif

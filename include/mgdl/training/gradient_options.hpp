@@ -71,7 +71,8 @@ struct GradientOptions {
   /// biases) to the objective, >= 0.
   double weight_decay = 0;
   /// Directions of the grade's inputs with less variance than this part of the mean are damped
-  /// instead of whitened (dimensionless), in [0, 1). Larger values make smoother grades.
+  /// instead of whitened (dimensionless), in [0, 1). Larger values make smoother grades: 1e-2 suits
+  /// smooth functions of many variables.
   double feature_floor = 1e-7;
   /// Ridge of the fits of white noise that units start as (dimensionless), > 0. Larger values start
   /// with smoother units.

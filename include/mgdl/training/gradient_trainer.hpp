@@ -1,17 +1,8 @@
 #pragma once
 
-#include <algorithm>
-#include <optional>
 #include <string>
 #include <utility>
 
-#include "mgdl/core/types.hpp"
-#include "mgdl/detail/final_readout.hpp"
-#include "mgdl/detail/gradient_run.hpp"
-#include "mgdl/detail/panel_network.hpp"
-#include "mgdl/detail/stopwatch.hpp"
-#include "mgdl/detail/thread_pool.hpp"
-#include "mgdl/detail/whitening.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 #include "mgdl/training/gradient_options.hpp"
 
@@ -49,74 +40,12 @@ class GradientTrainer {
   GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem);
 
  private:
-  /// The problem on whitened inputs, with the memory it lives in.
-  struct Whitened {
-    Whitened(const GradeProblem<Scalar>& original, const detail::Whitening<Scalar>& whitening,
-             detail::ThreadPool& pool)
-        : train(whitening.apply(original.train.inputs, pool)),
-          problem{{train, original.train.targets, original.train.weights}} {
-      if (original.validation) {
-        validation = whitening.apply(original.validation->inputs, pool);
-        problem.validation.emplace(SampleView<Scalar>{validation, original.validation->targets,
-                                                      original.validation->weights});
-      }
-      problem.grade = original.grade;
-      problem.seed = original.seed;
-      problem.observer = original.observer;
-    }
+  struct Whitened;
 
-    RowMatrix<Scalar> train;
-    RowMatrix<Scalar> validation;
-    GradeProblem<Scalar> problem;
-  };
-
-  std::string name() const {
-    return std::string(m_options.optimizer == Optimizer::Adam ? "Adam " : "L-BFGS ") +
-           std::to_string(m_options.hidden_layers) + "x" + std::to_string(m_options.width);
-  }
+  std::string name() const;
 
   GradientOptions m_options;
 };
-
-template <class Scalar>
-GradeFit<Scalar> GradientTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem) {
-  const detail::Stopwatch clock;
-  detail::ThreadPool pool(detail::thread_count(problem.threads));
-  const detail::Whitening<Scalar> whitening(problem.train, m_options.feature_floor, pool);
-  const Whitened whitened(problem, whitening, pool);
-  const double time_limit = std::min(m_options.time_limit_seconds, problem.time_limit_seconds);
-  std::optional<GradeFit<Scalar>> best;
-  double best_score = 0;
-  for (Index start = 0; start < m_options.starts; ++start) {
-    GradeProblem<Scalar> part = whitened.problem;
-    part.time_limit_seconds =
-        (time_limit - clock.seconds()) / static_cast<double>(m_options.starts - start);
-    detail::GradientRun<Scalar> run(m_options, part, start, pool);
-    run.run();
-    GradeFitReport report = run.report();
-    detail::PanelNetwork<Scalar> network = run.network();
-    if (!whitening.fold(network)) {
-      report.termination = Termination::NumericalFailure;
-      report.message = "The weights on the original inputs overflow.";
-    }
-    const detail::RelativeLoss loss =
-        detail::finish_readout(network, problem, m_options.ridge, pool);
-    const double score = problem.validation ? loss.validation : loss.train;
-    if (!best || score < best_score) {
-      best_score = score;
-      best.emplace(GradeFit<Scalar>{ReluNetwork<Scalar>(network.to_layers()), report});
-      best->report.final_objective = loss.train;
-      best->report.validation = loss.validation;
-    }
-    if (report.termination == Termination::StoppedByObserver) {
-      best->report.termination = report.termination;
-      break;
-    }
-  }
-  best->report.trainer = name();
-  best->report.elapsed_seconds = clock.seconds();
-  return std::move(*best);
-}
 
 #ifdef MGDL_COMPILED
 extern template class GradientTrainer<float>;
@@ -124,3 +53,7 @@ extern template class GradientTrainer<double>;
 #endif
 
 }  // namespace mgdl
+
+#ifndef MGDL_COMPILED
+#include "mgdl/detail/gradient_trainer_impl.hpp"  // IWYU pragma: export
+#endif

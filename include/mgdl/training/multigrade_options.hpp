@@ -41,8 +41,9 @@ struct MultigradeOptions {
   /// A grade that lowers the training RSE by less than this part of it is rejected and ends the
   /// training, in [0, 1).
   double minimum_progress = 1e-6;
-  /// Grades without a better validation RSE before training stops, >= 1; also if it is better by
-  /// less than its standard error. The best prefix is kept.
+  /// Grades that are no better on the validation part before training stops, >= 1. The best prefix
+  /// is kept. Better is what the mean squared error says if its difference, sample by sample, is
+  /// above its standard error, if not the mean absolute error in the same way.
   Index patience = 1;
   /// Part of the samples that `fit(X, Y)` holds out for validation, in [0, 1).
   double validation_fraction = 0;

@@ -1,19 +1,13 @@
 #pragma once
 
-#include <algorithm>
 #include <limits>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
-#include "mgdl/core/standardizer.hpp"
+#include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/detail/residual_chain.hpp"
-#include "mgdl/detail/standard_error.hpp"
-#include "mgdl/detail/stopwatch.hpp"
-#include "mgdl/detail/thread_pool.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 #include "mgdl/training/multigrade_options.hpp"
@@ -93,205 +87,22 @@ class MultigradeTrainer {
   MultigradeFit<Scalar> resume(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data);
 
  private:
-  static void require_matching(const DataSplit<Scalar>& data) {
-    if (!data.validation) return;
-    detail::require_cols("validation X", data.train.inputs().cols(),
-                         data.validation->inputs().cols());
-    detail::require_cols("validation Y", data.train.targets().cols(),
-                         data.validation->targets().cols());
-  }
+  struct Run;
 
-  /// State of one run, so that the trainer itself keeps none.
-  struct Run {
-    Run(MultigradeModel<Scalar> start, const DataSplit<Scalar>& data, int threads)
-        : model(std::move(start)), train(data.train, model), pool(threads) {
-      if (data.validation) validation.emplace(*data.validation, model);
-      for (Index k = 1; k <= model.grades(); ++k) {
-        const auto& network = model.grade(k).network;
-        train.try_grade(network, pool);
-        train.accept();
-        if (!validation) continue;
-        validation->try_grade(network, pool);
-        validation->accept();
-      }
-      best_grades = model.grades();
-      best_rse = judged_rse();
-      last_gain = best_grades;
-      if (validation) best_squares = validation->squares();
-      report.initial_rse = train.rse();
-    }
-
-    /// What the choice of the best prefix goes by.
-    double judged_rse() const { return validation ? validation->rse() : train.rse(); }
-
-    /// What is compared with the tolerance.
-    double judged_error(const MultigradeOptions& options) const {
-      const bool on_training = !validation || options.tolerance_on_training;
-      return (on_training ? train : *validation).error(options.measure);
-    }
-
-    bool stop(Termination termination, std::string message) {
-      report.termination = termination;
-      report.message = std::move(message);
-      return false;
-    }
-
-    MultigradeModel<Scalar> model;
-    detail::ResidualChain<Scalar> train;
-    std::optional<detail::ResidualChain<Scalar>> validation;
-    detail::ThreadPool pool;
-    detail::Stopwatch clock;
-    MultigradeReport report;
-    Index best_grades = 0;
-    double best_rse = 0;
-    Vector<double> best_squares;  // of the validation samples, by the best prefix
-    Index last_gain = 0;          // last grade that was better by more than the standard error
-  };
+  static void require_matching(const DataSplit<Scalar>& data);
 
   MultigradeFit<Scalar> add_grades(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data);
 
   /// Trains one grade; false when training is over, with the reason in the report.
-  bool add_grade(Run& run, Index first) {
-    const Index number = run.model.grades() + 1;
-    const auto trainer =
-        static_cast<std::size_t>(std::min(number, static_cast<Index>(m_trainers.size())) - 1);
-    const double before = run.train.square();
-    const double started = run.clock.seconds();
-    const Scalar scale = detail::residual_scale<Scalar>(before);
-    scale_residuals(run, 1 / scale);
-    const GradeFit<Scalar> fit = m_trainers[trainer].fit(problem(run, number, first, scale));
-    scale_residuals(run, scale);
-    require_fitting(run.model, fit.network);
-
-    GradeReport line;
-    line.grade = number;
-    line.fit = fit.report;
-    const ReluNetwork<Scalar> network = scaled_or_zero(fit.network, scale);
-    line.parameters = network.parameters();
-    const bool last = number - first >= m_options.max_grades;
-    // Written so that a NaN counts as no progress.
-    const double after = run.train.try_grade(network, run.pool, !last);
-    const bool lower = after < before && after <= before * (1 - m_options.minimum_progress);
-    if (lower) {
-      run.train.accept();
-      line.train_rse = run.train.rse();
-      line.train_max_error = run.train.error(ErrorMeasure::MaxError);
-      line.pointwise_growth = run.train.pointwise_growth();
-      if (run.validation) judge(run, network, !last, line);
-      run.model.add_grade({network, line.train_rse, line.validation_rse});
-      if (!run.validation || run.judged_rse() < run.best_rse) {
-        run.best_rse = run.judged_rse();
-        run.best_grades = number;
-        if (run.validation) run.best_squares = run.validation->squares();
-      }
-    }
-    line.seconds = run.clock.seconds() - started;
-    run.report.grades.push_back(line);
-    if (!lower) {
-      // A grade that was cut short says why; any other has simply nothing left to learn.
-      const Termination reason = line.fit.termination;
-      const bool cut_short = reason == Termination::NumericalFailure ||
-                             reason == Termination::StoppedByObserver ||
-                             reason == Termination::TimeLimit;
-      return run.stop(cut_short ? reason : Termination::NoProgress,
-                      "Grade " + std::to_string(number) +
-                          " did not lower the training residual and was rejected." +
-                          (line.fit.message.empty() ? "" : " Its trainer: " + line.fit.message));
-    }
-    return may_continue(run, line, first);
-  }
+  bool add_grade(Run& run, Index first);
 
   /// Evaluates an accepted grade on the validation part, and compares it there with the best prefix
   /// before it, sample by sample: what both find hard cancels out.
-  static void judge(Run& run, const ReluNetwork<Scalar>& network, bool features,
-                    GradeReport& line) {
-    auto& validation = *run.validation;
-    const double before = validation.square();
-    const double rse_before = validation.rse();
-    validation.try_grade(network, run.pool, features);
-    validation.accept();
-    line.validation_rse = validation.rse();
-    line.validation_max_error = validation.error(ErrorMeasure::MaxError);
-    const double unit = before > 0 ? rse_before / before : 0;
-    const Vector<double> gains = run.best_squares - validation.squares();
-    const Vector<double> weights = validation.view().weights.template cast<double>();
-    line.validation_gain = weights.dot(gains) * unit;
-    line.validation_gain_error = detail::standard_error(gains, weights) * unit;
-    // Written so that with a single sample, which has no standard error, any gain counts.
-    if (line.validation_gain > 0 && !(line.validation_gain <= line.validation_gain_error)) {
-      run.last_gain = line.grade;
-    }
-  }
+  static void judge(Run& run, const ReluNetwork<Scalar>& network, bool features, GradeReport& line);
 
-  bool may_continue(Run& run, const GradeReport& line, Index first) const {
-    const bool stop_asked = observe_grade(run, line, first) == Action::Stop ||
-                            line.fit.termination == Termination::StoppedByObserver;
-    if (run.judged_error(m_options) <= m_options.tolerance) {
-      return run.stop(Termination::ToleranceReached, "The error is within the tolerance.");
-    }
-    if (run.train.rse() <= rounding_rse()) {
-      return run.stop(Termination::ToleranceReached, "The residual is down to rounding.");
-    }
-    if (stop_asked) {
-      return run.stop(Termination::StoppedByObserver, "The observer asked to stop.");
-    }
-    if (line.fit.termination == Termination::NumericalFailure) {
-      return run.stop(Termination::NumericalFailure, line.fit.message);
-    }
-    if (run.clock.seconds() >= m_options.time_limit_seconds) {
-      return run.stop(Termination::TimeLimit, "The time limit was reached.");
-    }
-    if (run.validation && line.grade - run.last_gain >= m_options.patience &&
-        !(line.validation_gain < -line.validation_gain_error)) {
-      return run.stop(Termination::Plateau,
-                      "The validation RSE is flat within its standard error: what is left looks "
-                      "like noise. The best prefix was kept.");
-    }
-    if (run.validation && line.grade - run.best_grades >= m_options.patience) {
-      return run.stop(Termination::ValidationStop,
-                      "The validation RSE did not fall; the best prefix was kept.");
-    }
-    if (line.grade - first >= m_options.max_grades) {
-      return run.stop(Termination::MaxIterations, "All grades were trained.");
-    }
-    return true;
-  }
-
-  Action observe_grade(Run& run, const GradeReport& line, Index first) const {
-    if (!m_options.observer) return Action::Continue;
-    Progress progress;
-    progress.event = Progress::Event::Grade;
-    progress.grade = line.grade;
-    progress.max_grades = first + m_options.max_grades;
-    progress.iteration = line.fit.iterations;
-    progress.objective = line.train_rse;
-    progress.validation = line.validation_rse;
-    progress.elapsed_seconds = run.clock.seconds();
-    return m_options.observer(progress);
-  }
-
-  GradeProblem<Scalar> problem(Run& run, Index number, Index first, Scalar unit) const {
-    GradeProblem<Scalar> problem{run.train.view(), std::nullopt};
-    if (run.validation) problem.validation.emplace(run.validation->view());
-    problem.grade = number;
-    problem.seed = m_options.seed;
-    problem.threads = run.pool.size();
-    problem.model = &run.model;
-    problem.unit = unit;
-    const double elapsed = run.clock.seconds();
-    // The grades to come get their share.
-    problem.time_limit_seconds = (m_options.time_limit_seconds - elapsed) /
-                                 static_cast<double>(first + m_options.max_grades - number + 1);
-    if (m_options.observer) {
-      problem.observer = [this, number, first, elapsed](Progress progress) {
-        progress.grade = number;
-        progress.max_grades = first + m_options.max_grades;
-        progress.elapsed_seconds += elapsed;
-        return m_options.observer(progress);
-      };
-    }
-    return problem;
-  }
+  bool may_continue(Run& run, const GradeReport& line, Index first) const;
+  Action observe_grade(Run& run, const GradeReport& line, Index first) const;
+  GradeProblem<Scalar> problem(Run& run, Index number, Index first, Scalar unit) const;
 
   /// Below this, residuals are rounding errors of predictions: nothing is left to learn.
   static constexpr double rounding_rse() {
@@ -301,87 +112,16 @@ class MultigradeTrainer {
 
   /// A trainer of the user's may return anything.
   static void require_fitting(const MultigradeModel<Scalar>& model,
-                              const ReluNetwork<Scalar>& network) {
-    const Index inputs = model.feature_count(model.grades());
-    if (network.inputs() != inputs) {
-      throw InvalidArgument("network of the grade's trainer", std::to_string(inputs) + " inputs",
-                            std::to_string(network.inputs()));
-    }
-    if (network.outputs() != model.outputs()) {
-      throw InvalidArgument("network of the grade's trainer",
-                            std::to_string(model.outputs()) + " outputs",
-                            std::to_string(network.outputs()));
-    }
-  }
+                              const ReluNetwork<Scalar>& network);
 
-  static void scale_residuals(Run& run, Scalar factor) {
-    run.train.scale_residual(factor);
-    if (run.validation) run.validation->scale_residual(factor);
-  }
+  static void scale_residuals(Run& run, Scalar factor);
 
   /// The grade in the residual's own scale; if that overflows, zero, which is then rejected.
-  static ReluNetwork<Scalar> scaled_or_zero(const ReluNetwork<Scalar>& network, Scalar scale) {
-    const auto& readout = network.readout();
-    const bool finite =
-        (readout.weights() * scale).allFinite() && (readout.bias() * scale).allFinite();
-    return network.scaled(finite ? scale : Scalar(0));
-  }
+  static ReluNetwork<Scalar> scaled_or_zero(const ReluNetwork<Scalar>& network, Scalar scale);
 
   std::vector<AnyGradeTrainer<Scalar>> m_trainers;
   MultigradeOptions m_options;
 };
-
-template <class Scalar>
-MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const ConstMatrixRef<Scalar>& X,
-                                                     const ConstMatrixRef<Scalar>& Y,
-                                                     const ConstVectorRef<Scalar>& weights) {
-  return fit(split(Dataset<Scalar>(X, Y, weights), m_options.validation_fraction, m_options.seed));
-}
-
-template <class Scalar>
-MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const DataSplit<Scalar>& data) {
-  require_matching(data);
-  const auto& train = data.train;
-  MultigradeModel<Scalar> model(
-      Standardizer<Scalar>::fit(train.inputs(), train.weights()),
-      Standardizer<Scalar>::fit_common_scale(train.targets(), train.weights()), m_options.link);
-  return add_grades(std::move(model), data);
-}
-
-template <class Scalar>
-MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> model,
-                                                        const ConstMatrixRef<Scalar>& X,
-                                                        const ConstMatrixRef<Scalar>& Y,
-                                                        const ConstVectorRef<Scalar>& weights) {
-  return resume(std::move(model), split(Dataset<Scalar>(X, Y, weights),
-                                        m_options.validation_fraction, m_options.seed));
-}
-
-template <class Scalar>
-MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> model,
-                                                        const DataSplit<Scalar>& data) {
-  require_matching(data);
-  detail::require_cols("X", model.inputs(), data.train.inputs().cols());
-  detail::require_cols("Y", model.outputs(), data.train.targets().cols());
-  return add_grades(std::move(model), data);
-}
-
-template <class Scalar>
-MultigradeFit<Scalar> MultigradeTrainer<Scalar>::add_grades(MultigradeModel<Scalar> model,
-                                                            const DataSplit<Scalar>& data) {
-  Run run(std::move(model), data, detail::thread_count(m_options.threads));
-  const Index first = run.model.grades();
-  if (run.judged_error(m_options) <= m_options.tolerance || run.train.rse() <= rounding_rse()) {
-    run.stop(Termination::ToleranceReached, "The model meets the tolerance as it is.");
-  } else {
-    while (add_grade(run, first)) {
-    }
-  }
-  run.model.truncate(run.best_grades);
-  for (auto& grade : run.report.grades) grade.kept = grade.grade <= run.best_grades;
-  run.report.elapsed_seconds = run.clock.seconds();
-  return {std::move(run.model), std::move(run.report)};
-}
 
 /// MultigradeTrainer{GradientTrainer<float>{...}} is a MultigradeTrainer<float>.
 template <GradeTrainer T>
@@ -393,3 +133,7 @@ extern template class MultigradeTrainer<double>;
 #endif
 
 }  // namespace mgdl
+
+#ifndef MGDL_COMPILED
+#include "mgdl/detail/multigrade_trainer_impl.hpp"  // IWYU pragma: export
+#endif

@@ -1,0 +1,1 @@
+#include "mgdl/detail/certify_impl.hpp"

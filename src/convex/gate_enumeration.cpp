@@ -1,0 +1,1 @@
+#include "mgdl/detail/gate_enumeration_impl.hpp"

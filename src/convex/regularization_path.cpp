@@ -1,0 +1,1 @@
+#include "mgdl/detail/regularization_path_impl.hpp"

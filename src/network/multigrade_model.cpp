@@ -1,0 +1,10 @@
+#include "mgdl/detail/multigrade_model_impl.hpp"
+#include "mgdl/detail/predictor_impl.hpp"
+#include "mgdl/detail/relu_network_impl.hpp"
+
+template class mgdl::ReluNetwork<float>;
+template class mgdl::ReluNetwork<double>;
+template class mgdl::Predictor<float>;
+template class mgdl::Predictor<double>;
+template class mgdl::MultigradeModel<float>;
+template class mgdl::MultigradeModel<double>;

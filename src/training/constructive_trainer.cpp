@@ -1,0 +1,4 @@
+#include "mgdl/detail/constructive_trainer_impl.hpp"
+
+template class mgdl::ConstructiveTrainer<float>;
+template class mgdl::ConstructiveTrainer<double>;

@@ -1,0 +1,4 @@
+#include "mgdl/detail/multigrade_trainer_impl.hpp"
+
+template class mgdl::MultigradeTrainer<float>;
+template class mgdl::MultigradeTrainer<double>;

@@ -1,0 +1,1 @@
+// Nothing: the target that this file makes has the precompiled headers of all tests.

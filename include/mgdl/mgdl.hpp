@@ -17,6 +17,7 @@
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/dense_layer.hpp"
+#include "mgdl/network/fixed_model.hpp"
 #include "mgdl/network/lipschitz_bound.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/output_bounds.hpp"

@@ -8,9 +8,6 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <map>
-#include <ostream>
-#include <random>
 #include <string>
 #include <thread>
 #include <utility>
@@ -18,6 +15,7 @@
 
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/file.hpp"
+#include "support/temporary_folder.hpp"
 
 /// \file
 /// Runs the command as a user does, and looks at what it leaves behind.
@@ -30,39 +28,6 @@ inline Arguments operator+(Arguments a, const Arguments& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
 }
-
-/// An empty folder, removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder()
-      : m_path(std::filesystem::temp_directory_path() /
-               ("mgdl-command-" + std::to_string(std::random_device()()))) {
-    std::filesystem::create_directory(m_path);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { std::filesystem::remove_all(m_path); }
-
-  /// The path of a file in it.
-  std::string operator/(const std::string& name) const { return (m_path / name).string(); }
-
-  void write(const std::string& name, const std::string& content) const {
-    write_file(m_path / name, [&](std::ostream& out) { out << content; });
-  }
-
-  /// Every file by its name.
-  std::map<std::string, std::string> content() const {
-    std::map<std::string, std::string> files;
-    for (const auto& entry : std::filesystem::directory_iterator(m_path)) {
-      files[entry.path().filename().string()] =
-          entry.is_regular_file() ? read_file(entry.path()) : "not a file";
-    }
-    return files;
-  }
-
- private:
-  std::filesystem::path m_path;
-};
 
 struct Outcome {
   int code;    ///< exit code, or -1 if a signal ended it

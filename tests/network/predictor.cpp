@@ -1,24 +1,8 @@
-// Lets a test forbid Eigen to allocate, in builds without assertions too.
-#include <stdexcept>
-#define EIGEN_RUNTIME_NO_MALLOC
-#define eigen_assert(condition) \
-  if (!(condition)) throw std::logic_error(#condition)
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MGDL_TEST_SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define MGDL_TEST_SANITIZED
-#endif
-#endif
+#include "support/allocations.hpp"
 
 #include "mgdl/network/predictor.hpp"
 
-#include <atomic>
-#include <cstddef>
-#include <cstdlib>
 #include <limits>
-#include <new>
 #include <string>
 #include <vector>
 
@@ -29,64 +13,11 @@ using mgdl::Index;
 using mgdl::Matrix;
 using mgdl::RandomStream;
 using mgdl::RowMatrix;
+using mgdl::test::allocations_of;
+using mgdl::test::counts_new;
 using mgdl::test::error_of;
 using mgdl::test::normal_matrix;
 using mgdl::test::random_model;
-
-namespace {
-
-std::atomic<long> allocations{0};
-#ifdef MGDL_TEST_SANITIZED
-constexpr bool counts_new = false;
-#else
-constexpr bool counts_new = true;
-#endif
-
-}  // namespace
-
-// What the standard library and plain `new` allocate. Eigen allocates by malloc, which it can be
-// forbidden to do. Sanitizers need `new` for themselves.
-#ifndef MGDL_TEST_SANITIZED
-namespace {
-
-void* counted(std::size_t size, std::size_t alignment) {
-  ++allocations;
-  const std::size_t whole = (size + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, whole > 0 ? whole : alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-// Not inlined: the compiler would see memory from `new` go to free and warn.
-[[gnu::noinline]] void release(void* memory) noexcept { std::free(memory); }
-
-}  // namespace
-
-void* operator new(std::size_t size) { return counted(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { release(memory); }
-void operator delete(void* memory, std::size_t) noexcept { release(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { release(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { release(memory); }
-#endif
-
-namespace {
-
-/// Runs `call` with Eigen forbidden to allocate and counts what is allocated by `new`.
-template <class Call>
-long allocations_of(const Call& call) {
-  struct Guard {
-    Guard() { Eigen::internal::set_is_malloc_allowed(false); }
-    ~Guard() { Eigen::internal::set_is_malloc_allowed(true); }
-  } const guard;
-  const long before = allocations;
-  call();
-  return allocations - before;
-}
-
-}  // namespace
 
 TEST_CASE("allocations are noticed", "[network/predictor]") {
   CHECK(allocations_of([] {}) == 0);

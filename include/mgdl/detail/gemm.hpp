@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "mgdl/core/types.hpp"
+#include "mgdl/detail/gemv.hpp"
+#include "mgdl/detail/panel_shape.hpp"
 #include "mgdl/detail/simd.hpp"
 
 /// \file
@@ -21,39 +23,6 @@ namespace mgdl::detail {
 
 /// Rows of the register tile: 6 x 4 registers of sums leave room for a panel row and a broadcast.
 inline constexpr Index kTileRows = 6;
-
-/// Registers per panel row: 4 where there are 32 of them (AVX-512, NEON), else 2.
-inline constexpr Index kPanelVectors = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 4 : 2;
-
-/// Terms that are summed in registers before they are added to C.
-inline constexpr Index kDepth = 256;
-
-/// Columns of a full panel.
-template <class Scalar>
-inline constexpr Index kPanelWidth = kPanelVectors* kLanes<Scalar>;
-
-/// Shape and addresses of a k x n matrix in panels.
-template <class Scalar>
-struct PanelShape {
-  Index rows = 0;
-  Index cols = 0;
-
-  Index size() const noexcept { return rows * padded<Scalar>(cols); }
-  Index panels() const noexcept { return (cols + kPanelWidth<Scalar> - 1) / kPanelWidth<Scalar>; }
-  /// Padded columns of panel p.
-  Index width(Index p) const noexcept {
-    return std::min(kPanelWidth<Scalar>, padded<Scalar>(cols) - p * kPanelWidth<Scalar>);
-  }
-  /// Where row i of panel p starts.
-  Index offset(Index p, Index i) const noexcept {
-    return p * kPanelWidth<Scalar> * rows + i * width(p);
-  }
-  /// Where element (i, j) is.
-  Index at(Index i, Index j) const noexcept {
-    const Index p = j / kPanelWidth<Scalar>;
-    return offset(p, i) + j - p * kPanelWidth<Scalar>;
-  }
-};
 
 /// A matrix operand at any strides: element (i, p) is data[i * row_stride + p * col_stride].
 template <class Scalar>
@@ -136,6 +105,11 @@ void gemm_panel(Index rows, Index width, Index depth, Strided<Scalar> a, const S
 template <class Scalar, class Finish>
 void gemm(Index rows, Strided<Scalar> a, const PanelShape<Scalar>& shape, const Scalar* b,
           Scalar* c, Index c_stride, const Finish& finish) {
+  if (rows == 1) {
+    gemv(a.data, a.col_stride, shape, b, c);
+    if (shape.rows > 0) finish(c, Index{0}, Index{1}, Index{0}, padded<Scalar>(shape.cols));
+    return;
+  }
   for (Index p = 0; p < shape.panels(); ++p) {
     const Index width = shape.width(p);
     const Index col = p * kPanelWidth<Scalar>;

@@ -31,6 +31,25 @@ struct ForwardScratch {
   }
 };
 
+/// Adds the bias to a tile (rows x width, whole registers) of a layer's products, followed by ReLU
+/// in a hidden layer.
+template <class Scalar>
+void finish_layer(const Scalar* bias, bool hidden, Index rows, Index width, Scalar* tile,
+                  Index stride) {
+  using P = Packet<Scalar>;
+  const P zero = packet::pset1<P>(Scalar(0));
+  for (Index v = 0; v < width; v += kLanes<Scalar>) {
+    const P shift = packet::ploadu<P>(bias + v);
+    for (Index r = 0; r < rows; ++r) {
+      Scalar* at = tile + r * stride + v;
+      P value = packet::padd(packet::ploadu<P>(at), shift);
+      // A NaN must survive: pmax would turn it into 0 on some machines.
+      if (hidden) value = packet::pselect(packet::pcmp_lt(value, zero), zero, value);
+      packet::pstoreu(at, value);
+    }
+  }
+}
+
 /// A ReLU network (hidden ReLU layers, then a linear readout) in the layout its kernels work on:
 /// all weights and biases in one vector, weights in panels, padded with zeros to whole registers.
 /// Being one vector, it is also what an optimiser updates.
@@ -112,18 +131,7 @@ class PanelNetwork {
     const bool hidden = l + 1 < m_layers.size();
     gemm(rows, in, m_layers[l].shape, m_parameters.data() + m_layers[l].weights, out, out_stride,
          [&](Scalar* tile, Index, Index tile_rows, Index col, Index width) {
-           using P = Packet<Scalar>;
-           const P zero = packet::pset1<P>(Scalar(0));
-           for (Index v = 0; v < width; v += kLanes<Scalar>) {
-             const P shift = packet::ploadu<P>(b + col + v);
-             for (Index r = 0; r < tile_rows; ++r) {
-               Scalar* at = tile + r * out_stride + v;
-               P value = packet::padd(packet::ploadu<P>(at), shift);
-               // A NaN must survive: pmax would turn it into 0 on some machines.
-               if (hidden) value = packet::pselect(packet::pcmp_lt(value, zero), zero, value);
-               packet::pstoreu(at, value);
-             }
-           }
+           finish_layer(b + col, hidden, tile_rows, width, tile, out_stride);
          });
   }
 

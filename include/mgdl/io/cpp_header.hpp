@@ -1,0 +1,60 @@
+#pragma once
+
+#include <filesystem>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "mgdl/core/types.hpp"
+#include "mgdl/detail/flat_parameters.hpp"
+#include "mgdl/io/detail/c_numbers.hpp"
+#include "mgdl/io/file.hpp"
+#include "mgdl/network/multigrade_model.hpp"
+#include "mgdl/version.hpp"
+
+namespace mgdl {
+
+/// Writes a model as a C++ header that defines the FixedModel `NAME`, with all numbers in it: a
+/// program that includes it predicts with `NAME.predict(x)`, to the same bits as this model, and
+/// reads no file. The object is a constant of the program (`constexpr`) for up to 200,000
+/// parameters; a larger one, for which compilers would need too long, is filled when the program
+/// starts.
+///
+/// \param name  a C++ identifier
+/// \throws InvalidArgument for another name, and for a model without grades
+template <class Scalar>
+void write_cpp_header(std::ostream& out, const MultigradeModel<Scalar>& model,
+                      const std::string& name = "model") {
+  detail::require_identifier("name", name);
+  if (model.grades() == 0) throw InvalidArgument("model", "at least one grade", "none");
+  const std::string scalar = sizeof(Scalar) == sizeof(float) ? "float" : "double";
+  std::string type = "mgdl::FixedModel<" + scalar + ", " + std::to_string(model.inputs()) + ", " +
+                     std::to_string(model.outputs()) +
+                     ", mgdl::FeatureLink::" + to_string(model.link());
+  for (Index g = 1; g <= model.grades(); ++g) {
+    const auto& layers = model.grade(g).network.layers();
+    type += ",\n                         mgdl::HiddenLayers<";
+    for (std::size_t l = 0; l + 1 < layers.size(); ++l) {
+      type += (l > 0 ? ", " : "") + std::to_string(layers[l].outputs());
+    }
+    type += ">";
+  }
+  const std::vector<Scalar> values = detail::flat_parameters(model);
+  const bool constant = values.size() <= 200000;
+  out << "// Written by mgdl " << version() << ". Include it and call " << name << ".predict(x).\n"
+      << "#pragma once\n\n#include \"mgdl/network/fixed_model.hpp\"\n\n"
+      << detail::array("inline constexpr " + scalar + " " + name + "_parameters[]", values,
+                       [](Scalar value) { return detail::c_number(value); })
+      << "\ninline " << (constant ? "constexpr " : "const ") << type << ">\n    " << name << "("
+      << name << "_parameters);\n";
+}
+
+/// The same into a file, all of it or nothing.
+/// \throws InvalidArgument as above, and if `path` cannot be written
+template <class Scalar>
+void write_cpp_header(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
+                      const std::string& name = "model") {
+  write_file(path, [&](std::ostream& out) { write_cpp_header(out, model, name); });
+}
+
+}  // namespace mgdl

@@ -32,14 +32,6 @@ Function* blas_function(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
 }
 
-/// Threads of Torch and of its BLAS.
-void set_threads(int threads) {
-  at::set_num_threads(threads);
-  // OpenBLAS on POSIX threads does not look at OpenMP's setting: without this "1 thread" would
-  // be 2.
-  if (auto* set = blas_function<void(int)>("openblas_set_num_threads")) set(threads);
-}
-
 /// Keeps freed memory in the process.
 ///
 /// By default glibc hands large blocks back to the system when they are freed, and autograd, which
@@ -458,6 +450,13 @@ std::string to_string(TorchInitialization initialization) {
   return "unknown";
 }
 
+void set_torch_threads(int threads) {
+  at::set_num_threads(threads);
+  // OpenBLAS on POSIX threads does not look at OpenMP's setting: without this "1 thread" would
+  // be 2.
+  if (auto* set = blas_function<void(int)>("openblas_set_num_threads")) set(threads);
+}
+
 bool torch_environment_is_clean() {
   return std::getenv("OPENBLAS_CORETYPE") == nullptr && std::getenv("OPENBLAS_L2_SIZE") == nullptr;
 }
@@ -483,7 +482,7 @@ bool torch_blas_is_fastest() {
 
 TorchThroughput torch_training_throughput(int inputs, int width, int hidden_layers, int outputs,
                                           int batch, int threads, double seconds, TorchStep step) {
-  set_threads(threads);
+  set_torch_threads(threads);
   keep_freed_memory();
   at::manual_seed(1);
   FlatNetwork network({inputs, width, hidden_layers, outputs});
@@ -510,7 +509,7 @@ TorchThroughput torch_best_training_throughput(int inputs, int width, int hidden
 
 TorchThroughput torch_inference_throughput(int inputs, int width, int hidden_layers, int outputs,
                                            int batch, int threads, double seconds) {
-  set_threads(threads);
+  set_torch_threads(threads);
   keep_freed_memory();
   at::InferenceMode guard;
   at::manual_seed(1);
@@ -580,7 +579,7 @@ TorchFit torch_multigrade(const TorchData& data, const TorchFitOptions& options)
 
   const at::InferenceMode guard;
   const FlushDenormals flush_denormals;
-  set_threads(options.threads);
+  set_torch_threads(options.threads);
   keep_freed_memory();
   at::manual_seed(options.seed);
 

@@ -158,6 +158,9 @@ struct TorchFit {
 /// the residual scaled by its RMS. Throws std::invalid_argument for sizes that make no sense.
 TorchFit torch_multigrade(const TorchData& data, const TorchFitOptions& options);
 
+/// Threads of Torch and of its BLAS.
+void set_torch_threads(int threads);
+
 /// False if the environment slows the peer down: OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE choose
 /// slower kernels. The BLAS reads them when it is loaded, so unset them before the program starts.
 bool torch_environment_is_clean();

@@ -29,5 +29,6 @@ Command add_predict(CLI::App& app);
 Command add_convex(CLI::App& app);
 Command add_inspect(CLI::App& app);
 Command add_verify(CLI::App& app);
+Command add_export(CLI::App& app);
 
 }  // namespace mgdl::command

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "box.hpp"
 #include "command.hpp"
 #include "flags.hpp"
 #include "mgdl/io/model_file.hpp"
@@ -45,15 +46,6 @@ std::optional<std::pair<double, double>> usual_inputs(const MultigradeModel<Scal
       !std::isfinite(mean + reach))
     return {};
   return std::pair{mean - reach, mean + reach};
-}
-
-template <class Scalar>
-Vector<Scalar> side_of_box(const char* flag, const std::vector<double>& values, Index inputs) {
-  if (static_cast<Index>(values.size()) != inputs) {
-    throw InvalidArgument(flag, std::to_string(inputs) + " values, one for each input",
-                          std::to_string(values.size()));
-  }
-  return Eigen::Map<const Vector<double>>(values.data(), inputs).template cast<Scalar>();
 }
 
 template <class Scalar>
@@ -233,10 +225,7 @@ void print(std::ostream& out, const MultigradeModel<Scalar>& model,
 
 ExitCode run(const InspectOptions& options) {
   if (options.model.empty()) throw InvalidArgument("--model", "a value", "none");
-  if (options.lower.empty() != options.upper.empty()) {
-    throw InvalidArgument("box", "--lower and --upper",
-                          options.lower.empty() ? "only --upper" : "only --lower");
-  }
+  require_box(options);
   std::visit(
       [&](const auto& saved) {
         const auto& model = saved.model;
@@ -259,16 +248,9 @@ Command add_inspect(CLI::App& app) {
   auto options = std::make_shared<InspectOptions>();
   flags->add_option("--model", options->model, "model that mgdl fit or mgdl convex has written")
       ->option_text("FILE");
-  const auto add_side = [&](const char* flag, std::vector<double>& values, const char* help) {
-    flags->add_option(flag, values, help)
-        ->delimiter(',')
-        ->allow_extra_args(false)
-        ->option_text("NUMBERS");
-  };
-  add_side("--lower", options->lower,
-           "with --upper: bound the outputs for all inputs in a box, of which this is the lower "
-           "end, a number for each input");
-  add_side("--upper", options->upper, "its upper end");
+  add_box(flags, *options,
+          "with --upper: bound the outputs for all inputs in a box, of which this is the lower "
+          "end, a number for each input");
   flags->add_flag("--json", options->json, "print JSON");
   flags->footer(
       "Shown for every prefix of grades: errors, the certificate of a convex grade, and\n"

@@ -11,6 +11,7 @@
 #include "mgdl/io/csv.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/npy.hpp"
+#include "samples.hpp"
 
 namespace mgdl::command {
 namespace {
@@ -26,32 +27,13 @@ struct PredictOptions {
 };
 
 template <class Scalar>
-Matrix<Scalar> read_inputs(const PredictOptions& options, Index columns) {
-  const std::string& file = options.csv.empty() ? options.input : options.csv;
-  Matrix<Scalar> X;
-  if (options.csv.empty()) {
-    X = read_npy<Scalar>(file);
-  } else {
-    auto table = read_csv<Scalar>(file);
-    if (!options.columns.empty()) table = select_columns(table, options.columns);
-    X = std::move(table.values);
-  }
-  check_values(file, X);
-  if (X.cols() != columns) {
-    throw InvalidArgument(file, std::to_string(columns) + " columns, the inputs of the model",
-                          std::to_string(X.cols()));
-  }
-  return X;
-}
-
-template <class Scalar>
 void predict(const MultigradeModel<Scalar>& model, const PredictOptions& options) {
   const Index grades = options.grades.value_or(model.grades());
   if (grades < 0 || grades > model.grades()) {
     throw InvalidArgument("--grades", "a value from 0 to " + std::to_string(model.grades()),
                           std::to_string(grades));
   }
-  const auto X = read_inputs<Scalar>(options, model.inputs());
+  const auto X = read_inputs<Scalar>(options.input, options.csv, options.columns, model.inputs());
   Matrix<Scalar> result(X.rows(), model.outputs());
   model.predictor(options.threads).predict_into(X, result, grades);
   if (extension_of(options.output) == ".csv") {

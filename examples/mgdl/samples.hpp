@@ -1,11 +1,13 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "files.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/types.hpp"
 #include "mgdl/io/csv.hpp"
 #include "mgdl/io/npy.hpp"
 
@@ -36,6 +38,28 @@ Dataset<Scalar> csv_samples(const CsvTable<Scalar>& table, const std::vector<std
   } catch (const InvalidArgument& error) {
     throw InvalidArgument("--target-columns", error.expected(), error.found(), file);
   }
+}
+
+/// Inputs of a model with `expected` of them, from a .npy file or, if `npy` is empty, from columns
+/// of a CSV file; no names: from all of them.
+template <class Scalar>
+Matrix<Scalar> read_inputs(const std::string& npy, const std::string& csv,
+                           const std::vector<std::string>& columns, Index expected) {
+  const std::string& file = csv.empty() ? npy : csv;
+  Matrix<Scalar> X;
+  if (csv.empty()) {
+    X = read_npy<Scalar>(file);
+  } else {
+    auto table = read_csv<Scalar>(file);
+    if (!columns.empty()) table = select_columns(table, columns);
+    X = std::move(table.values);
+  }
+  check_values(file, X);
+  if (X.cols() != expected) {
+    throw InvalidArgument(file, std::to_string(expected) + " columns, the inputs of the model",
+                          std::to_string(X.cols()));
+  }
+  return X;
 }
 
 inline std::string sizes_text(Index samples, Index held_out, Index inputs, Index outputs) {

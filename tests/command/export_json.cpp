@@ -1,6 +1,7 @@
 // `mgdl export`: what it writes is what predicts, in every format; bad flags change nothing.
 
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,15 +58,16 @@ class Folder : public mgdl::test::TemporaryFolder {
 /// As text, so that the header is all that the program has.
 std::string c_program(const std::string& number) {
   const auto [X, Y] = mgdl::test::samples(60);
-  std::string text = "#include <stdio.h>\n#include \"net.h\"\nint main(void) {\n  static const " +
-                     number + " X[][2] = {";
-  for (Index i = 0; i < X.rows(); ++i) {
-    text += "{" + mgdl::detail::to_text(X(i, 0)) + ", " + mgdl::detail::to_text(X(i, 1)) + "},\n";
-  }
-  return text + "};\n  " + number +
-         " y[2];\n  int i;\n  if (net_self_test() != 0) return 1;\n  for (i = 0; i < 60; ++i) {\n"
-         "    net_predict(X[i], y);\n    printf(\"%.17g,%.17g\\n\", (double)y[0], (double)y[1]);\n"
-         "  }\n  return 0;\n}\n";
+  std::ostringstream text;
+  text.precision(17);
+  text << "#include <stdio.h>\n#include \"net.h\"\nint main(void) {\n  static const " << number
+       << " X[][2] = {";
+  for (Index i = 0; i < X.rows(); ++i) text << "{" << X(i, 0) << ", " << X(i, 1) << "},\n";
+  text << "};\n  " << number
+       << " y[2];\n  int i;\n  if (net_self_test() != 0) return 1;\n  for (i = 0; i < 60; ++i) {\n"
+          "    net_predict(X[i], y);\n    printf(\"%.17g,%.17g\\n\", (double)y[0], (double)y[1]);\n"
+          "  }\n  return 0;\n}\n";
+  return text.str();
 }
 
 }  // namespace

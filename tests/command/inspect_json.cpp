@@ -9,6 +9,7 @@
 #include "command/run_command.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/npy.hpp"
+#include "mgdl/io/report_json.hpp"
 #include "support/catch.hpp"
 
 using Catch::Matchers::ContainsSubstring;

@@ -12,6 +12,7 @@
 #include "mgdl/core/random.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/npy.hpp"
+#include "mgdl/io/report_json.hpp"
 #include "support/catch.hpp"
 
 using Catch::Matchers::ContainsSubstring;

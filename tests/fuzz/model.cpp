@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "fuzz/fuzz.hpp"
+#include "mgdl/io/detail/model_reader.hpp"
 #include "mgdl/io/model_file.hpp"
+#include "mgdl/io/safetensors.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto bytes = std::as_bytes(std::span(data, size));

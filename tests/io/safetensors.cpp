@@ -255,11 +255,11 @@ TEST_CASE("what cannot be written is said before anything is", "[io/safetensors]
 
 TEST_CASE("the checksum is the CRC-32 of zlib", "[io/crc32]") {
   const auto crc = [](const std::string& text) {
-    mgdl::detail::Crc32 crc;
-    for (const char c : text) crc.add(std::string_view(&c, 1));
+    mgdl::detail::Crc32 parts;
+    for (const char c : text) parts.add(std::string_view(&c, 1));
     mgdl::detail::Crc32 whole;
     whole.add(text);
-    CHECK(crc.value() == whole.value());
+    CHECK(parts.value() == whole.value());
     return whole.value();
   };
   CHECK(crc("") == 0);

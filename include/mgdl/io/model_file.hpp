@@ -4,10 +4,8 @@
 #include <cstddef>
 #include <filesystem>
 #include <istream>
-#include <iterator>
 #include <ostream>
 #include <span>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <variant>
@@ -15,11 +13,7 @@
 
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/detail/model_content.hpp"
-#include "mgdl/io/detail/model_reader.hpp"
-#include "mgdl/io/file.hpp"
 #include "mgdl/io/fit_summary_json.hpp"
-#include "mgdl/io/safetensors.hpp"
 #include "mgdl/io/saved_model.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 
@@ -36,9 +30,7 @@ namespace mgdl {
 /// \throws InvalidArgument, before anything is written, if the report has another number of grades
 template <std::floating_point Scalar>
 void save_model(std::ostream& out, const MultigradeModel<Scalar>& model,
-                const FitSummary* report = nullptr) {
-  write_safetensors(out, detail::ModelContent<Scalar>(model, report).content());
-}
+                const FitSummary* report = nullptr);
 
 /// Creates or replaces a model file, completely or not at all (see write_file): who is interrupted,
 /// or has a full disk, keeps the old one.
@@ -46,22 +38,14 @@ void save_model(std::ostream& out, const MultigradeModel<Scalar>& model,
 /// \throws InvalidArgument as above, and if it cannot be written
 template <std::floating_point Scalar>
 void save_model(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
-                const FitSummary* report = nullptr) {
-  const detail::ModelContent<Scalar> content(model, report);
-  write_safetensors(path, content.content());
-}
+                const FitSummary* report = nullptr);
 
 /// The bytes of a model file.
 ///
 /// \throws InvalidArgument as above
 template <std::floating_point Scalar>
 std::vector<std::byte> save_model(const MultigradeModel<Scalar>& model,
-                                  const FitSummary* report = nullptr) {
-  std::ostringstream out;
-  save_model(out, model, report);
-  const auto bytes = std::as_bytes(std::span(out.view()));
-  return {bytes.begin(), bytes.end()};
-}
+                                  const FitSummary* report = nullptr);
 
 /// Reads a model file from memory, with the number type it was saved with.
 ///
@@ -73,28 +57,22 @@ std::vector<std::byte> save_model(const MultigradeModel<Scalar>& model,
 /// \param file  its name, for errors
 /// \throws FormatError for anything but a complete model file of a version that is known: names the
 ///         file, the key, what was expected there and what was found
-inline AnySavedModel load_any_model(std::span<const std::byte> bytes,
-                                    const std::string& file = "model") {
-  const SafeTensors content = parse_safetensors(bytes, file);
-  detail::ModelReader reader(content, file);
-  reader.check_sum();
-  return reader.saved_model();
-}
+AnySavedModel load_any_model(std::span<const std::byte> bytes, const std::string& file = "model");
 
 /// The same from a file.
 /// \throws InvalidArgument if it cannot be read; FormatError as above
-inline AnySavedModel load_any_model(const std::filesystem::path& path) {
-  const std::string text = read_file(path);
-  return load_any_model(std::as_bytes(std::span(text)), path.string());
-}
+AnySavedModel load_any_model(const std::filesystem::path& path);
 
 /// The same from a stream, which is read to its end.
 /// \throws InvalidArgument if it cannot be read; FormatError as above
-inline AnySavedModel load_any_model(std::istream& in) {
-  const std::string text(std::istreambuf_iterator<char>(in), {});
-  if (in.bad()) throw InvalidArgument("model", "a readable stream", "an input/output error");
-  return load_any_model(std::as_bytes(std::span(text)));
-}
+AnySavedModel load_any_model(std::istream& in);
+
+namespace detail {
+
+/// The same numbers as double.
+MultigradeModel<double> widened(const MultigradeModel<float>& model);
+
+}  // namespace detail
 
 /// Reads a model file as a model of `Scalar`, from a path, a stream or bytes: see load_any_model().
 ///
@@ -120,3 +98,7 @@ SavedModel<Scalar> load_model(Source&& source) {
 }
 
 }  // namespace mgdl
+
+#ifndef MGDL_COMPILED
+#include "mgdl/io/detail/model_file_impl.hpp"  // IWYU pragma: export
+#endif

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <optional>
 #include <variant>
 
@@ -18,6 +19,17 @@ struct SavedModel {
   /// was infinite, apart from errors of the model, is NaN.
   std::optional<FitSummary> report = {};
 };
+
+namespace detail {
+
+/// The name of a number type in model files.
+template <std::floating_point Scalar>
+constexpr const char* scalar_name() noexcept {
+  static_assert(std::same_as<Scalar, float> || std::same_as<Scalar, double>);
+  return std::same_as<Scalar, float> ? "float32" : "float64";
+}
+
+}  // namespace detail
 
 /// A saved model of either number type.
 using AnySavedModel = std::variant<SavedModel<float>, SavedModel<double>>;

@@ -42,14 +42,15 @@ std::string array(const std::string& declaration, const Values& values, const Pr
   std::size_t line = 0;
   bool first = true;
   for (const auto value : values) {
-    const std::string number = " " + print(value);
-    if (!first) text += ",";
-    if (line + number.size() > kLine) {
+    const std::string number = print(value);
+    if (!first) text += ',';
+    if (line + 1 + number.size() > kLine) {
       text += "\n ";
       line = 0;
     }
+    text += ' ';
     text += number;
-    line += number.size() + 1;
+    line += number.size() + 2;
     first = false;
   }
   return text + "};\n";

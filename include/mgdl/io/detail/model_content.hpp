@@ -20,6 +20,7 @@
 #include "mgdl/io/detail/json_fields.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/io/safetensors.hpp"
+#include "mgdl/io/saved_model.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/version.hpp"
 
@@ -37,11 +38,6 @@ template <std::floating_point Scalar>
 constexpr TensorType tensor_type_of() noexcept {
   static_assert(std::same_as<Scalar, float> || std::same_as<Scalar, double>);
   return std::same_as<Scalar, float> ? TensorType::F32 : TensorType::F64;
-}
-
-template <std::floating_point Scalar>
-constexpr const char* scalar_name() noexcept {
-  return tensor_type_of<Scalar>() == TensorType::F32 ? "float32" : "float64";
 }
 
 inline std::string layer_key(Index grade, Index layer, const char* what) {
@@ -94,8 +90,10 @@ inline std::string content_checksum(const SafeTensors& content) {
     add(name);
     add(to_string(tensor.type));
     std::string shape;
-    for (const Index size : tensor.shape)
-      shape += (shape.empty() ? "" : ",") + std::to_string(size);
+    for (const Index size : tensor.shape) {
+      if (!shape.empty()) shape += ',';
+      shape += std::to_string(size);
+    }
     add(shape);
     crc.add(tensor.data);
   }

@@ -192,7 +192,10 @@ class ModelReader {
 
   static std::string shape_of(const std::vector<Index>& shape) {
     std::string text = "[";
-    for (const Index size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+    for (const Index size : shape) {
+      if (text.size() > 1) text += ", ";
+      text += std::to_string(size);
+    }
     return text + "]";
   }
 
@@ -273,24 +276,5 @@ class ModelReader {
   std::set<std::string> m_used;
   std::vector<std::optional<CertificateWitness>> m_witnesses;  // of the grades
 };
-
-/// The same numbers as double.
-inline MultigradeModel<double> widened(const MultigradeModel<float>& model) {
-  const auto wide = [](const Standardizer<float>& narrow) {
-    return Standardizer<double>(narrow.mean().cast<double>(), narrow.scale().cast<double>());
-  };
-  MultigradeModel<double> result(wide(model.input_standardizer()),
-                                 wide(model.output_standardizer()), model.link());
-  for (Index k = 1; k <= model.grades(); ++k) {
-    const Grade<float>& grade = model.grade(k);
-    std::vector<DenseLayer<double>> layers;
-    for (const auto& layer : grade.network.layers()) {
-      layers.emplace_back(layer.weights().cast<double>(), layer.bias().cast<double>());
-    }
-    result.add_grade(
-        {ReluNetwork<double>(std::move(layers)), grade.train_rse, grade.validation_rse});
-  }
-  return result;
-}
 
 }  // namespace mgdl::detail

@@ -281,8 +281,13 @@ template <class Scalar>
 void write_npy_header(std::ostream& out, const std::vector<Index>& shape) {
   static_assert(std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>);
   const char order = std::endian::native == std::endian::little ? '<' : '>';
-  std::string text = std::string("{'descr': '") + order + 'f' + std::to_string(sizeof(Scalar)) +
-                     "', 'fortran_order': False, 'shape': " + npy_shape_text(shape) + ", }";
+  std::string text = "{'descr': '";
+  text += order;
+  text += 'f';
+  text += std::to_string(sizeof(Scalar));
+  text += "', 'fortran_order': False, 'shape': ";
+  text += npy_shape_text(shape);
+  text += ", }";
   constexpr std::size_t start = 10;  // magic, version, length
   text.append(63 - (start + text.size()) % 64, ' ');
   text += '\n';

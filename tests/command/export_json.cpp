@@ -1,5 +1,6 @@
 // `mgdl export`: what it writes is what predicts, in every format; bad flags change nothing.
 
+#include <cmath>
 #include <filesystem>
 #include <sstream>
 #include <string>
@@ -55,6 +56,13 @@ class Folder : public mgdl::test::TemporaryFolder {
   }
 };
 
+/// The number behind a word of the output.
+double number_after(const std::string& output, const std::string& word) {
+  const auto place = output.find(word);
+  REQUIRE(place != std::string::npos);
+  return std::stod(output.substr(place + word.size()));
+}
+
 /// As text, so that the header is all that the program has.
 std::string c_program(const std::string& number) {
   const auto [X, Y] = mgdl::test::samples(60);
@@ -79,24 +87,28 @@ TEST_CASE("an exported C header predicts as the model", "[command/export]") {
   struct Case {
     Arguments flags;
     std::string number;
-    double tolerance;  // of the largest output
     bool proven;
   };
   const std::vector<Case> cases{
-      {{}, "double", 1e-12, false},
-      {{"--number", "float32", "--input", folder / "X"}, "float", 1e-5, false},
-      {{"--number", "int16", "--input", folder / "X"}, "float", 1e-2, true},
-      {{"--number", "int8", "--lower", "0,-1", "--upper", "1,1"}, "float", 0.2, true}};
+      {{"--input", folder / "X"}, "double", false},
+      {{"--number", "float32", "--input", folder / "X"}, "float", false},
+      {{"--number", "int16", "--input", folder / "X"}, "float", true},
+      {{"--number", "int8", "--input", folder / "X", "--lower", "0,-1", "--upper", "1,1"},
+       "float",
+       true}};
   for (const Case& c : cases) {
     const Outcome outcome = folder.export_to("net.h", c.flags + Arguments{"--name", "net"});
     INFO(outcome.errors);
     REQUIRE(outcome.code == 0);
     CHECK_THAT(outcome.output, ContainsSubstring("constants"));
-    CHECK((outcome.output.find("proven bound") != std::string::npos) == c.proven);
-    CHECK((outcome.output.find("samples") != std::string::npos) ==
-          (c.flags.size() == 4 && c.flags[2] == "--input"));
     const auto y = folder.outputs(c_program(c.number), "cc -std=c99 -Wall -Wextra -Werror main.c");
-    CHECK((y - P).cwiseAbs().maxCoeff() <= c.tolerance * unit);
+    const double error = (y - P).cwiseAbs().maxCoeff();
+    // Compilers round otherwise than the exporter: a little around the error that is printed.
+    CHECK(std::abs(error - number_after(outcome.output, "samples")) <=
+          0.05 * error + (c.number == "double" ? 1e-12 : 1e-5) * unit);
+    CHECK(error <= (c.number == "double" ? 1e-9 : 0.6) * unit);
+    CHECK((outcome.output.find("proven bound") != std::string::npos) == c.proven);
+    if (c.proven) CHECK(error <= number_after(outcome.output, "proven bound"));
   }
 }
 
@@ -108,9 +120,10 @@ TEST_CASE("the other formats", "[command/export]") {
                  ContainsSubstring("mgdl::HiddenLayers<6, 6>"));
   REQUIRE(folder.export_to("net.onnx", {"--format", "onnx", "--prefixes"}).code == 0);
   CHECK_THAT(mgdl::read_file(folder / "net.onnx"), ContainsSubstring("output_1"));
+  REQUIRE(folder.export_to("net.onnx", {"--format", "onnx"}).code == 0);
   const auto size = std::filesystem::file_size(folder / "net.onnx");
   REQUIRE(folder.export_to("net.onnx", {"--format", "onnx", "--number", "float64"}).code == 0);
-  CHECK(std::filesystem::file_size(folder / "net.onnx") > 3 * size / 2);
+  CHECK(std::filesystem::file_size(folder / "net.onnx") >= size + 4 * 172);  // parameters
   // A float model is exported in float.
   REQUIRE(folder.export_to("net.h").code == 0);
   CHECK_THAT(mgdl::read_file(folder / "net.h"),

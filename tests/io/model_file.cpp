@@ -302,7 +302,8 @@ TEST_CASE("every field of a damaged model file is missed", "[io/model_file]") {
   for (const char* key : {"grades", "report"}) {
     const Json good = Json::parse(content.metadata.at(key));
     // Every key that is in there somewhere, by its place.
-    for (const auto& [pointer, leaf] : good.flatten().items()) {
+    const Json leaves = good.flatten();
+    for (const auto& [pointer, leaf] : leaves.items()) {
       for (Json::json_pointer place(pointer); !place.empty(); place.pop_back()) {
         if (!good[place.parent_pointer()].is_object()) continue;
         if (place.to_string().starts_with("/options")) continue;

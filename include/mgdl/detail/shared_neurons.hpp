@@ -307,10 +307,14 @@ class SharedNeurons {
     Vector<double> x(m * (p + c));
     Eigen::Map<RowMatrix<double>> hidden(x.data(), m, p);
     Eigen::Map<RowMatrix<double>> output(x.data() + m * p, m, c);
+    // In a unit that follows that of the targets: the length of a first step does not.
+    const double root = m_lambda > 0 ? std::exp2(std::round(std::log2(m_lambda) / 2)) : 1;
+    const double lambda = m_lambda / (root * root);
+    const RowMatrix<double> targets = m_problem.targets() / (root * root);
     for (Index k = 0; k < m; ++k) {
       const double balance = std::sqrt(network.output.row(k).norm() / network.hidden.row(k).norm());
-      hidden.row(k) = balance * network.hidden.row(k);
-      output.row(k) = network.output.row(k) / balance;
+      hidden.row(k) = balance / root * network.hidden.row(k);
+      output.row(k) = network.output.row(k) / (balance * root);
       faces.push_back(m_projector.normals_at(network.hidden.row(k).transpose()));
     }
     const Vector<double> start = x;
@@ -320,14 +324,14 @@ class SharedNeurons {
       const Eigen::Map<const RowMatrix<double>> V(at.data(), m, p);
       const Eigen::Map<const RowMatrix<double>> O(at.data() + m * p, m, c);
       const Matrix<double> columns = detail::activations(m_problem, active, V);
-      const RowMatrix<double> R = m_problem.targets() - columns * O;
+      const RowMatrix<double> R = targets - columns * O;
       Eigen::Map<RowMatrix<double>> G(gradient.data(), m, p);
-      G = m_lambda * V - active.cwiseProduct(R * O.transpose()).transpose() * samples;
+      G = lambda * V - active.cwiseProduct(R * O.transpose()).transpose() * samples;
       for (Index k = 0; k < m; ++k) {
         G.row(k) = faces[static_cast<std::size_t>(k)].reject(G.row(k).transpose()).transpose();
       }
-      gradient.tail(m * c).reshaped<Eigen::RowMajor>(m, c) = m_lambda * O - columns.transpose() * R;
-      return 0.5 * R.squaredNorm() + 0.5 * m_lambda * at.squaredNorm();
+      gradient.tail(m * c).reshaped<Eigen::RowMajor>(m, c) = lambda * O - columns.transpose() * R;
+      return 0.5 * R.squaredNorm() + 0.5 * lambda * at.squaredNorm();
     };
     Lbfgs<double> lbfgs(x.size(), {.max_iterations = 200, .relative_tolerance = 1e-14});
     lbfgs.minimise(x, evaluate, [](Index, double) { return true; });
@@ -339,11 +343,11 @@ class SharedNeurons {
       for (Index k = 0; k < m; ++k) {
         // Twice: the first is exact relative to what it projects only.
         ConeProjector::Face first, second;
-        const Vector<double> v = hidden.row(k).transpose();
+        const Vector<double> v = root * hidden.row(k).transpose();
         const Vector<double> near = m_projector.project(network.gate(k), v, first);
         trial.hidden.row(k) = m_projector.project(network.gate(k), near, second).transpose();
       }
-      trial.output = output;
+      trial.output = root * output;
       if (objective(m_problem.targets() - fit(trial), trial.penalty()) < value) {
         return trial.nonzero();
       }

@@ -53,6 +53,7 @@ Verification verify_certificate(const Certificate& certificate, const Certificat
   if (!(unit > 0) || !std::isfinite(unit) || !std::isfinite(1 / unit)) {
     throw InvalidArgument("unit", "a finite value > 0", to_text(witness.unit));
   }
+  if (witness.columns.empty()) throw InvalidArgument("columns", "at least one", "none");
   for (const Index column : witness.columns) {
     if (column >= 0 && column < view.inputs.cols()) continue;
     throw InvalidArgument("columns", "numbers below " + std::to_string(view.inputs.cols()),

@@ -99,6 +99,10 @@ inline nlohmann::ordered_json parse_json(const std::string& text, const std::str
       throw FormatError(file, "at most 16 levels of JSON", "more", place);
     return true;
   };
+  // Which the parser would take for the end.
+  if (const auto zero = text.find('\0'); zero != text.npos) {
+    throw FormatError(file, "JSON", "a byte 0", place + ", byte " + std::to_string(zero));
+  }
   try {
     return Json::parse(text, check_depth);
   } catch (const Json::parse_error& error) {

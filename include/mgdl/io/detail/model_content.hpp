@@ -194,7 +194,16 @@ class ModelContent {
     metadata["scalar"] = scalar_name<Scalar>();
     metadata["link"] = to_string(model.link());
     metadata["grades"] = dump(grades);
-    if (report != nullptr) metadata["report"] = dump(model_report(*report));
+    if (report != nullptr) {
+      // The model's errors, whatever the report says.
+      Json json = model_report(*report);
+      for (Index k = 1; k <= model.grades(); ++k) {
+        Json& line = json["grades"][static_cast<std::size_t>(k - 1)];
+        line["train_rse"] = report_number(model.grade(k).train_rse);
+        line["validation_rse"] = report_number(model.grade(k).validation_rse);
+      }
+      metadata["report"] = dump(json);
+    }
     metadata[kChecksumKey] = content_checksum(m_content);
   }
   ModelContent(const ModelContent&) = delete;

@@ -70,6 +70,10 @@ class SafetensorsHeader {
       throw FormatError(m_file, "a JSON object",
                         text.empty() ? "nothing" : excerpt(text.substr(0, 1)), "byte 8");
     }
+    // Which the parser would take for the end.
+    if (const auto zero = text.find('\0'); zero != text.npos) {
+      throw FormatError(m_file, "a JSON object", "a byte 0", "byte " + std::to_string(zero + 8));
+    }
     nlohmann::json::sax_parse(text.begin(), text.end(), this);
   }
 
@@ -175,7 +179,10 @@ class SafetensorsHeader {
     return true;
   }
 
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) {
+  bool parse_error(std::size_t position, const std::string& token,
+                   const nlohmann::json::exception& error) {
+    constexpr int kOutOfRange = 406;  // a number that no type holds
+    if (error.id == kOutOfRange) return fail(excerpt(token));
     throw FormatError(m_file, "a JSON object", "another text",
                       "byte " + std::to_string(position + 7));
   }

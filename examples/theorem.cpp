@@ -35,13 +35,19 @@ int main() {
               << std::setw(18) << std::max(0.0, increase) << '\n';
   }
 
-  // The largest residual by grade, five powers of ten high.
+  // The largest residual by grade; a line for each power of ten below the first.
   std::ofstream plot("theorem.svg");
-  plot << "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 460 260'>"
-       << "<text x='20' y='20'>largest residual (log scale) by grade</text>"
-       << "<polyline fill='none' stroke='#0072B2' stroke-width='2' points='";
+  plot << std::defaultfloat << "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 480 240' font-size='11'>"
+       << "<text x='50' y='18'>largest residual, relative to the first; by grade</text>";
+  for (int power = 0; power <= 3; ++power) {
+    plot << "<path stroke='#ddd' d='M50 " << 30 + 60 * power << "h410'/><text x='8' y='"
+         << 34 + 60 * power << "'>" << std::pow(10, -power) << "</text>";
+  }
+  for (int k = 0; k <= 40; k += 10)
+    plot << "<text x='" << 46 + 10 * k << "' y='230'>" << k << "</text>";
+  plot << "<polyline fill='none' stroke='#0072B2' stroke-width='2' points='";
   for (std::size_t k = 0; k < sizes.size(); ++k) {
-    plot << 20 + 10 * k << ',' << 40 - 40 * std::log10(std::max(1e-5, sizes[k] / sizes[0])) << ' ';
+    plot << 50 + 10 * k << ',' << 30 - 60 * std::log10(std::max(1e-3, sizes[k] / sizes[0])) << ' ';
   }
   plot << "'/></svg>\n";
 

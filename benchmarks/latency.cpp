@@ -319,4 +319,12 @@ int main(int argc, char** argv) {
   std::printf("\n%ld samples at once\n", static_cast<long>(kBatch));
   measure(batch, 1, rounds, 0.2);
   print(batch, 1e-3, "ms");
+  for (int threads = 1; threads <= all; ++threads) {
+    const double flops = 2.0 * static_cast<double>(model.multiply_adds()) * kBatch;
+    const double seconds =
+        mgdl_benchmark::median(batch[static_cast<std::size_t>(threads - 1)].seconds);
+    const double peak = mgdl_benchmark::gemm_peak(threads);
+    std::printf("  predict_into, %d thr.: %.0f GFLOP/s, %.0f %% of Eigen's matrix product\n",
+                threads, flops / seconds / 1e9, 100 * flops / seconds / peak);
+  }
 }

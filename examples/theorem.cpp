@@ -37,7 +37,8 @@ int main() {
 
   // The largest residual by grade; a line for each power of ten below the first.
   std::ofstream plot("theorem.svg");
-  plot << std::defaultfloat << "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 480 240' font-size='11'>"
+  plot << std::defaultfloat
+       << "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 480 240' font-size='11'>"
        << "<text x='50' y='18'>largest residual, relative to the first; by grade</text>";
   for (int power = 0; power <= 3; ++power) {
     plot << "<path stroke='#ddd' d='M50 " << 30 + 60 * power << "h410'/><text x='8' y='"

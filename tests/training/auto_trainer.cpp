@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -25,7 +26,8 @@ struct Pretender {
     std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
     mgdl::GradeFitReport report;
     report.trainer = "pretender " + std::to_string(milliseconds);
-    report.termination = Termination::MaxIterations;
+    report.termination = termination;
+    if (limit != nullptr) *limit = problem.time_limit_seconds;
     report.final_objective = problem.validation ? 7 : error;
     report.validation = problem.validation ? error : std::nan("");
     const auto layer = [&](Index in, Index out) {
@@ -40,14 +42,18 @@ struct Pretender {
 
   double error = 1;
   int milliseconds = 0;
+  Termination termination = Termination::MaxIterations;
+  double* limit = nullptr;  // where to leave the time limit
 };
 
 mgdl::GradeFit<double> choose(std::vector<Pretender> pretenders, double sufficient,
-                              bool validation = false) {
+                              bool validation = false,
+                              double limit = std::numeric_limits<double>::infinity()) {
   std::vector<mgdl::AnyGradeTrainer<double>> candidates(pretenders.begin(), pretenders.end());
   const mgdl::RowMatrix<double> X = mgdl::RowMatrix<double>::Ones(3, 1);
   const mgdl::Vector<double> w = mgdl::Vector<double>::Constant(3, 1.0 / 3);
   mgdl::GradeProblem<double> problem{{X, X, w}};
+  problem.time_limit_seconds = limit;
   if (validation) problem.validation.emplace(mgdl::SampleView<double>{X, X, w});
   return mgdl::AutoTrainer<double>(candidates, {.sufficient = sufficient}).fit(problem);
 }
@@ -73,6 +79,23 @@ TEST_CASE("Of the trainers tried the fastest is kept", "[training/auto_trainer]"
   // One that is sufficient ends the search; one that fails is nothing.
   CHECK(choose({{0.9, 1}, {0.4, 1}, {0.01, 1}}, 0.5).report.trials.size() == 2);
   CHECK(choose({{std::nan(""), 0}, {1.5, 0}, {0.999, 30}}, 0.5).report.trainer == "pretender 30");
+}
+
+TEST_CASE("Auto shares the time limit, and ends when a candidate is stopped",
+          "[training/auto_trainer]") {
+  double first = 0;
+  double second = 0;
+  const auto usual = Termination::MaxIterations;
+  choose({{0.9, 0, usual, &first}, {0.8, 0, usual, &second}}, 0, false, 100);
+  CHECK(first <= 50);
+  CHECK(first > 49);
+  CHECK(second <= 100);
+  CHECK(second > 99);
+
+  const auto fit = choose({{0.1, 0}, {0.99, 0, Termination::StoppedByObserver}, {0.01, 0}}, 0);
+  CHECK(fit.report.trials.size() == 2);
+  CHECK(fit.network.readout().weights()(0, 0) == 0.1);
+  CHECK(fit.report.termination == Termination::StoppedByObserver);
 }
 
 TEST_CASE("Auto trains a model", "[training/auto_trainer]") {

@@ -137,6 +137,9 @@ TEST_CASE("A penalty is chosen by validation or by width", "[training/convex_tra
     // A smaller penalty would have had more neurons.
     CHECK(narrow.report.certificate->lambda > last.report.certificate->lambda);
     CHECK(narrow.report.final_objective <= 1);
+    // As many as are allowed are not too many.
+    options.width = narrow.network.width();
+    CHECK(mgdl::ConvexTrainer<double>(options).fit(problem).network.width() == options.width);
   }
   problem.validation.reset();
   options.penalty = mgdl::PenaltyChoice::Validation;

@@ -16,6 +16,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -24,9 +25,9 @@
 #include "measure.hpp"
 #include "mgdl/io/c_header.hpp"
 #include "mgdl/mgdl.hpp"
+#include "peer.hpp"
 #ifdef MGDL_HAVE_TORCH
 #include "torch/torch_inference.hpp"
-#include "torch/torch_peer.hpp"
 #endif
 
 namespace {
@@ -132,6 +133,22 @@ mgdl_benchmark::TorchGrades for_torch(const mgdl::MultigradeModel<float>& model)
 }
 #endif
 
+/// Sizes of the exported forms, and their errors at X, relative to the largest output.
+void print_exports(const mgdl::MultigradeModel<float>& model, const mgdl::RowMatrix<float>& X) {
+  const double unit = static_cast<double>(model.predict(X).cwiseAbs().maxCoeff());
+  std::printf("FixedModel: %zu bytes\n", sizeof(Fixed));
+  for (const auto number : {mgdl::CNumber::Float32, mgdl::CNumber::Int16, mgdl::CNumber::Int8}) {
+    std::ostringstream text;
+    const auto report =
+        write_c_header(text, model, mgdl::CHeaderOptions<float>{.number = number, .samples = X});
+    std::printf("C header, %s: %ld bytes of constants, %ld of stack, largest error %.1e",
+                to_string(number), static_cast<long>(report.flash_bytes),
+                static_cast<long>(report.stack_bytes), *report.samples_error / unit);
+    if (report.proven_error) std::printf(", proven bound %.1e", *report.proven_error / unit);
+    std::printf("\n");
+  }
+}
+
 /// One way to evaluate the model.
 struct Contestant {
   std::string name;
@@ -227,17 +244,7 @@ int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // lines appear as they come, in a file too
   const int rounds = argc > 1 ? std::max(1, std::atoi(argv[1])) : 9;
   const int all = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-#ifdef MGDL_HAVE_TORCH
-  std::printf("libtorch on %s\n", mgdl_benchmark::torch_blas().c_str());
-  if (!mgdl_benchmark::torch_blas_is_fastest()) {
-    std::printf("WARNING: not the fastest BLAS for libtorch; install OpenBLAS with OpenMP\n");
-  }
-  if (!mgdl_benchmark::torch_environment_is_clean()) {
-    std::printf("WARNING: OPENBLAS_CORETYPE or OPENBLAS_L2_SIZE slows libtorch down; unset both\n");
-  }
-#else
-  std::printf("built without libtorch: our side only\n");
-#endif
+  mgdl_benchmark::announce_peer();
   const mgdl::MultigradeModel<float> model = trained();
   const mgdl::RowMatrix<float> X = inputs(kSamples, 2);
   if (model.grades() != 4) {
@@ -306,6 +313,7 @@ int main(int argc, char** argv) {
     }
   }
 #endif
+  print_exports(model, X);
   require_same(single, kSamples, model, X);
   require_same(batch, 1, model, many);
 

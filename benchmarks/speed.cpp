@@ -13,9 +13,7 @@
 
 #include "measure.hpp"
 #include "mgdl/mgdl.hpp"
-#ifdef MGDL_HAVE_TORCH
-#include "torch/torch_peer.hpp"
-#endif
+#include "peer.hpp"
 
 namespace {
 
@@ -98,18 +96,7 @@ int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // lines appear as they come, in a file too
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 7;
   const int all = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-#ifdef MGDL_HAVE_TORCH
-  using mgdl_benchmark::TorchStep;
-  std::printf("libtorch on %s\n", mgdl_benchmark::torch_blas().c_str());
-  if (!mgdl_benchmark::torch_blas_is_fastest()) {
-    std::printf("WARNING: not the fastest BLAS for libtorch; install OpenBLAS with OpenMP\n");
-  }
-  if (!mgdl_benchmark::torch_environment_is_clean()) {
-    std::printf("WARNING: OPENBLAS_CORETYPE or OPENBLAS_L2_SIZE slows libtorch down; unset both\n");
-  }
-#else
-  std::printf("built without libtorch: our side only\n");
-#endif
+  mgdl_benchmark::announce_peer();
   std::printf("medians of %d rounds; peak: Eigen's product on all threads used\n", rounds);
   for (const int threads : {all, 1}) {
     const double peak = mgdl_benchmark::gemm_peak(threads);
@@ -121,6 +108,7 @@ int main(int argc, char** argv) {
         training["mgdl"].push_back(training_rate(batch, threads));
         inference["mgdl"].push_back(inference_rate(batch, threads));
 #ifdef MGDL_HAVE_TORCH
+        using mgdl_benchmark::TorchStep;
         for (int peer = 1; peer <= threads; ++peer) {
           const std::string suffix = ", " + std::to_string(peer) + " thr.";
           for (const auto step :

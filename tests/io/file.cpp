@@ -5,7 +5,6 @@
 #include <fstream>
 #include <iterator>
 #include <ostream>
-#include <random>
 #include <stdexcept>
 #include <string>
 
@@ -19,32 +18,19 @@
 #endif
 
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 using Catch::Matchers::ContainsSubstring;
 namespace fs = std::filesystem;
 
 namespace {
 
-/// An empty folder, removed at the end.
-class TemporaryFolder {
+class TemporaryFolder : public mgdl::test::TemporaryFolder {
  public:
-  TemporaryFolder()
-      : m_path(fs::temp_directory_path() /
-               ("mgdl-file-" + std::to_string(std::random_device()()))) {
-    fs::create_directory(m_path);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { fs::remove_all(m_path); }
-
-  fs::path operator/(const std::string& name) const { return m_path / name; }
-  const fs::path& path() const { return m_path; }
+  fs::path operator/(const std::string& name) const { return path() / name; }
   std::ptrdiff_t entries() const {
-    return std::distance(fs::directory_iterator(m_path), fs::directory_iterator());
+    return std::distance(fs::directory_iterator(path()), fs::directory_iterator());
   }
-
- private:
-  fs::path m_path;
 };
 
 void write_text(const fs::path& path, const std::string& text) {
@@ -159,4 +145,16 @@ TEST_CASE("an excerpt is short and printable", "[io/file]") {
   CHECK(mgdl::detail::excerpt(std::string(40, 'x')) == quoted);
   quoted.insert(41, "...");
   CHECK(mgdl::detail::excerpt(std::string(41, 'x')) == quoted);
+}
+
+TEST_CASE("write_file leaves the temporary files of others alone", "[io/file]") {
+  const TemporaryFolder folder;
+  for (const char* name : {".mgdl-0.tmp", ".mgdl-1.tmp"}) {
+    std::ofstream(folder / name) << "another program's";
+  }
+  write_text(folder / "a", "mine");
+  CHECK(mgdl::read_file(folder / "a") == "mine");
+  CHECK(mgdl::read_file(folder / ".mgdl-0.tmp") == "another program's");
+  CHECK(mgdl::read_file(folder / ".mgdl-1.tmp") == "another program's");
+  CHECK(folder.entries() == 3);
 }

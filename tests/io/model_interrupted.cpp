@@ -12,37 +12,21 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <random>
 #include <string>
 
 #include "mgdl/io/file.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "support/catch.hpp"
 #include "support/saved_models.hpp"
+#include "support/temporary_folder.hpp"
 
 using Catch::Matchers::ContainsSubstring;
 using mgdl::test::saved_model;
 using mgdl::test::saved_report;
+using mgdl::test::TemporaryFolder;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// An empty folder, removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder()
-      : m_path(fs::temp_directory_path() /
-               ("mgdl-interrupted-" + std::to_string(std::random_device()()))) {
-    fs::create_directory(m_path);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { fs::remove_all(m_path); }
-  const fs::path& path() const { return m_path; }
-
- private:
-  fs::path m_path;
-};
 
 /// Saves in a process of its own that the system kills when a file would get longer than `limit`.
 /// Returns the signal that ended it, or 0.

@@ -22,6 +22,8 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
   ~TemporaryFolder() { std::filesystem::remove_all(m_path); }
 
+  const std::filesystem::path& path() const noexcept { return m_path; }
+
   /// The path of a file in it.
   std::string operator/(const std::string& name) const { return (m_path / name).string(); }
 

@@ -2,11 +2,11 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <ios>
 #include <ostream>
-#include <random>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -79,15 +79,21 @@ void write_directly(const std::filesystem::path& path, const std::string& name, 
   if (!out) throw InvalidArgument(name, "room to write the file", system_error_text(errno));
 }
 
-/// A file name beside the target that disappears with this object, unless it was renamed.
+/// A new file beside the target that disappears with this object, unless it was renamed.
 class TemporaryFile {
  public:
   explicit TemporaryFile(const std::filesystem::path& target) {
     // The name does not contain the target's, which may already be as long as names can be.
-    // Programs that write to one folder must not meet; no result depends on the name.
-    std::random_device random;
-    const std::string unique = std::to_string(random()) + "-" + std::to_string(random());
-    m_path = target.parent_path() / (".mgdl-" + unique + ".tmp");
+    // Programs that write to one folder must not meet: the first free number, created only if it is
+    // still free. Whatever else goes wrong is said when the file is written.
+    std::FILE* created = nullptr;
+    for (std::uint64_t i = 0; created == nullptr; ++i) {
+      m_path = target.parent_path() / (".mgdl-" + std::to_string(i) + ".tmp");
+      errno = 0;
+      created = std::fopen(m_path.string().c_str(), "wbx");
+      if (created == nullptr && errno != EEXIST) return;
+    }
+    std::fclose(created);
   }
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;

@@ -88,7 +88,6 @@ class OnnxGraph {
   static constexpr int kType = sizeof(Number) == 4 ? 1 : 11;  // TensorProto.DataType
 
   static Protobuf integer_attribute(const char* name, int value) {
-    constexpr int kInt = 2;  // AttributeProto.AttributeType
     return Protobuf().text(1, name).integer(3, value).integer(20, kInt);
   }
 

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "mgdl/convex/path_options.hpp"
+#include "mgdl/convex/regularization_path.hpp"
 #include "mgdl/core/types.hpp"
 
 namespace mgdl::command {

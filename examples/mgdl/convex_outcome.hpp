@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "convex_flags.hpp"
-#include "mgdl/convex/path_report.hpp"
+#include "mgdl/convex/regularization_path.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/fit_summary_json.hpp"
 #include "mgdl/io/npy.hpp"

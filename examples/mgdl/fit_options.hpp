@@ -9,11 +9,11 @@
 
 #include "mgdl/core/types.hpp"
 #include "mgdl/training/auto_trainer.hpp"
-#include "mgdl/training/constructive_options.hpp"
-#include "mgdl/training/convex_trainer_options.hpp"
+#include "mgdl/training/constructive_trainer.hpp"
+#include "mgdl/training/convex_trainer.hpp"
 #include "mgdl/training/gradient_options.hpp"
-#include "mgdl/training/multigrade_options.hpp"
-#include "mgdl/training/sampled_options.hpp"
+#include "mgdl/training/multigrade_trainer.hpp"
+#include "mgdl/training/sampled_trainer.hpp"
 
 namespace mgdl::command {
 

@@ -10,7 +10,7 @@
 #include "box.hpp"
 #include "command.hpp"
 #include "flags.hpp"
-#include "mgdl/io/detail/json_fields.hpp"
+#include "mgdl/io/model/json_fields.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/network/lipschitz_bound.hpp"

@@ -1,1 +1,1 @@
-#include "mgdl/detail/certify_impl.hpp"
+#include "mgdl/convex/certify_impl.hpp"

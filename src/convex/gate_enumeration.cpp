@@ -1,1 +1,1 @@
-#include "mgdl/detail/gate_enumeration_impl.hpp"
+#include "mgdl/convex/gate_enumeration_impl.hpp"

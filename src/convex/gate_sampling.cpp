@@ -1,1 +1,1 @@
-#include "mgdl/detail/gate_sampling_impl.hpp"
+#include "mgdl/convex/gate_sampling_impl.hpp"

@@ -1,1 +1,1 @@
-#include "mgdl/detail/gated_relu_solver_impl.hpp"
+#include "mgdl/convex/gated_relu_solver_impl.hpp"

@@ -1,4 +1,4 @@
-#include "mgdl/detail/recovery_impl.hpp"
+#include "mgdl/convex/recovery_impl.hpp"
 
 template mgdl::ReluNetwork<float> mgdl::to_network(const ReluSolution&, bool);
 template mgdl::ReluNetwork<double> mgdl::to_network(const ReluSolution&, bool);

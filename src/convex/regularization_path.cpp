@@ -1,1 +1,1 @@
-#include "mgdl/detail/regularization_path_impl.hpp"
+#include "mgdl/convex/regularization_path_impl.hpp"

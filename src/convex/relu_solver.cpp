@@ -1,1 +1,1 @@
-#include "mgdl/detail/relu_solver_impl.hpp"
+#include "mgdl/convex/relu_solver_impl.hpp"

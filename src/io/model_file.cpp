@@ -1,4 +1,4 @@
-#include "mgdl/io/detail/model_file_impl.hpp"
+#include "mgdl/io/model_file_impl.hpp"
 
 namespace mgdl {
 

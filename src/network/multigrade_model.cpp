@@ -1,6 +1,5 @@
-#include "mgdl/detail/multigrade_model_impl.hpp"
-#include "mgdl/detail/predictor_impl.hpp"
-#include "mgdl/detail/relu_network_impl.hpp"
+#include "mgdl/network/multigrade_model_impl.hpp"
+#include "mgdl/network/relu_network_impl.hpp"
 
 template class mgdl::ReluNetwork<float>;
 template class mgdl::ReluNetwork<double>;

@@ -1,4 +1,4 @@
-#include "mgdl/detail/constructive_trainer_impl.hpp"
+#include "mgdl/training/constructive_trainer_impl.hpp"
 
 template class mgdl::ConstructiveTrainer<float>;
 template class mgdl::ConstructiveTrainer<double>;

@@ -1,4 +1,4 @@
-#include "mgdl/detail/convex_trainer_impl.hpp"
+#include "mgdl/training/convex_trainer_impl.hpp"
 
 template class mgdl::ConvexTrainer<float>;
 template class mgdl::ConvexTrainer<double>;

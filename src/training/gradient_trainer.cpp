@@ -1,4 +1,4 @@
-#include "mgdl/detail/gradient_trainer_impl.hpp"
+#include "mgdl/training/gradient_trainer_impl.hpp"
 
 template class mgdl::GradientTrainer<float>;
 template class mgdl::GradientTrainer<double>;

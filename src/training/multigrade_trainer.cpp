@@ -1,4 +1,4 @@
-#include "mgdl/detail/multigrade_trainer_impl.hpp"
+#include "mgdl/training/multigrade_trainer_impl.hpp"
 
 template class mgdl::MultigradeTrainer<float>;
 template class mgdl::MultigradeTrainer<double>;

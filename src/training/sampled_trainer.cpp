@@ -1,4 +1,4 @@
-#include "mgdl/detail/sampled_trainer_impl.hpp"
+#include "mgdl/training/sampled_trainer_impl.hpp"
 
 template class mgdl::SampledTrainer<float>;
 template class mgdl::SampledTrainer<double>;

@@ -1,4 +1,4 @@
-#include "mgdl/detail/verify_model_impl.hpp"
+#include "mgdl/training/verify_model_impl.hpp"
 
 namespace mgdl::detail {
 

@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "mgdl/convex/certificate/arrangement.hpp"
+#include "mgdl/convex/certificate/count_patterns.hpp"
 #include "mgdl/convex/certify.hpp"
 #include "mgdl/convex/gate_enumeration.hpp"
-#include "mgdl/detail/certify_arrangement.hpp"
-#include "mgdl/detail/certify_count.hpp"
 #include "support/samples.hpp"
 
 using Catch::Matchers::ContainsSubstring;

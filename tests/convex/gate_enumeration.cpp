@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "mgdl/detail/exact_sign.hpp"
-#include "mgdl/detail/lattice.hpp"
+#include "mgdl/convex/arrangement/lattice.hpp"
+#include "mgdl/linalg/exact_sign.hpp"
 #include "support/samples.hpp"
 
 using mgdl::count_patterns;

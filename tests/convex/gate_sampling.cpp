@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "mgdl/detail/sample_pairs.hpp"
-#include "mgdl/detail/weighted_draw.hpp"
+#include "mgdl/core/random.hpp"
+#include "mgdl/core/sample_pairs.hpp"
 #include "support/samples.hpp"
 
 using mgdl::GateCoordinates;

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "mgdl/convex/certificate/samples.hpp"
 #include "mgdl/convex/certify.hpp"
-#include "mgdl/detail/certify_decomposition.hpp"
-#include "mgdl/detail/certify_samples.hpp"
+#include "mgdl/convex/cone/decomposition.hpp"
 #include "support/networks.hpp"
 #include "support/samples.hpp"
 

@@ -10,8 +10,8 @@
 
 #include "mgdl/convex/gate_sampling.hpp"
 #include "mgdl/convex/gated_relu_solver.hpp"
-#include "mgdl/convex/predict.hpp"
-#include "mgdl/detail/stopwatch.hpp"
+#include "mgdl/convex/solution.hpp"
+#include "mgdl/core/run_control.hpp"
 #include "support/samples.hpp"
 
 using Catch::Matchers::ContainsSubstring;
@@ -113,7 +113,8 @@ void check_path(const PathReport& report, const Dataset<double>& data, Index cou
 
 }  // namespace
 
-TEST_CASE("a gated path falls from lambda_max to the wanted penalty", "[convex/path]") {
+TEST_CASE("a gated path falls from lambda_max to the wanted penalty",
+          "[convex/regularization_path]") {
   for (const Index outputs : {1, 3}) {
     Problem problem(outputs);
     for (const bool output_bias : {false, true}) {
@@ -133,7 +134,8 @@ TEST_CASE("a gated path falls from lambda_max to the wanted penalty", "[convex/p
   }
 }
 
-TEST_CASE("a ReLU path falls from lambda_max to the wanted penalty", "[convex/path]") {
+TEST_CASE("a ReLU path falls from lambda_max to the wanted penalty",
+          "[convex/regularization_path]") {
   Problem problem(1);
   const RegularizationPath path(options(6, 1e-2));
   const auto sampled = path.solve_relu(problem.train, problem.gates);
@@ -149,7 +151,7 @@ TEST_CASE("a ReLU path falls from lambda_max to the wanted penalty", "[convex/pa
 }
 
 TEST_CASE("every point is the solution of its problem, and warm starts save steps",
-          "[convex/path]") {
+          "[convex/regularization_path]") {
   Problem problem(2);
   const auto path = RegularizationPath(options(12, 1e-3)).solve_gated(problem.train, problem.gates);
   Index warm_steps = 0;
@@ -172,7 +174,7 @@ TEST_CASE("every point is the solution of its problem, and warm starts save step
   CHECK(warm_steps < cold_steps);
 }
 
-TEST_CASE("errors of a path are those of its solutions", "[convex/path]") {
+TEST_CASE("errors of a path are those of its solutions", "[convex/regularization_path]") {
   Problem problem(2);
   PathOptions o = options(5, 1e-2);
   const auto check = [&](const auto& result, const auto& predict) {
@@ -206,7 +208,7 @@ TEST_CASE("errors of a path are those of its solutions", "[convex/path]") {
   CHECK(std::isnan(without.points.back().standard_error));
 }
 
-TEST_CASE("the standard error of a mean of squared errors", "[convex/path]") {
+TEST_CASE("the standard error of a mean of squared errors", "[convex/regularization_path]") {
   // A penalty that makes the solution zero: the errors are the squared targets.
   Problem problem(1);
   PathOptions o = options(1, 2);
@@ -230,7 +232,7 @@ TEST_CASE("the standard error of a mean of squared errors", "[convex/path]") {
   CHECK(single.one_standard_error == 0);
 }
 
-TEST_CASE("the one-standard-error rule", "[convex/path]") {
+TEST_CASE("the one-standard-error rule", "[convex/regularization_path]") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const auto report_of = [](const std::vector<double>& errors, const std::vector<double>& spread) {
     PathReport report;
@@ -270,7 +272,7 @@ TEST_CASE("the one-standard-error rule", "[convex/path]") {
   CHECK(!report.one_standard_error.has_value());
 }
 
-TEST_CASE("a path that ends early keeps what it has", "[convex/path]") {
+TEST_CASE("a path that ends early keeps what it has", "[convex/regularization_path]") {
   Problem problem(1);
   const auto run = [&](const PathOptions& o) {
     const auto result =
@@ -338,7 +340,7 @@ TEST_CASE("a path that ends early keeps what it has", "[convex/path]") {
   }
 }
 
-TEST_CASE("a wanted penalty that leaves no path is solved alone", "[convex/path]") {
+TEST_CASE("a wanted penalty that leaves no path is solved alone", "[convex/regularization_path]") {
   Problem problem(1);
   const double largest = mgdl::GatedReluSolver().lambda_max(problem.train, problem.gates);
   PathOptions o = options(10, 1e-3);
@@ -365,7 +367,7 @@ TEST_CASE("a wanted penalty that leaves no path is solved alone", "[convex/path]
   CHECK(one.message == one.points[0].report.message);
 }
 
-TEST_CASE("a path has the same bits for any number of threads", "[convex/path]") {
+TEST_CASE("a path has the same bits for any number of threads", "[convex/regularization_path]") {
   Problem problem(2);
   PathOptions o = options(5, 1e-2);
   o.solver.threads = 1;
@@ -381,7 +383,7 @@ TEST_CASE("a path has the same bits for any number of threads", "[convex/path]")
   }
 }
 
-TEST_CASE("bad options and data of a path", "[convex/path]") {
+TEST_CASE("bad options and data of a path", "[convex/regularization_path]") {
   Problem problem(1);
   PathOptions o = options(0, 1e-2);
   CHECK_THAT(error_of([&] { RegularizationPath{o}; }), ContainsSubstring("PathOptions.count"));
@@ -407,7 +409,7 @@ TEST_CASE("bad options and data of a path", "[convex/path]") {
              ContainsSubstring("one column"));
 }
 
-TEST_CASE("the report of a path is a table", "[convex/path]") {
+TEST_CASE("the report of a path is a table", "[convex/regularization_path]") {
   Problem problem(1);
   const auto report = RegularizationPath(options(4, 1e-2))
                           .solve_gated(problem.train, problem.gates, &problem.validation)
@@ -426,7 +428,7 @@ TEST_CASE("the report of a path is a table", "[convex/path]") {
   for (std::size_t k = 1; k < 5; ++k) CHECK_THAT(rows[k], ContainsSubstring("ToleranceReached"));
 }
 
-TEST_CASE("predictions of gated solutions", "[convex/predict]") {
+TEST_CASE("predictions of gated solutions", "[convex/solution]") {
   RandomStream random(mgdl::test::seed());
   for (const bool bias : {true, false}) {
     for (const Index c : {1, 3}) {
@@ -473,7 +475,7 @@ TEST_CASE("predictions of gated solutions", "[convex/predict]") {
   }
 }
 
-TEST_CASE("predictions of ReLU solutions", "[convex/predict]") {
+TEST_CASE("predictions of ReLU solutions", "[convex/solution]") {
   RandomStream random(mgdl::test::seed());
   for (const bool bias : {true, false}) {
     const Index d = 3;

@@ -1,4 +1,4 @@
-#include "mgdl/detail/trend_filter.hpp"
+#include "mgdl/convex/trend_filter/trend_filter.hpp"
 
 #include <Eigen/Cholesky>
 #include <Eigen/QR>

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "fuzz/fuzz.hpp"
-#include "mgdl/io/detail/model_reader.hpp"
+#include "mgdl/io/model/reader.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/safetensors.hpp"
 

@@ -15,8 +15,8 @@
 #include <variant>
 #include <vector>
 
-#include "mgdl/io/detail/model_content.hpp"
 #include "mgdl/io/file.hpp"
+#include "mgdl/io/model/content.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/io/safetensors.hpp"
 #include "support/samples.hpp"

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "mgdl/io/detail/crc32.hpp"
+#include "mgdl/io/model/content.hpp"
 #include "support/samples.hpp"
 
 using Catch::Matchers::ContainsSubstring;

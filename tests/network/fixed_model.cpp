@@ -8,7 +8,6 @@
 #include <memory>
 #include <vector>
 
-#include "mgdl/detail/flat_parameters.hpp"
 #include "support/networks.hpp"
 
 using mgdl::FeatureLink;

@@ -1,6 +1,6 @@
 #include "support/allocations.hpp"
 
-#include "mgdl/network/predictor.hpp"
+#include "mgdl/network/multigrade_model.hpp"
 
 #include <limits>
 #include <string>
@@ -19,7 +19,7 @@ using mgdl::test::error_of;
 using mgdl::test::normal_matrix;
 using mgdl::test::random_model;
 
-TEST_CASE("allocations are noticed", "[network/predictor]") {
+TEST_CASE("allocations are noticed", "[network/multigrade_model]") {
   CHECK(allocations_of([] {}) == 0);
   // Calls of the functions, which unlike `new` expressions no compiler may leave out.
   CHECK(allocations_of([] {
@@ -30,7 +30,7 @@ TEST_CASE("allocations are noticed", "[network/predictor]") {
   CHECK_THROWS_AS(allocations_of([] { Matrix<float>(7, 3).setZero(); }), std::logic_error);
 }
 
-TEMPLATE_TEST_CASE("predict_into allocates nothing", "[network/predictor]", float, double) {
+TEMPLATE_TEST_CASE("predict_into allocates nothing", "[network/multigrade_model]", float, double) {
   RandomStream random(mgdl::test::seed());
   for (const FeatureLink link : {FeatureLink::LastHidden, FeatureLink::LastHiddenAndInput}) {
     const auto model = random_model<TestType>(5, 2, {{9, 40}, {130}, {3}}, link, random);
@@ -69,7 +69,8 @@ TEMPLATE_TEST_CASE("predict_into allocates nothing", "[network/predictor]", floa
   }
 }
 
-TEMPLATE_TEST_CASE("inputs in another layout are copied", "[network/predictor]", float, double) {
+TEMPLATE_TEST_CASE("inputs in another layout are copied", "[network/multigrade_model]", float,
+                   double) {
   RandomStream random(mgdl::test::seed(), 1);
   const auto model = random_model<TestType>(5, 2, {{9}}, FeatureLink::LastHidden, random);
   const auto X = normal_matrix<Matrix<TestType>>(7, 5, random);
@@ -85,7 +86,7 @@ TEMPLATE_TEST_CASE("inputs in another layout are copied", "[network/predictor]",
                   std::logic_error);
 }
 
-TEMPLATE_TEST_CASE("a predictor outlives its model", "[network/predictor]", float, double) {
+TEMPLATE_TEST_CASE("a predictor outlives its model", "[network/multigrade_model]", float, double) {
   RandomStream random(mgdl::test::seed(), 2);
   auto model = random_model<TestType>(5, 2, {{9}, {4}}, FeatureLink::LastHidden, random);
   const auto X = normal_matrix<Matrix<TestType>>(7, 5, random);
@@ -100,7 +101,8 @@ TEMPLATE_TEST_CASE("a predictor outlives its model", "[network/predictor]", floa
   CHECK(result == expected);
 }
 
-TEMPLATE_TEST_CASE("bad input leaves the result unchanged", "[network/predictor]", float, double) {
+TEMPLATE_TEST_CASE("bad input leaves the result unchanged", "[network/multigrade_model]", float,
+                   double) {
   RandomStream random(mgdl::test::seed(), 3);
   const auto model = random_model<TestType>(5, 2, {{9}, {4}}, FeatureLink::LastHidden, random);
   auto predictor = model.predictor(2);

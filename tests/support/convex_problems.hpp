@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "mgdl/convex/gated_solution.hpp"
 #include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "support/samples.hpp"
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "mgdl/core/types.hpp"
-#include "mgdl/detail/gemm.hpp"
+#include "mgdl/linalg/gemm.hpp"
 
 namespace mgdl::test {
 

@@ -6,8 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "mgdl/detail/carried_coordinates.hpp"
-#include "mgdl/detail/hat_network.hpp"
+#include "mgdl/training/constructive/hat_network.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "support/samples.hpp"

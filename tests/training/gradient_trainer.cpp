@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
-#include "mgdl/detail/initialisation.hpp"
+#include "mgdl/training/gradient/initialisation.hpp"
 #include "support/samples.hpp"
 
 using Catch::Matchers::ContainsSubstring;

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "mgdl/core/metrics.hpp"
-#include "mgdl/detail/paired_comparison.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "support/samples.hpp"
 

@@ -1,8 +1,8 @@
 #include <vector>
 
-#include "mgdl/detail/readout.hpp"
-#include "mgdl/detail/training_pass.hpp"
-#include "mgdl/detail/whitening.hpp"
+#include "mgdl/training/chain/readout.hpp"
+#include "mgdl/training/gradient/backpropagation.hpp"
+#include "mgdl/training/gradient/whitening.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "support/samples.hpp"
@@ -84,7 +84,7 @@ TEST_CASE("A weight counts like that many copies of the sample", "[training/mult
   const auto descend = [&](const mgdl::Dataset<double>& data) {
     auto network = start;
     const auto samples = view(data);
-    mgdl::detail::TrainingPass<double> pass(network, data.size(), pool);
+    mgdl::detail::Backpropagation<double> pass(network, data.size(), pool);
     for (int step = 0; step < 20; ++step) {
       pass.run(samples, {nullptr, 0, data.size()}, 1.0, false, [](Index, Index) {});
       network.parameters() -= 0.01 * pass.gradient();

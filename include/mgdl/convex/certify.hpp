@@ -3,9 +3,8 @@
 #include <string>
 
 #include "mgdl/convex/certificate.hpp"
-#include "mgdl/convex/gated_solution.hpp"
 #include "mgdl/convex/gates.hpp"
-#include "mgdl/convex/relu_solution.hpp"
+#include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
 
 /// \file
@@ -119,5 +118,5 @@ Verification verify_all_patterns(const Certificate& certificate, const Dataset<d
 }  // namespace mgdl
 
 #ifndef MGDL_COMPILED
-#include "mgdl/detail/certify_impl.hpp"  // IWYU pragma: export
+#include "mgdl/convex/certify_impl.hpp"  // IWYU pragma: export
 #endif

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <sstream>
 #include <string>
+#include <utility>
 
 #include "mgdl/convex/certificate.hpp"
+#include "mgdl/core/dataset.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 
@@ -23,3 +26,45 @@ struct ConvexReport {
 };
 
 }  // namespace mgdl
+
+namespace mgdl::detail {
+
+/// One sentence on the outcome of a convex solver.
+inline std::string convex_message(const ConvexReport& report) {
+  std::ostringstream text;
+  text.precision(3);
+  const Certificate& certificate = report.certificate;
+  switch (report.termination) {
+    case Termination::ToleranceReached: text << "solved"; break;
+    case Termination::NoProgress: text << "rounding allows no further progress"; break;
+    case Termination::NumericalFailure: text << "a non-finite value arose"; break;
+    default: text << "stopped early"; break;
+  }
+  if (certificate.lambda == 0) {
+    text << ": least squares of least norm, without a bound";
+  } else {
+    text << ": at most " << certificate.relative_gap() << " of the objective above the optimum";
+  }
+  return text.str();
+}
+
+/// Fills in what is known once a solution has its certificate; termination and iterations are
+/// there.
+inline void complete(ConvexReport& report, const Dataset<double>& data, Index dimension,
+                     Index patterns, Index active, Certificate certificate) {
+  report.certificate = std::move(certificate);
+  report.samples = data.size();
+  report.dimension = dimension;
+  report.outputs = data.targets().cols();
+  report.patterns = patterns;
+  report.active_groups = active;
+  report.message = convex_message(report);
+}
+
+/// Weighted means of the columns of `values`: the best output bias for residuals.
+inline RowVector<double> weighted_means(const Dataset<double>& data,
+                                        const RowMatrix<double>& values) {
+  return data.weights().transpose() * values / data.weights().sum();
+}
+
+}  // namespace mgdl::detail

@@ -53,5 +53,5 @@ Index count_patterns(const ConstRowMatrixRef<double>& inputs, bool bias = true);
 }  // namespace mgdl
 
 #ifndef MGDL_COMPILED
-#include "mgdl/detail/gate_enumeration_impl.hpp"  // IWYU pragma: export
+#include "mgdl/convex/gate_enumeration_impl.hpp"  // IWYU pragma: export
 #endif

@@ -72,5 +72,5 @@ Gates sample_pair_gates(const ConstRowMatrixRef<double>& inputs,
 }  // namespace mgdl
 
 #ifndef MGDL_COMPILED
-#include "mgdl/detail/gate_sampling_impl.hpp"  // IWYU pragma: export
+#include "mgdl/convex/gate_sampling_impl.hpp"  // IWYU pragma: export
 #endif

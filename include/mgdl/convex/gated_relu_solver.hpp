@@ -4,8 +4,8 @@
 
 #include "mgdl/convex/convex_options.hpp"
 #include "mgdl/convex/convex_report.hpp"
-#include "mgdl/convex/gated_solution.hpp"
 #include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/types.hpp"
 
@@ -57,5 +57,5 @@ class GatedReluSolver {
 }  // namespace mgdl
 
 #ifndef MGDL_COMPILED
-#include "mgdl/detail/gated_relu_solver_impl.hpp"  // IWYU pragma: export
+#include "mgdl/convex/gated_relu_solver_impl.hpp"  // IWYU pragma: export
 #endif

@@ -6,12 +6,134 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/detail/gate_signs.hpp"
-#include "mgdl/detail/pattern_set.hpp"
+#include "mgdl/linalg/simd.hpp"
+
+namespace mgdl::detail {
+
+/// Signs of Gates::gate_value for many samples and gates, in bits.
+///
+/// Where one sample is a chain of dependent operations, many are not: a block of 64 samples is
+/// transposed, and every step of the chain is taken for a few registers of samples at once. The
+/// values are those of gate_value() to the last bit. Without fused multiply-adds in the instruction
+/// set (-mfma, -march=native) they are calls of the mathematical library, 20 times slower.
+class GateSigns {
+ public:
+  /// \param d     columns of the inputs
+  /// \param bias  whether gates have a value more than that
+  GateSigns(Index d, bool bias)
+      : m_d(d), m_bias(bias), m_columns(static_cast<std::size_t>(d * kBlock)) {}
+
+  /// Takes rows first, first + 1, ... of `inputs`, at most 64 and at least one.
+  void load(const ConstRowMatrixRef<double>& inputs, Index first) noexcept {
+    const Index count = std::min(kBlock, inputs.rows() - first);
+    for (Index i = 0; i < count; ++i) {
+      const double* input = inputs.data() + (first + i) * inputs.outerStride();
+      for (Index k = 0; k < m_d; ++k) column(k)[i] = input[k];
+    }
+    m_used = ~std::uint64_t{0} >> (kBlock - count);
+  }
+
+  /// Bit i: whether gate_value() of row first + i and the gate is >= 0.
+  std::uint64_t bits(const double* gate) noexcept {
+    std::uint64_t word = 0;
+    for (Index first = 0; first < kBlock; first += kRun) word |= run(gate, first) << first;
+    return word & m_used;
+  }
+
+ private:
+  static constexpr Index kBlock = 64;
+  // As many sums as cover the latency of a multiply-add and fit into 16 registers.
+  static constexpr Index kRun = 8 * kLanes<double>;
+  static_assert(kBlock % kRun == 0);
+
+  double* column(Index k) noexcept { return m_columns.data() + k * kBlock; }
+
+  std::uint64_t run(const double* gate, Index first) noexcept {
+    double value[kRun] = {};
+    for (Index k = 0; k < m_d; ++k) {
+      const double* x = column(k) + first;
+      for (Index i = 0; i < kRun; ++i) value[i] = std::fma(x[i], gate[k], value[i]);
+    }
+    if (m_bias) {
+      for (Index i = 0; i < kRun; ++i) value[i] += gate[m_d];
+    }
+    std::uint64_t word = 0;
+    for (Index i = 0; i < kRun; ++i) word |= std::uint64_t{value[i] >= 0} << i;
+    return word;
+  }
+
+  Index m_d;
+  bool m_bias;
+  std::vector<double> m_columns;  // of the loaded block, kBlock each
+  std::uint64_t m_used = 0;       // bits of the rows that are there
+};
+
+/// Different bit patterns of one length, numbered in the order they came: a hash table with linear
+/// probing.
+class PatternSet {
+ public:
+  /// \param words  64-bit words of a pattern
+  explicit PatternSet(Index words) : m_words(static_cast<std::size_t>(words)), m_slots(64, -1) {}
+
+  /// Number of patterns.
+  Index size() const noexcept { return m_size; }
+  /// The words of pattern j.
+  const std::uint64_t* pattern(Index j) const noexcept {
+    return m_bits.data() + static_cast<std::size_t>(j) * m_words;
+  }
+
+  /// The number of the pattern `bits`, and whether it is new.
+  std::pair<Index, bool> insert(const std::uint64_t* bits) {
+    const std::size_t slot = find(bits);
+    if (m_slots[slot] >= 0) return {m_slots[slot], false};
+    m_slots[slot] = m_size;
+    m_bits.insert(m_bits.end(), bits, bits + m_words);
+    ++m_size;
+    if (2 * static_cast<std::size_t>(m_size) > m_slots.size()) grow();
+    return {m_size - 1, true};
+  }
+
+  /// The words of all patterns, one pattern after the other. Leaves the set unusable.
+  std::vector<std::uint64_t> release() noexcept { return std::move(m_bits); }
+
+ private:
+  /// The slot that holds these bits, or else the free one where they belong.
+  std::size_t find(const std::uint64_t* bits) const noexcept {
+    const std::size_t mask = m_slots.size() - 1;
+    // The upper bits: after a multiplication, they depend on all others.
+    auto slot = static_cast<std::size_t>(hash(bits) >> (64 - std::bit_width(mask)));
+    while (m_slots[slot] >= 0 && !std::equal(bits, bits + m_words, pattern(m_slots[slot]))) {
+      slot = (slot + 1) & mask;
+    }
+    return slot;
+  }
+
+  void grow() {
+    m_slots.assign(2 * m_slots.size(), -1);
+    for (Index j = 0; j < m_size; ++j) m_slots[find(pattern(j))] = j;
+  }
+
+  std::uint64_t hash(const std::uint64_t* bits) const noexcept {
+    std::uint64_t value = 0x9E3779B97F4A7C15u;
+    for (std::size_t w = 0; w < m_words; ++w) {
+      value = (std::rotl(value, 23) ^ bits[w]) * 0xBF58476D1CE4E5B9u;
+      value ^= value >> 29;
+    }
+    return value;
+  }
+
+  std::size_t m_words;
+  Index m_size = 0;
+  std::vector<std::uint64_t> m_bits;
+  std::vector<Index> m_slots;  // numbers of patterns, -1: free; at most half are taken
+};
+
+}  // namespace mgdl::detail
 
 namespace mgdl {
 

@@ -7,11 +7,10 @@
 #include <vector>
 
 #include "mgdl/convex/certificate.hpp"
-#include "mgdl/convex/certificate_witness.hpp"
 #include "mgdl/convex/certify.hpp"
 #include "mgdl/convex/gates.hpp"
-#include "mgdl/convex/predict.hpp"
 #include "mgdl/convex/recovery.hpp"
+#include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"

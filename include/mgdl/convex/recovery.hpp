@@ -1,8 +1,7 @@
 #pragma once
 
-#include "mgdl/convex/gated_solution.hpp"
 #include "mgdl/convex/gates.hpp"
-#include "mgdl/convex/relu_solution.hpp"
+#include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/relu_network.hpp"
@@ -94,5 +93,5 @@ extern template ReluSolution to_solution(const ReluNetwork<double>&, const Netwo
 }  // namespace mgdl
 
 #ifndef MGDL_COMPILED
-#include "mgdl/detail/recovery_impl.hpp"  // IWYU pragma: export
+#include "mgdl/convex/recovery_impl.hpp"  // IWYU pragma: export
 #endif

@@ -5,7 +5,7 @@
 #include "mgdl/convex/convex_options.hpp"
 #include "mgdl/convex/convex_report.hpp"
 #include "mgdl/convex/gates.hpp"
-#include "mgdl/convex/relu_solution.hpp"
+#include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
 
 namespace mgdl {
@@ -60,5 +60,5 @@ class ReluSolver {
 }  // namespace mgdl
 
 #ifndef MGDL_COMPILED
-#include "mgdl/detail/relu_solver_impl.hpp"  // IWYU pragma: export
+#include "mgdl/convex/relu_solver_impl.hpp"  // IWYU pragma: export
 #endif

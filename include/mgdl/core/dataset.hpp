@@ -14,6 +14,20 @@
 
 namespace mgdl {
 
+/// Borrowed weighted samples: inputs (n x d), targets (n x c), weights (n, >= 0, sum 1). The owner
+/// of the data must outlive the view.
+template <class Scalar_ = double>
+struct SampleView {
+  using Scalar = Scalar_;  ///< float or double
+
+  ConstRowMatrixRef<Scalar> inputs;   ///< n x d
+  ConstRowMatrixRef<Scalar> targets;  ///< n x c
+  ConstVectorRef<Scalar> weights;     ///< n, >= 0, sum 1
+
+  /// Number of samples n.
+  Index size() const noexcept { return inputs.rows(); }
+};
+
 /// Samples: inputs X (n x d), targets Y (n x c) and weights w (n, >= 0, sum 1). Checked when it is
 /// made, so whoever holds a Dataset holds finite data of matching shapes.
 template <class Scalar_ = double>

@@ -9,6 +9,23 @@
 
 namespace mgdl {
 
+/// How MultigradeTrainer measures the error that it compares with the tolerance.
+enum class ErrorMeasure {
+  Rse,      ///< sum of squared errors over sum of squared targets, weighted (dimensionless)
+  Rmse,     ///< root of the mean squared error, in the unit of the targets
+  MaxError  ///< largest absolute error of any output at any sample, in the unit of the targets
+};
+
+/// The enumerator's name.
+constexpr const char* to_string(ErrorMeasure measure) noexcept {
+  switch (measure) {
+    case ErrorMeasure::Rse: return "Rse";
+    case ErrorMeasure::Rmse: return "Rmse";
+    case ErrorMeasure::MaxError: return "MaxError";
+  }
+  return "unknown";
+}
+
 /// How far predictions P (n x c) are from targets Y (n x c), sample i weighted by w_i >= 0 with
 /// sum 1. Errors e_i are rows of P - Y.
 struct Metrics {
@@ -100,3 +117,55 @@ Metrics compute_metrics(const Eigen::MatrixBase<Prediction>& prediction,
 }
 
 }  // namespace mgdl
+
+namespace mgdl::detail {
+
+/// Standard error of the weighted mean sum_i w_i v_i over the choice of samples,
+/// sqrt(sum_i w_i^2 (v_i - mean)^2 / (1 - sum_i w_i^2)): for equal weights the standard deviation
+/// over sqrt(n). NaN for a single sample.
+template <class Weights>
+double standard_error(const Vector<double>& values, const Eigen::MatrixBase<Weights>& weights) {
+  const Vector<double> w = weights.template cast<double>();
+  const double mean = w.dot(values);
+  const double squares = (w.array() * (values.array() - mean)).matrix().squaredNorm();
+  return std::sqrt(squares / (1 - w.squaredNorm()));
+}
+
+/// How the errors of one model compare with those of another on the same samples.
+struct PairedComparison {
+  /// What the samples say.
+  enum class Verdict { Better, Flat, Worse };
+
+  double gain = 0;        ///< mean of |before_i|^2 - |after_i|^2
+  double gain_error = 0;  ///< its standard error over the choice of samples
+  Verdict verdict = Verdict::Flat;
+};
+
+/// Compares errors |y_i - model(x_i)| sample by sample, so that what both models find hard cancels
+/// out. The mean square decides if its difference is above its standard error. If not, the mean of
+/// the errors themselves does, which a few large ones do not drown; and if that is not above its
+/// own standard error either, nothing does: the models are equally good as far as one can tell.
+///
+/// \param before, after  errors of n samples, >= 0
+/// \param weights        n, sum 1
+inline PairedComparison compare_errors(const Vector<double>& before, const Vector<double>& after,
+                                       const Vector<double>& weights) {
+  using Verdict = PairedComparison::Verdict;
+  PairedComparison result;
+  const Vector<double> squares = before.cwiseAbs2() - after.cwiseAbs2();
+  result.gain = weights.dot(squares);
+  result.gain_error = standard_error(squares, weights);
+  const auto judge = [](double gain, double error) {
+    // Written so that with a single sample, which has no standard error, any gain counts.
+    if (gain > 0 && !(gain <= error)) return Verdict::Better;
+    return gain < 0 && !(-gain <= error) ? Verdict::Worse : Verdict::Flat;
+  };
+  result.verdict = judge(result.gain, result.gain_error);
+  if (result.verdict == Verdict::Flat) {
+    const Vector<double> gains = before - after;
+    result.verdict = judge(weights.dot(gains), standard_error(gains, weights));
+  }
+  return result;
+}
+
+}  // namespace mgdl::detail

@@ -12,9 +12,8 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/detail/c_code.hpp"
-#include "mgdl/io/detail/c_numbers.hpp"
-#include "mgdl/io/detail/quantised_model.hpp"
+#include "mgdl/io/export/c_code.hpp"
+#include "mgdl/io/export/quantised_model.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "mgdl/core/types.hpp"
-#include "mgdl/detail/flat_parameters.hpp"
-#include "mgdl/io/detail/c_numbers.hpp"
+#include "mgdl/io/export/c_code.hpp"
 #include "mgdl/io/file.hpp"
+#include "mgdl/network/fixed_model.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/version.hpp"
 

@@ -14,7 +14,6 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/fit_summary_json.hpp"
-#include "mgdl/io/saved_model.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 
 /// \file
@@ -100,5 +99,5 @@ SavedModel<Scalar> load_model(Source&& source) {
 }  // namespace mgdl
 
 #ifndef MGDL_COMPILED
-#include "mgdl/io/detail/model_file_impl.hpp"  // IWYU pragma: export
+#include "mgdl/io/model_file_impl.hpp"  // IWYU pragma: export
 #endif

@@ -7,7 +7,7 @@
 
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/detail/protobuf.hpp"
+#include "mgdl/io/export/protobuf.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/version.hpp"

@@ -6,9 +6,9 @@
 #include <ostream>
 #include <string>
 
-#include "mgdl/io/detail/json_fields.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/io/fit_summary_json.hpp"
+#include "mgdl/io/model/json_fields.hpp"
 #include "mgdl/version.hpp"
 
 /// \file

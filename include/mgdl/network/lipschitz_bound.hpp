@@ -5,10 +5,9 @@
 #include <limits>
 
 #include "mgdl/core/types.hpp"
-#include "mgdl/detail/piece_tracer.hpp"
-#include "mgdl/detail/rounding.hpp"
-#include "mgdl/detail/spectral_norm_bound.hpp"
+#include "mgdl/linalg/spectral_norm_bound.hpp"
 #include "mgdl/network/multigrade_model.hpp"
+#include "mgdl/network/to_spline.hpp"
 
 namespace mgdl {
 namespace detail {

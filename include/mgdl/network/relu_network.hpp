@@ -108,5 +108,5 @@ extern template class ReluNetwork<double>;
 }  // namespace mgdl
 
 #ifndef MGDL_COMPILED
-#include "mgdl/detail/relu_network_impl.hpp"  // IWYU pragma: export
+#include "mgdl/network/relu_network_impl.hpp"  // IWYU pragma: export
 #endif

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/run_control.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/detail/stopwatch.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 
 namespace mgdl {

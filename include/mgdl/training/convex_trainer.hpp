@@ -2,17 +2,97 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "mgdl/convex/convex_options.hpp"
 #include "mgdl/convex/gates.hpp"
 #include "mgdl/core/dataset.hpp"
-#include "mgdl/core/sample_view.hpp"
+#include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/training/convex_trainer_options.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 
 namespace mgdl {
+
+/// Which activation patterns a convex grade is solved over.
+enum class PatternSource {
+  Automatic,  ///< All for one input, else Pairs
+  Pairs,      ///< drawn from pairs of samples where the residual is steep (sample_pair_gates)
+  Gaussian,   ///< drawn at random (sample_gaussian_gates)
+  All         ///< every pattern that the samples admit; one or two inputs only
+};
+
+/// Which convex problem a grade is the solution of.
+enum class ConvexProblem {
+  Relu,  ///< the ReLU problem: the certificate is about the network itself
+  Gated  ///< the gated problem, faster; its neurons are found afterwards, with the same values at
+         ///< the samples
+};
+
+/// How the penalty of a convex grade is chosen.
+enum class PenaltyChoice {
+  Ratio,       ///< as `solver` says, lambda or lambda_ratio
+  Validation,  ///< of a path down to that, the one with the lowest validation error
+  Width        ///< of a path down to that, the smallest one with at most `width` neurons
+};
+
+/// Options of ConvexTrainer.
+struct ConvexTrainerOptions {
+  /// The problem that is solved.
+  ConvexProblem problem = ConvexProblem::Gated;
+  /// Where the patterns come from.
+  PatternSource source = PatternSource::Automatic;
+  /// Patterns to draw, >= 1. One more is always there: all samples active.
+  Index patterns = 50;
+  /// Inputs that the neurons look at, >= 1. Of a grade with more, these are the columns that
+  /// explain most of the variance; the others have weight zero.
+  Index max_inputs = 32;
+  /// How the penalty is chosen.
+  PenaltyChoice penalty = PenaltyChoice::Ratio;
+  /// Penalties of a path, >= 2.
+  Index path_count = 20;
+  /// PenaltyChoice::Width: neurons at most, >= 1.
+  Index width = 64;
+  /// Iterations of L-BFGS on the weights of the solution, with the same penalty, >= 0; the outcome
+  /// is kept only if the objective has fallen. It may leave the patterns: a gap below zero is then
+  /// no contradiction.
+  Index polish_iterations = 0;
+  /// Newton steps over patterns that are drawn, >= 1: with many inputs and small penalties every
+  /// one takes long. What is left is in the certificate's gap.
+  Index max_newton_steps = 100;
+  /// Options of the solver; threads, time limit and observer are those of the grade.
+  ConvexOptions solver = {.lambda_ratio = 1e-3, .output_bias = true};
+
+  /// \throws InvalidArgument naming the first field that breaks its rule
+  void validate() const {
+    const auto require = [](bool ok, const char* field, const char* rule, auto value) {
+      detail::require_option(ok, field, rule, value);
+    };
+    solver.validate();
+    require(patterns >= 1, "ConvexTrainerOptions.patterns", "a value >= 1", patterns);
+    require(max_inputs >= 1, "ConvexTrainerOptions.max_inputs", "a value >= 1", max_inputs);
+    require(path_count >= 2, "ConvexTrainerOptions.path_count", "a value >= 2", path_count);
+    require(width >= 1, "ConvexTrainerOptions.width", "a value >= 1", width);
+    require(max_newton_steps >= 1, "ConvexTrainerOptions.max_newton_steps", "a value >= 1",
+            max_newton_steps);
+    require(polish_iterations >= 0, "ConvexTrainerOptions.polish_iterations", "a value >= 0",
+            polish_iterations);
+    if (polish_iterations > 0 && problem == ConvexProblem::Gated) {
+      throw InvalidArgument("ConvexTrainerOptions.polish_iterations",
+                            "0 for ConvexProblem::Gated, whose neurons are not short",
+                            std::to_string(polish_iterations));
+    }
+    const double least = solver.lambda.value_or(solver.lambda_ratio);
+    require(
+        problem == ConvexProblem::Gated && penalty == PenaltyChoice::Ratio ? least >= 0 : least > 0,
+        "ConvexTrainerOptions.solver", "a penalty > 0", least);
+    if (solver.shared_neurons && source == PatternSource::All) {
+      throw InvalidArgument("ConvexTrainerOptions.solver",
+                            "separate outputs for PatternSource::All", "shared neurons");
+    }
+  }
+};
 
 template <class Solution>
 struct PathResult;
@@ -84,5 +164,5 @@ extern template class ConvexTrainer<double>;
 }  // namespace mgdl
 
 #ifndef MGDL_COMPILED
-#include "mgdl/detail/convex_trainer_impl.hpp"  // IWYU pragma: export
+#include "mgdl/training/convex_trainer_impl.hpp"  // IWYU pragma: export
 #endif

@@ -10,9 +10,8 @@
 #include <vector>
 
 #include "mgdl/convex/certificate.hpp"
-#include "mgdl/convex/certificate_witness.hpp"
+#include "mgdl/core/dataset.hpp"
 #include "mgdl/core/observer.hpp"
-#include "mgdl/core/sample_view.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/multigrade_model.hpp"

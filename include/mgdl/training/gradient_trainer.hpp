@@ -55,5 +55,5 @@ extern template class GradientTrainer<double>;
 }  // namespace mgdl
 
 #ifndef MGDL_COMPILED
-#include "mgdl/detail/gradient_trainer_impl.hpp"  // IWYU pragma: export
+#include "mgdl/training/gradient_trainer_impl.hpp"  // IWYU pragma: export
 #endif

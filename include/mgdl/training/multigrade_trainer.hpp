@@ -1,19 +1,143 @@
 #pragma once
 
+#include <cstdint>
+#include <iomanip>
 #include <limits>
+#include <ostream>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/executor.hpp"
+#include "mgdl/core/metrics.hpp"
+#include "mgdl/core/observer.hpp"
+#include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/training/grade_trainer.hpp"
-#include "mgdl/training/multigrade_options.hpp"
-#include "mgdl/training/multigrade_report.hpp"
 
 namespace mgdl {
+
+/// Options of MultigradeTrainer.
+struct MultigradeOptions {
+  /// Grades to add at most, >= 1.
+  Index max_grades = 4;
+  /// Stop once the error is at most this, in the unit of `measure`, >= 0.
+  double tolerance = 0;
+  /// The error that the tolerance is about.
+  ErrorMeasure measure = ErrorMeasure::Rse;
+  /// Compare the training error with the tolerance, even if there is a validation part.
+  bool tolerance_on_training = false;
+  /// A grade that lowers the training RSE by less than this part of it is rejected and ends the
+  /// training, in [0, 1).
+  double minimum_progress = 1e-6;
+  /// Grades that are no better on the validation part before training stops, >= 1. The best prefix
+  /// is kept. Better is what the mean squared error says if its difference, sample by sample, is
+  /// above its standard error, if not the mean absolute error in the same way.
+  Index patience = 1;
+  /// Part of the samples that `fit(X, Y)` holds out for validation, in [0, 1).
+  double validation_fraction = 0;
+  /// Seconds for all grades, > 0; each grade gets an equal share of what is left.
+  double time_limit_seconds = std::numeric_limits<double>::infinity();
+  /// What a grade hands to the next one.
+  FeatureLink link = FeatureLink::LastHidden;
+  /// Fixes all random choices.
+  std::uint64_t seed = 0;
+  /// Threads to use, >= 0; 0: all available. Never changes the result.
+  int threads = 0;
+  /// Called after every iteration and every grade.
+  Observer observer = {};
+
+  /// \throws InvalidArgument naming the first field that breaks its rule
+  void validate() const {
+    const auto require = [](bool ok, const char* field, const char* rule, auto value) {
+      detail::require_option(ok, field, rule, value);
+    };
+    require(max_grades >= 1, "MultigradeOptions.max_grades", "a value >= 1", max_grades);
+    require(tolerance >= 0, "MultigradeOptions.tolerance", "a value >= 0", tolerance);
+    require(minimum_progress >= 0 && minimum_progress < 1, "MultigradeOptions.minimum_progress",
+            "a value in [0, 1)", minimum_progress);
+    require(patience >= 1, "MultigradeOptions.patience", "a value >= 1", patience);
+    require(validation_fraction >= 0 && validation_fraction < 1,
+            "MultigradeOptions.validation_fraction", "a value in [0, 1)", validation_fraction);
+    require(time_limit_seconds > 0, "MultigradeOptions.time_limit_seconds", "a value > 0",
+            time_limit_seconds);
+    detail::require_threads("MultigradeOptions.threads", threads);
+  }
+};
+
+/// One grade of a MultigradeTrainer run. Errors are those of the prefix that ends with the grade.
+struct GradeReport {
+  /// Number in the model, from 1.
+  Index grade = 0;
+  /// What the grade's trainer said.
+  GradeFitReport fit;
+  /// Relative squared error on the training samples; NaN if the grade was rejected.
+  double train_rse = std::numeric_limits<double>::quiet_NaN();
+  /// The same on the validation part; NaN without one.
+  double validation_rse = std::numeric_limits<double>::quiet_NaN();
+  /// Largest absolute error of any output at any training sample, in the unit of the targets.
+  double train_max_error = std::numeric_limits<double>::quiet_NaN();
+  /// The same on the validation part.
+  double validation_max_error = std::numeric_limits<double>::quiet_NaN();
+  /// How far this grade let the residual of any one training sample grow, relative to the largest
+  /// residual before it (dimensionless); at most 0: no residual has grown anywhere.
+  double pointwise_growth = std::numeric_limits<double>::quiet_NaN();
+  /// By how much the validation RSE is below that of the best prefix before, and the standard error
+  /// of this difference over the validation samples.
+  double validation_gain = std::numeric_limits<double>::quiet_NaN();
+  /// See validation_gain.
+  double validation_gain_error = std::numeric_limits<double>::quiet_NaN();
+  /// Weights and biases of this grade.
+  Index parameters = 0;
+  /// Wall time of training and evaluating this grade.
+  double seconds = 0;
+  /// False if it was rejected or a shorter prefix was better.
+  bool kept = false;
+};
+
+/// What MultigradeTrainer did.
+struct MultigradeReport {
+  /// One entry for each grade that was trained.
+  std::vector<GradeReport> grades;
+  /// Why training stopped.
+  Termination termination = Termination::NotRun;
+  /// One sentence on the outcome.
+  std::string message;
+  /// Training RSE before the first of `grades`.
+  double initial_rse = std::numeric_limits<double>::quiet_NaN();
+  /// Wall time of the whole run.
+  double elapsed_seconds = 0;
+};
+
+/// A table with one line a grade, then why training stopped.
+inline std::ostream& operator<<(std::ostream& out, const MultigradeReport& report) {
+  std::ostringstream text;  // so that the caller's format flags are left alone
+  text << "grade  trainer         train RSE   valid RSE  iterations  parameters   seconds  "
+          "stopped\n";
+  const auto error = [&](double value) {
+    if (value == value) {
+      text << std::setw(12) << std::scientific << std::setprecision(3) << value;
+    } else {
+      text << std::setw(12) << "-";
+    }
+  };
+  for (const auto& grade : report.grades) {
+    text << std::setw(5) << grade.grade << "  " << std::left << std::setw(12) << grade.fit.trainer
+         << std::right << ' ';
+    error(grade.train_rse);
+    error(grade.validation_rse);
+    text << std::setw(12) << grade.fit.iterations << std::setw(12) << grade.parameters
+         << std::setw(10) << std::fixed << std::setprecision(2) << grade.seconds << "  "
+         << to_string(grade.fit.termination) << (grade.kept ? "" : " (not kept)") << '\n';
+  }
+  text << to_string(report.termination) << " after " << std::fixed << std::setprecision(2)
+       << report.elapsed_seconds << " s: " << report.message << '\n';
+  return out << text.str();
+}
 
 /// A trained model and how it came about.
 template <class Scalar_ = double>
@@ -135,5 +259,5 @@ extern template class MultigradeTrainer<double>;
 }  // namespace mgdl
 
 #ifndef MGDL_COMPILED
-#include "mgdl/detail/multigrade_trainer_impl.hpp"  // IWYU pragma: export
+#include "mgdl/training/multigrade_trainer_impl.hpp"  // IWYU pragma: export
 #endif

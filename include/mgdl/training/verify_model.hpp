@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "mgdl/convex/certificate.hpp"
-#include "mgdl/convex/certificate_witness.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/multigrade_model.hpp"
@@ -121,5 +120,5 @@ extern template ModelVerification detail::verify_claims(const MultigradeModel<do
 }  // namespace mgdl
 
 #ifndef MGDL_COMPILED
-#include "mgdl/detail/verify_model_impl.hpp"  // IWYU pragma: export
+#include "mgdl/training/verify_model_impl.hpp"  // IWYU pragma: export
 #endif

@@ -1,0 +1,129 @@
+#pragma once
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include "mgdl/convex/arrangement/planar_cells.hpp"
+#include "mgdl/convex/gates.hpp"
+#include "mgdl/core/types.hpp"
+
+namespace mgdl::detail {
+
+/// Finds gates in double precision that have the patterns of cells, as Gates::gate_value() computes
+/// them, for points with two coordinates.
+///
+/// Tried are the sum of the cell's rays, which is well inside of it, and if rounding errors are
+/// larger than the cell, each ray for itself: of all directions, the normal of a line through two
+/// points is the one in which active and inactive points can be farthest apart. For both, three
+/// lengths: with a factor of 1 or -1, one of the products has no rounding error. With bias, a
+/// direction will do if it puts all active points above all inactive ones, and the bias is in the
+/// middle between them.
+class PlanarGateFinder {
+ public:
+  /// \param points  samples, m x 2
+  /// \param cells   what is looked for, for as many or fewer points
+  /// \param number  which point of `cells` each of `points` is
+  /// \param unit    what a step of 1 of each coordinate in `cells` is for the points times `scale`
+  /// \param scale   factors that make both columns of points about equally large
+  PlanarGateFinder(const RowMatrix<double>& points, const PlanarCells& cells,
+                   const std::vector<Index>& number, const Eigen::Vector2d& unit,
+                   const Eigen::Vector2d& scale, bool bias)
+      : m_points(points),
+        m_cells(cells),
+        m_number(number),
+        m_unit(unit),
+        m_scale(scale),
+        m_bias(bias) {}
+
+  /// Gates of all cells with an active point, cells x 3, or without bias cells x 2. Nothing if none
+  /// was found for a cell.
+  std::optional<RowMatrix<double>> find_all() {
+    RowMatrix<double> gates(m_cells.size(), m_bias ? 3 : 2);
+    Index count = 0;
+    for (Index cell = 0; cell < m_cells.size(); ++cell) {
+      if (m_cells.is_empty(cell)) continue;
+      if (!find(cell)) return {};
+      gates.row(count++) = m_gate.head(gates.cols());
+    }
+    return gates.topRows(count);
+  }
+
+  /// When nothing was found: the active and the inactive point next to the border; -1: none.
+  Index active() const noexcept { return m_active; }
+  Index inactive() const noexcept { return m_inactive; }
+
+ private:
+  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+  bool is_active(Index cell, Index point) const noexcept {
+    const Index k = m_number[static_cast<std::size_t>(point)];
+    return (m_cells.pattern(cell)[k / 64] >> (k % 64) & 1u) != 0;
+  }
+
+  bool find(Index cell) {
+    std::vector<Eigen::Vector2d> directions = m_cells.rays(cell);
+    Eigen::Vector2d sum = Eigen::Vector2d::Zero();
+    for (Eigen::Vector2d& ray : directions) {
+      ray = ray.cwiseQuotient(m_unit).eval();
+      sum += ray;
+    }
+    directions.push_back(sum);
+    std::rotate(directions.rbegin(), directions.rbegin() + 1, directions.rend());
+    return std::any_of(directions.begin(), directions.end(), [&](const Eigen::Vector2d& direction) {
+      const Eigen::Vector2d size = direction.cwiseAbs();
+      return separates(cell, direction.normalized()) ||
+             (size[0] > 0 && separates(cell, direction / size[0])) ||
+             (size[1] > 0 && separates(cell, direction / size[1]));
+    });
+  }
+
+  /// Makes a gate with this direction, for points times scale, if there is one.
+  bool separates(Index cell, const Eigen::Vector2d& scaled_direction) {
+    const Eigen::Vector2d direction = scaled_direction.cwiseProduct(m_scale);
+    if (!direction.allFinite()) return false;
+    double lowest = kInfinity;    // value of active points
+    double highest = -kInfinity;  // of inactive ones
+    m_active = m_inactive = -1;
+    for (Index i = 0; i < m_points.rows(); ++i) {
+      const double value = Gates::gate_value(m_points.row(i), direction, 2, false);
+      if (is_active(cell, i)) {
+        if (value < lowest) {
+          lowest = value;
+          m_active = i;
+        }
+      } else if (value > highest) {
+        highest = value;
+        m_inactive = i;
+      }
+    }
+    if (!m_bias) {
+      m_gate << direction.transpose(), 0;
+      return highest < 0 && lowest >= 0;
+    }
+    if (highest == -kInfinity) {
+      m_gate << 0, 0, 1;
+      return true;
+    }
+    // The threshold itself is active, so it must not be rounded to the highest inactive value.
+    const double middle = highest + (lowest - highest) / 2;
+    m_gate << direction.transpose(), -(middle > highest ? middle : lowest);
+    return highest < lowest && m_gate.allFinite();
+  }
+
+  const RowMatrix<double>& m_points;
+  const PlanarCells& m_cells;
+  const std::vector<Index>& m_number;
+  Eigen::Vector2d m_unit;
+  Eigen::Vector2d m_scale;
+  bool m_bias;
+  Eigen::RowVector3d m_gate;
+  Index m_active = -1;
+  Index m_inactive = -1;
+};
+
+}  // namespace mgdl::detail

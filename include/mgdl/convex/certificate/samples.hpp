@@ -1,0 +1,285 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/solution.hpp"
+#include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/executor.hpp"
+#include "mgdl/core/types.hpp"
+
+/// \file
+/// The samples as certificates see them, and what gates do to them. Everything is made anew from
+/// inputs and gate vectors.
+
+namespace mgdl::detail {
+
+/// Samples that are treated together.
+inline constexpr Index kCertifyRows = 256;
+
+/// X~ (n x p), column after column, with rows of zeros up to a multiple of kCertifyRows.
+class CertifySamples {
+ public:
+  CertifySamples(const RowMatrix<double>& inputs, bool bias)
+      : m_size(inputs.rows()), m_inputs(inputs.cols()), m_bias(bias) {
+    m_values.setZero(blocks() * kCertifyRows, dimension());
+    m_values.topLeftCorner(m_size, m_inputs) = inputs;
+    if (bias) m_values.col(m_inputs).head(m_size).setOnes();
+    m_norms.setZero(m_values.rows());
+    for (Index i = 0; i < m_size; ++i) {
+      for (Index k = 0; k < dimension(); ++k) m_norms[i] = std::hypot(m_norms[i], m_values(i, k));
+    }
+  }
+
+  Index size() const noexcept { return m_size; }
+  Index dimension() const noexcept { return m_inputs + (m_bias ? 1 : 0); }
+  Index blocks() const noexcept { return (m_size + kCertifyRows - 1) / kCertifyRows; }
+  /// Samples of block b.
+  Index rows(Index b) const noexcept { return std::min(kCertifyRows, m_size - b * kCertifyRows); }
+
+  /// X~ with the rows of zeros.
+  const Matrix<double>& values() const noexcept { return m_values; }
+  /// X~ of the samples of block b, and rows of zeros: kCertifyRows x p.
+  auto block(Index b) const { return m_values.middleRows(b * kCertifyRows, kCertifyRows); }
+  /// |x~_i|, zero behind the samples.
+  const Vector<double>& norms() const noexcept { return m_norms; }
+
+  /// 1[x~_i . gate >= 0] for the rows of block b, as numbers: the definition of Gates.
+  void pattern(Index b, const double* gate, double* mask) const {
+    std::array<double, kCertifyRows> value{};
+    for (Index k = 0; k < m_inputs; ++k) {
+      const double* x = m_values.col(k).data() + b * kCertifyRows;
+      const double g = gate[k];
+      for (std::size_t i = 0; i < value.size(); ++i) value[i] = std::fma(x[i], g, value[i]);
+    }
+    const double last = m_bias ? gate[m_inputs] : 0;
+    for (std::size_t i = 0; i < value.size(); ++i) mask[i] = value[i] + last >= 0 ? 1.0 : 0.0;
+  }
+
+ private:
+  Index m_size;
+  Index m_inputs;
+  bool m_bias;
+  Matrix<double> m_values;
+  Vector<double> m_norms;
+};
+
+/// How far v is outside of the cone of a gate's pattern: the largest -s_i x~_i.v / (|x~_i| |v|),
+/// s_i = 1 for the active samples and -1 for the others; 0 inside.
+///
+/// \param cosines  x~_i.v / (|x~_i| |v|) for all rows of samples.values()
+/// \param enough   stop with this value as soon as the violation has reached it
+inline double cone_violation(const CertifySamples& samples, const double* gate,
+                             const Vector<double>& cosines, double enough) {
+  std::array<double, kCertifyRows> mask;
+  double violation = 0;
+  for (Index b = 0; b < samples.blocks() && violation < enough; ++b) {
+    samples.pattern(b, gate, mask.data());
+    const double* cosine = cosines.data() + b * kCertifyRows;
+    for (std::size_t i = 0; i < mask.size(); ++i) {
+      violation = std::max(violation, mask[i] > 0 ? -cosine[i] : cosine[i]);
+    }
+  }
+  return std::min(violation, enough);
+}
+
+/// x~_i.v / (|x~_i| |v|) for all rows of samples.values(); zero for rows and vectors of zeros.
+inline Vector<double> cosines(const CertifySamples& samples, const Vector<double>& v) {
+  const double norm = v.norm();
+  if (norm == 0) return Vector<double>::Zero(samples.values().rows());
+  const Vector<double> products = samples.values() * (v / norm);
+  return (samples.norms().array() > 0).select(products.cwiseQuotient(samples.norms()), 0);
+}
+
+}  // namespace mgdl::detail
+
+/// \file
+/// Whether data, gates and solution fit together.
+
+namespace mgdl::detail {
+
+inline void require_gates(const Dataset<double>& data, const Gates& gates) {
+  require_rows("X", gates.samples(), data.size());
+  require_cols("X", gates.dimension() - (gates.bias() ? 1 : 0), data.inputs().cols());
+}
+
+/// What both kinds of solution have in common.
+template <class Solution>
+void require_penalty_and_bias(const std::string& name, const Solution& solution, Index outputs) {
+  require_option(solution.lambda >= 0 && std::isfinite(solution.lambda), (name + ".lambda").c_str(),
+                 "a finite value >= 0", solution.lambda);
+  require_cols(name + ".bias", outputs, solution.bias.cols());
+  require_finite(name + ".bias", solution.bias);
+  if (!solution.output_bias && (solution.bias.array() != 0).any()) {
+    throw InvalidArgument(name + ".bias", "zeros where the problem has no output bias",
+                          to_text(solution.bias));
+  }
+}
+
+/// A list of gates: `minimum` <= k < P.
+inline void require_indices(const std::string& name, const std::vector<Index>& indices,
+                            Index minimum, Index patterns) {
+  for (std::size_t k = 0; k < indices.size(); ++k) {
+    if (indices[k] >= minimum && indices[k] < patterns) continue;
+    throw InvalidArgument(
+        name, "gates from " + std::to_string(minimum) + " to " + std::to_string(patterns - 1),
+        std::to_string(indices[k]), "position " + std::to_string(k));
+  }
+}
+
+inline void require_solution(const GatedSolution& solution, const Gates& gates, Index outputs) {
+  const std::string name = "GatedSolution";
+  require_penalty_and_bias(name, solution, outputs);
+  const auto count = static_cast<Index>(solution.active.size());
+  require_indices(name + ".active", solution.active, 0, gates.size());
+  for (std::size_t k = 1; k < solution.active.size(); ++k) {
+    if (solution.active[k] > solution.active[k - 1]) continue;
+    throw InvalidArgument(name + ".active", "ascending gates", std::to_string(solution.active[k]),
+                          "position " + std::to_string(k));
+  }
+  require_rows(name + ".coefficients", count * gates.dimension(), solution.coefficients.rows());
+  if (count > 0) require_cols(name + ".coefficients", outputs, solution.coefficients.cols());
+  require_finite(name + ".coefficients", solution.coefficients);
+}
+
+/// \param dimension  p
+inline void require_solution(const ReluSolution& solution, Index dimension, Index outputs) {
+  const std::string name = "ReluSolution";
+  require_penalty_and_bias(name, solution, outputs);
+  require_rows(name + ".output", solution.hidden.rows(), solution.output.rows());
+  if (solution.hidden.rows() > 0) {
+    require_cols(name + ".hidden", dimension, solution.hidden.cols());
+    require_cols(name + ".output", outputs, solution.output.cols());
+  }
+  require_finite(name + ".hidden", solution.hidden);
+  require_finite(name + ".output", solution.output);
+}
+
+/// A neuron has the gate -1 if it belongs to none.
+inline void require_neuron_gates(const ReluSolution& solution, const Gates& gates) {
+  require_rows("ReluSolution.gates", solution.hidden.rows(), std::ssize(solution.gates));
+  require_indices("ReluSolution.gates", solution.gates, -1, gates.size());
+}
+
+}  // namespace mgdl::detail
+
+/// \file
+/// The sums over samples of a certificate: what a solution predicts, and X~' D_j N.
+
+namespace mgdl::detail {
+
+/// Gates whose patterns are held together as numbers.
+inline constexpr Index kCertifyGates = 64;
+
+/// X~ v for the samples of block b.
+inline void multiply(const CertifySamples& samples, Index b, const Vector<double>& v,
+                     Vector<double>& product) {
+  product.setZero(kCertifyRows);
+  for (Index k = 0; k < samples.dimension(); ++k) product += v[k] * samples.block(b).col(k);
+}
+
+/// Fills n x c predictions block by block: predict(b, sum) adds up those of block b.
+template <class Predict>
+RowMatrix<double> predict_blocks(const CertifySamples& samples, Index outputs, ThreadPool& pool,
+                                 const Predict& predict) {
+  RowMatrix<double> prediction(samples.size(), outputs);
+  pool.parallel_for(samples.blocks(), [&](Index b, int) {
+    Matrix<double> sum = Matrix<double>::Zero(kCertifyRows, outputs);
+    predict(b, sum);
+    prediction.middleRows(b * kCertifyRows, samples.rows(b)) = sum.topRows(samples.rows(b));
+  });
+  return prediction;
+}
+
+/// sum_j D_j X~ U_j, n x c, without the output bias.
+inline RowMatrix<double> predict_gated(const CertifySamples& samples, const Gates& gates,
+                                       const GatedSolution& solution, Index outputs,
+                                       ThreadPool& pool) {
+  return predict_blocks(samples, outputs, pool, [&](Index b, Matrix<double>& sum) {
+    Vector<double> mask(kCertifyRows);
+    Vector<double> linear;
+    for (Index k = 0; k < std::ssize(solution.active); ++k) {
+      const Index gate = solution.active[static_cast<std::size_t>(k)];
+      samples.pattern(b, gates.vectors().row(gate).data(), mask.data());
+      for (Index o = 0; o < outputs; ++o) {
+        multiply(samples, b, solution.block(k).col(o), linear);
+        sum.col(o) += mask.cwiseProduct(linear);
+      }
+    }
+  });
+}
+
+/// sum_k max(0, X~ hidden_k) output_k, n x c, without the output bias.
+inline RowMatrix<double> predict_relu(const CertifySamples& samples, const ReluSolution& solution,
+                                      Index outputs, ThreadPool& pool) {
+  return predict_blocks(samples, outputs, pool, [&](Index b, Matrix<double>& sum) {
+    Vector<double> linear;
+    for (Index k = 0; k < solution.hidden.rows(); ++k) {
+      multiply(samples, b, solution.hidden.row(k), linear);
+      linear = linear.cwiseMax(0);
+      for (Index o = 0; o < outputs; ++o) sum.col(o) += solution.output(k, o) * linear;
+    }
+  });
+}
+
+/// X~' D_j N for all gates j: column j holds the p x q matrix column by column.
+///
+/// \param N  n x q
+inline Matrix<double> gate_products(const CertifySamples& samples, const Gates& gates,
+                                    const RowMatrix<double>& N, ThreadPool& pool) {
+  const Index p = samples.dimension();
+  const Index q = N.cols();
+  const Index tasks = (gates.size() + kCertifyGates - 1) / kCertifyGates;
+  Matrix<double> products = Matrix<double>::Zero(p * q, gates.size());
+  pool.parallel_for(tasks, [&](Index task, int) {
+    const Index first = task * kCertifyGates;
+    const Index count = std::min(kCertifyGates, gates.size() - first);
+    Matrix<double> terms(p * q, kCertifyRows);  // x~_i N_i, one sample a column
+    Matrix<double> masks(kCertifyRows, count);
+    for (Index b = 0; b < samples.blocks(); ++b) {
+      const Index row = b * kCertifyRows;
+      for (Index o = 0; o < q; ++o) {
+        for (Index k = 0; k < p; ++k) {
+          for (Index i = 0; i < samples.rows(b); ++i) {
+            terms(o * p + k, i) = samples.values()(row + i, k) * N(row + i, o);
+          }
+        }
+      }
+      terms.rightCols(kCertifyRows - samples.rows(b)).setZero();
+      for (Index j = 0; j < count; ++j) {
+        samples.pattern(b, gates.vectors().row(first + j).data(), masks.col(j).data());
+      }
+      products.middleCols(first, count).noalias() += terms * masks;
+    }
+  });
+  return products;
+}
+
+/// For every neuron the violation of the cone of its gate, and of these the largest; for a neuron
+/// without a gate (-1) that of the nearest cone. Among these is the one of neurons that are active
+/// nowhere: gates leave its pattern out, because it contributes nothing.
+inline double largest_violation(const CertifySamples& samples, const Gates& gates,
+                                const ReluSolution& solution, ThreadPool& pool) {
+  std::vector<double> violations(solution.gates.size());
+  pool.parallel_for(std::ssize(violations), [&](Index k, int) {
+    const Index gate = solution.gates[static_cast<std::size_t>(k)];
+    const Vector<double> cosine = cosines(samples, solution.hidden.row(k).transpose());
+    double violation = gate >= 0 ? 1 : std::max(0.0, cosine.maxCoeff());
+    for (Index j = 0; j < gates.size() && violation > 0; ++j) {
+      if (gate >= 0 && gate != j) continue;
+      violation = cone_violation(samples, gates.vectors().row(j).data(), cosine, violation);
+    }
+    violations[static_cast<std::size_t>(k)] = violation;
+  });
+  double largest = 0;
+  for (const double violation : violations) largest = std::max(largest, violation);
+  return largest;
+}
+
+}  // namespace mgdl::detail

@@ -1,0 +1,141 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "mgdl/convex/gates.hpp"
+#include "mgdl/core/dataset.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/linalg/orthonormal_basis.hpp"
+
+namespace mgdl::detail {
+
+/// The cones K_j = {u : (2 D_j - I) X~ u >= 0} of some patterns, and projections onto them.
+///
+/// The projection of c is the residual of a non-negative least squares problem,
+/// Proj(c) = c + sum_i mu_i b_i with mu >= 0 and b_i the rows of (2 D_j - I) X~: an active-set
+/// method finds the rows with mu > 0, the face of the cone on which the projection lies.
+/// Source: Lawson & Hanson, "Solving Least Squares Problems" (1974), chapter 23.
+class ConeProjector {
+ public:
+  /// A face: the rows that hold with equality, and an orthonormal basis of their span.
+  struct Face {
+    std::vector<Index> rows;
+    OrthonormalBasis normals;
+  };
+
+  ConeProjector(const Dataset<double>& data, const Gates& gates)
+      : m_gates(gates), m_rows(data.size(), gates.dimension()) {
+    m_rows.leftCols(data.inputs().cols()) = data.inputs();
+    if (gates.bias()) m_rows.rightCols(1).setOnes();
+    for (Index i = 0; i < m_rows.rows(); ++i) {
+      const double norm = m_rows.row(i).norm();
+      if (norm > 0) m_rows.row(i) /= norm;
+    }
+  }
+
+  Index dimension() const noexcept { return m_rows.cols(); }
+
+  /// A basis of the rows that hold with equality at a point of a cone, up to rounding.
+  OrthonormalBasis normals_at(const Vector<double>& u) const {
+    OrthonormalBasis normals(dimension());
+    const Vector<double> values = m_rows * u;
+    for (Index i = 0; i < values.size(); ++i) {
+      if (std::abs(values[i]) <= 1e-10 * u.norm()) normals.add(m_rows.row(i));
+    }
+    return normals;
+  }
+
+  /// Projects c onto the cone of pattern j.
+  ///
+  /// \param face  a guess of the face on entry, the face of the projection on return
+  Vector<double> project(Index j, const Vector<double>& c, Face& face) const {
+    const double scale = c.norm();
+    if (scale == 0) {
+      face = Face{{}, OrthonormalBasis(dimension())};
+      return c;
+    }
+    const double tolerance = 1e-13 * scale;
+    Vector<double> mu = Vector<double>::Zero(std::ssize(face.rows));
+    drop_negative(j, c, face, mu);
+    Vector<double> u = face.normals.reject(c);
+    Index hidden = 0;
+    for (Index iteration = 0; iteration < 20 * dimension() + 50; ++iteration) {
+      const auto [worst, value] = most_violated(j, u);
+      if (value >= -tolerance) break;
+      if (std::find(face.rows.begin(), face.rows.end(), worst) != face.rows.end()) break;
+      const double norm = u.norm();
+      face.rows.push_back(worst);
+      mu.conservativeResize(mu.size() + 1);
+      mu[mu.size() - 1] = 0;
+      drop_negative(j, c, face, mu);
+      u = face.normals.reject(c);
+      // The norm falls with every row, unless rounding hides it: so near a point of the cone, where
+      // no more rows can follow than span the space.
+      if (u.norm() >= norm && ++hidden > dimension()) break;
+    }
+    // In the polar cone nothing but rounding is left.
+    if (u.norm() <= tolerance) u.setZero();
+    return u;
+  }
+
+ private:
+  Vector<double> row(Index j, Index i) const {
+    return m_gates.active(i, j) ? Vector<double>(m_rows.row(i)) : Vector<double>(-m_rows.row(i));
+  }
+
+  std::pair<Index, double> most_violated(Index j, const Vector<double>& u) const {
+    const Vector<double> values = m_rows * u;
+    const std::uint64_t* bits = m_gates.pattern(j);
+    Index worst = 0;
+    double lowest = std::numeric_limits<double>::infinity();
+    for (Index i = 0; i < values.size(); ++i) {
+      const double value = (bits[i / 64] >> (i % 64) & 1u) != 0 ? values[i] : -values[i];
+      if (value < lowest) {
+        lowest = value;
+        worst = i;
+      }
+    }
+    return {worst, lowest};
+  }
+
+  /// Walks from the multipliers mu >= 0 of the rows of `face` to those of the least squares
+  /// problem, and drops the rows whose multiplier would become negative on the way. Fills
+  /// face.normals.
+  void drop_negative(Index j, const Vector<double>& c, Face& face, Vector<double>& mu) const {
+    while (true) {
+      face.normals = OrthonormalBasis(dimension());
+      Index drop = -1;
+      for (Index k = 0; k < std::ssize(face.rows) && drop < 0; ++k) {
+        if (!face.normals.add(row(j, face.rows[static_cast<std::size_t>(k)]))) drop = k;
+      }
+      if (drop < 0) {
+        const Vector<double> target = face.normals.coefficients(-c);
+        double length = 1;
+        for (Index k = 0; k < mu.size(); ++k) {
+          if (target[k] > 0) continue;
+          const double reach = mu[k] > 0 ? mu[k] / (mu[k] - target[k]) : 0;
+          if (drop >= 0 && reach >= length) continue;
+          length = reach;
+          drop = k;
+        }
+        mu += length * (target - mu);
+        if (drop < 0) return;
+      }
+      face.rows.erase(face.rows.begin() + drop);
+      for (Index k = drop; k + 1 < mu.size(); ++k) mu[k] = mu[k + 1];
+      mu.conservativeResize(mu.size() - 1);
+      mu = mu.cwiseMax(0);
+    }
+  }
+
+  const Gates& m_gates;
+  RowMatrix<double> m_rows;  // x~_i / |x~_i|
+};
+
+}  // namespace mgdl::detail

@@ -1,0 +1,425 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "mgdl/convex/group_lasso/masked_products.hpp"
+#include "mgdl/convex/group_lasso/problem.hpp"
+#include "mgdl/core/executor.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/linalg/gemm.hpp"
+#include "mgdl/linalg/tiled_cholesky.hpp"
+
+/// \file
+/// Two factorisations of K = I + sum_j eta_j A_j A_j' (n x n, A_j = D_j X) for a set of gates: one
+/// of size n, one of the number of columns of the A_j. Both give K^-1 r and the matrix H_jk = sum_o
+/// <phi_jo, K^-1 phi_ko>, phi_jo = A_j u_jo.
+
+namespace mgdl::detail {
+
+/// K itself, n x n. Because all groups share X, K = I + (X X') o (D diag(eta) D'), o the product by
+/// entries: its cost does not grow with the number of columns of X.
+template <class Real>
+class SampleSystem {
+ public:
+  explicit SampleSystem(const MaskedProducts<Real>& products) : m_products(products) {}
+
+  bool factor(ThreadPool& pool, const std::vector<Index>& gates, const Vector<double>& eta) {
+    constexpr Index kTile = 128;
+    const Index n = m_products.size();
+    const auto& X = m_products.samples();
+    const auto count = static_cast<Index>(gates.size());
+    const Index tiles = (n + kTile - 1) / kTile;
+    RowMatrix<Real> masks(n, count);
+    std::vector<PackedOperand<Real>> packed_masks(static_cast<std::size_t>(tiles));
+    std::vector<PackedOperand<Real>> packed_samples(static_cast<std::size_t>(tiles));
+    const Vector<Real> root = eta.cwiseSqrt().cast<Real>();
+    pool.parallel_for(tiles, [&](Index t, int) {
+      const Index first = t * kTile;
+      const Index rows = std::min(kTile, n - first);
+      for (Index k = 0; k < count; ++k) {
+        const std::uint64_t* bits = m_products.bits().pattern(gates[static_cast<std::size_t>(k)]);
+        for (Index i = first; i < first + rows; ++i) {
+          masks(i, k) = root[k] * Real(bits[i / 64] >> (i % 64) & 1u);
+        }
+      }
+      const auto at = static_cast<std::size_t>(t);
+      packed_masks[at].pack(count, rows, {masks.data() + first * count, 1, count});
+      packed_samples[at].pack(X.cols(), rows, {X.data() + first * X.cols(), 1, X.cols()});
+    });
+    RowMatrix<Real> K = TiledCholesky<Real>::storage(n);
+    for_each_lower_tile(pool, tiles, [&](Index i, Index j) {
+      const Index rows = std::min(kTile, n - i * kTile);
+      const Index cols = std::min(kTile, n - j * kTile);
+      RowMatrix<Real> inner(rows, padded<Real>(cols));
+      packed_samples[static_cast<std::size_t>(j)].multiply(
+          rows, {X.data() + i * kTile * X.cols(), X.cols(), 1}, inner.data(), inner.cols(), false);
+      Real* tile = K.data() + i * kTile * K.cols() + j * kTile;
+      packed_masks[static_cast<std::size_t>(j)].multiply(
+          rows, {masks.data() + i * kTile * count, count, 1}, tile, K.cols(), false);
+      for (Index r = 0; r < rows; ++r) {
+        for (Index s = 0; s < cols; ++s) tile[r * K.cols() + s] *= inner(r, s);
+        if (i == j) tile[r * K.cols() + r] += Real(1);
+      }
+    });
+    return m_factor.compute(pool, std::move(K));
+  }
+
+  /// r = K^-1 r, n x c.
+  void apply(ThreadPool& pool, RowMatrix<double>& r) const {
+    PanelMatrix<Real> part(r);
+    m_factor.solve(pool, part);
+    for (Index i = 0; i < r.rows(); ++i) {
+      for (Index o = 0; o < r.cols(); ++o) r(i, o) = static_cast<double>(part(i, o));
+    }
+  }
+
+  /// Lower triangle of H.
+  /// \param u  gates x (p c), entry r c + o of row k is entry r of u_ko
+  Matrix<double> hessian(ThreadPool& pool, const std::vector<Index>& gates,
+                         const RowMatrix<double>& u, Index c) const {
+    const auto count = static_cast<Index>(gates.size());
+    Matrix<double> H = Matrix<double>::Zero(count, count);
+    PanelMatrix<Real> phi(m_products.size(), count);
+    for (Index o = 0; o < c; ++o) {
+      m_products.columns(pool, gates, u, o, c, phi);
+      m_factor.solve_lower(pool, phi);
+      phi.add_gram(pool, H, 1);
+    }
+    return H;
+  }
+
+ private:
+  const MaskedProducts<Real>& m_products;
+  TiledCholesky<Real> m_factor;
+};
+
+/// The same by way of the groups (Woodbury): K^-1 = I - A E (I + E G E)^-1 E A' with
+/// E = diag(sqrt(eta)) and the Gram matrix G = A'A of the columns of all A_j, whose blocks are kept
+/// from call to call.
+template <class Real>
+class GroupSystem {
+ public:
+  explicit GroupSystem(const MaskedProducts<Real>& products) : m_products(products) {}
+
+  /// Multiplications that factor() would take for these gates.
+  double cost(const std::vector<Index>& gates) const {
+    const double p = static_cast<double>(m_products.dimension());
+    const double n = static_cast<double>(m_products.size());
+    Index count = 0;
+    for (const Index j : gates) count += slot(j) < 0 ? 1 : 0;
+    const double fresh = p * static_cast<double>(count);
+    const double old = p * static_cast<double>(m_gates.size());
+    const double all = p * static_cast<double>(gates.size());
+    return n * fresh * (old + fresh / 2) / 2 + all * all * all / 6;
+  }
+
+  bool factor(ThreadPool& pool, const std::vector<Index>& gates, const Vector<double>& eta) {
+    cache(pool, gates);
+    const Index p = m_products.dimension();
+    m_active = gates;
+    m_root = eta.cwiseSqrt().cast<Real>();
+    const auto count = static_cast<Index>(gates.size());
+    RowMatrix<Real> T = TiledCholesky<Real>::storage(count * p);
+    pool.parallel_for(count, [&](Index k, int) {
+      for (Index l = 0; l <= k; ++l) {
+        const Real factor = m_root[k] * m_root[l];
+        for (Index r = 0; r < p; ++r) {
+          const Real* from = &m_gram(slot(gates[at(k)]) * p + r, slot(gates[at(l)]) * p);
+          Real* to = &T(k * p + r, l * p);
+          for (Index t = 0; t < p; ++t) to[t] = factor * from[t];
+        }
+      }
+    });
+    for (Index i = 0; i < T.rows(); ++i) T(i, i) += Real(1);
+    return m_factor.compute(pool, std::move(T));
+  }
+
+  void apply(ThreadPool& pool, RowMatrix<double>& r) const {
+    const Index c = r.cols();
+    const Index p = m_products.dimension();
+    const RowMatrix<Real> rows = r.template cast<Real>();
+    RowMatrix<Real> correlation;
+    m_products.correlate(pool, m_active, rows, correlation);
+    PanelMatrix<Real> t(correlation.rows() * p, c);
+    for (Index k = 0; k < correlation.rows(); ++k) {
+      for (Index i = 0; i < p * c; ++i) t(k * p + i / c, i % c) = m_root[k] * correlation(k, i);
+    }
+    m_factor.solve(pool, t);
+    for (Index k = 0; k < correlation.rows(); ++k) {
+      for (Index i = 0; i < p * c; ++i) correlation(k, i) = m_root[k] * t(k * p + i / c, i % c);
+    }
+    RowMatrix<Real> sum;
+    m_products.apply(pool, m_active, correlation, c, sum);
+    for (Index i = 0; i < r.size(); ++i) r.data()[i] -= static_cast<double>(sum.data()[i]);
+  }
+
+  /// Lower triangle of H.
+  Matrix<double> hessian(ThreadPool& pool, const std::vector<Index>& gates,
+                         const RowMatrix<double>& u, Index c) {
+    const auto count = static_cast<Index>(gates.size());
+    Matrix<double> H = Matrix<double>::Zero(count, count);
+    PanelMatrix<Real> phi(m_products.size(), count);
+    // E A'phi_k: from the Gram matrix if it has the gate, else from the samples.
+    PanelMatrix<Real> projected(static_cast<Index>(m_active.size()) * m_products.dimension(),
+                                count);
+    std::vector<Index> known, fresh;
+    for (Index k = 0; k < count; ++k) (slot(gates[at(k)]) >= 0 ? known : fresh).push_back(k);
+    for (Index o = 0; o < c; ++o) {
+      m_products.columns(pool, gates, u, o, c, phi);
+      phi.add_gram(pool, H, 1);
+      if (m_active.empty()) continue;
+      project_known(pool, gates, known, u, o, c, projected);
+      project_fresh(pool, fresh, phi, projected);
+      m_factor.solve_lower(pool, projected);
+      projected.add_gram(pool, H, -1);
+    }
+    return H;
+  }
+
+ private:
+  static std::size_t at(Index k) noexcept { return static_cast<std::size_t>(k); }
+
+  Index slot(Index gate) const noexcept {
+    return at(gate) < m_slots.size() ? m_slots[at(gate)] : -1;
+  }
+
+  void project_known(ThreadPool& pool, const std::vector<Index>& gates,
+                     const std::vector<Index>& columns, const RowMatrix<double>& u, Index o,
+                     Index c, PanelMatrix<Real>& projected) const {
+    const Index p = m_products.dimension();
+    pool.parallel_for(std::ssize(columns), [&](Index task, int) {
+      const Index k = columns[at(task)];
+      const Index gate = slot(gates[at(k)]) * p;
+      Vector<Real> part(p);
+      for (Index l = 0; l < std::ssize(m_active); ++l) {
+        // Blocks are symmetric, so that rows may take the place of columns.
+        part.setZero();
+        for (Index r = 0; r < p; ++r) {
+          const Real factor = m_root[l] * static_cast<Real>(u(k, r * c + o));
+          const Real* row = &m_gram(slot(m_active[at(l)]) * p + r, gate);
+          for (Index t = 0; t < p; ++t) part[t] += factor * row[t];
+        }
+        for (Index r = 0; r < p; ++r) projected(l * p + r, k) = part[r];
+      }
+    });
+  }
+
+  void project_fresh(ThreadPool& pool, const std::vector<Index>& columns,
+                     const PanelMatrix<Real>& phi, PanelMatrix<Real>& projected) const {
+    if (columns.empty()) return;
+    PanelMatrix<Real> chosen(phi.rows(), std::ssize(columns));
+    PanelMatrix<Real> result(projected.rows(), chosen.cols());
+    for (Index i = 0; i < phi.rows(); ++i) {
+      for (Index k = 0; k < chosen.cols(); ++k) chosen(i, k) = phi(i, columns[at(k)]);
+    }
+    m_products.correlate_columns(pool, m_active, m_root, chosen, result);
+    for (Index i = 0; i < result.rows(); ++i) {
+      for (Index k = 0; k < result.cols(); ++k) projected(i, columns[at(k)]) = result(i, k);
+    }
+  }
+
+  /// Makes sure that the Gram matrix holds these gates.
+  void cache(ThreadPool& pool, const std::vector<Index>& gates) {
+    std::vector<Index> missing;
+    for (const Index j : gates) {
+      if (slot(j) < 0) missing.push_back(j);
+    }
+    if (missing.empty()) return;
+    const Index p = m_products.dimension();
+    const auto old = static_cast<Index>(m_gates.size());
+    m_gates.insert(m_gates.end(), missing.begin(), missing.end());
+    const auto total = static_cast<Index>(m_gates.size());
+    for (Index k = old; k < total; ++k) {
+      const Index gate = m_gates[at(k)];
+      if (at(gate) >= m_slots.size()) m_slots.resize(at(gate) + 1, -1);
+      m_slots[at(gate)] = k;
+    }
+    if (total * p > m_gram.rows()) {
+      RowMatrix<Real> larger(total * p, total * p);
+      larger.topLeftCorner(old * p, old * p) = m_gram.topLeftCorner(old * p, old * p);
+      m_gram.swap(larger);
+    }
+    fill(pool, old, total);
+  }
+
+  /// Blocks of the gates in slots first .. last with each other and with those before.
+  void fill(ThreadPool& pool, Index first, Index last) {
+    constexpr Index kGates = MaskedProducts<Real>::kGramGates;
+    constexpr Index kPairs = 64;  // input pairs of a task: its sums are at most 2 MiB
+    const Index p = m_products.dimension();
+    std::vector<std::pair<Index, Index>> pairs;
+    for (Index s = 0; s < p; ++s) {
+      for (Index t = s; t < p; ++t) pairs.emplace_back(s, t);
+    }
+    struct Tile {
+      Index row, col, pair;
+    };
+    std::vector<Tile> tiles;
+    for (Index row = first; row < last; row += kGates) {
+      for (Index col = 0; col < std::min(last, row + kGates); col += kGates) {
+        for (Index pair = 0; pair < std::ssize(pairs); pair += kPairs) {
+          tiles.push_back({row, col, pair});
+        }
+      }
+    }
+    pool.parallel_for(std::ssize(tiles), [&](Index task, int) {
+      const Tile& tile = tiles[at(task)];
+      const Index rows = std::min(kGates, last - tile.row);
+      const Index cols = std::min(kGates, std::min(last, tile.row + rows) - tile.col);
+      const Index count = std::min<Index>(kPairs, std::ssize(pairs) - tile.pair);
+      AlignedVector<Real> sums;
+      m_products.gram_tile(&m_gates[at(tile.row)], rows, &m_gates[at(tile.col)], cols,
+                           &pairs[at(tile.pair)], count, sums);
+      for (Index k = 0; k < count; ++k) {
+        const auto [s, t] = pairs[at(tile.pair + k)];
+        const Real* sum = sums.data() + k * kGates * kGates;
+        for (Index a = 0; a < rows; ++a) {
+          const Index i = (tile.row + a) * p;
+          for (Index b = 0; b < std::min(cols, tile.row + a + 1 - tile.col); ++b) {
+            const Index j = (tile.col + b) * p;
+            const Real value = sum[a * kGates + b];
+            m_gram(i + s, j + t) = value;
+            m_gram(i + t, j + s) = value;
+            m_gram(j + s, i + t) = value;
+            m_gram(j + t, i + s) = value;
+          }
+        }
+      }
+    });
+  }
+
+  const MaskedProducts<Real>& m_products;
+  std::vector<Index> m_gates;  // of the slots of the Gram matrix
+  std::vector<Index> m_slots;  // of the gates, -1: none
+  RowMatrix<Real> m_gram;
+  std::vector<Index> m_active;  // gates that are factorised
+  Vector<Real> m_root;          // their sqrt(eta)
+  TiledCholesky<Real> m_factor;
+};
+
+/// K = I + sum_j eta_j A_j A_j' of a gated problem in whichever factorisation is cheapest: by
+/// samples or by groups, in single precision when double would take long (what solves with it
+/// corrects the rounding by conjugate gradients). An output bias is projected out of all of it.
+class DualSystem {
+ public:
+  explicit DualSystem(const GroupLassoProblem& problem)
+      : m_problem(problem),
+        m_single(problem.products().samples().cast<float>(), problem.products().bits()),
+        m_samples_double(problem.products()),
+        m_samples_single(m_single),
+        m_groups_double(problem.products()),
+        m_groups_single(m_single) {}
+
+  /// \param gates  those with eta > 0
+  /// \param eta    their values
+  /// \returns false if K is not positive definite in double either
+  bool factor(ThreadPool& pool, const std::vector<Index>& gates, const Vector<double>& eta) {
+    const auto n = static_cast<double>(m_problem.products().size());
+    const auto p = static_cast<double>(m_problem.products().dimension());
+    const double by_samples = n * n * (n / 6 + 0.5 * (static_cast<double>(gates.size()) + p));
+    const auto choose = [&](double by_groups, Form groups, Form samples) {
+      return by_groups < by_samples ? groups : samples;
+    };
+    const double by_groups = m_groups_double.cost(gates);
+    if (!m_needs_double && std::min(by_samples, by_groups) > kLongFactorisation) {
+      m_form = choose(m_groups_single.cost(gates), Form::GroupsSingle, Form::SamplesSingle);
+      if (compute(pool, gates, eta)) return true;
+      m_needs_double = true;
+    }
+    m_form = choose(by_groups, Form::GroupsDouble, Form::SamplesDouble);
+    return compute(pool, gates, eta);
+  }
+
+  /// Single precision turned out to be too little.
+  /// \returns false if double is in use already
+  bool use_double() noexcept {
+    const bool change = !m_needs_double && is_single();
+    m_needs_double = true;
+    return change;
+  }
+
+  bool is_single() const noexcept {
+    return m_form == Form::SamplesSingle || m_form == Form::GroupsSingle;
+  }
+
+  /// K^-1 r for residuals r (n x c) that are orthogonal to the bias.
+  RowMatrix<double> solve(ThreadPool& pool, RowMatrix<double> r) const {
+    visit([&](const auto& kernel) { kernel.apply(pool, r); });
+    if (m_bias.size() > 0) {
+      for (Index o = 0; o < r.cols(); ++o) {
+        r.col(o) -= m_problem.bias().dot(r.col(o)) / m_bias_energy * m_bias.col(0);
+      }
+      m_problem.project(r);
+    }
+    return r;
+  }
+
+  /// Lower triangle of H_jk = sum_o <A_j u_jo, K^-1 A_k u_ko>.
+  Matrix<double> hessian(ThreadPool& pool, const std::vector<Index>& gates,
+                         const RowMatrix<double>& u) {
+    const Index c = m_problem.outputs();
+    Matrix<double> H;
+    visit([&](auto& kernel) { H = kernel.hessian(pool, gates, u, c); });
+    if (m_bias.size() == 0) return H;
+    RowMatrix<double> share;
+    m_problem.products().correlate(pool, gates, m_bias, share);
+    for (Index o = 0; o < c; ++o) {
+      Vector<double> h = Vector<double>::Zero(share.rows());
+      for (Index r = 0; r < share.cols(); ++r) {
+        h.array() += share.col(r).array() * u.col(r * c + o).array();
+      }
+      for (Index k = 0; k < h.size(); ++k) H.col(k) -= h[k] / m_bias_energy * h;
+    }
+    return H;
+  }
+
+ private:
+  enum class Form { SamplesDouble, SamplesSingle, GroupsDouble, GroupsSingle };
+
+  /// Multiplications that take some ten milliseconds.
+  static constexpr double kLongFactorisation = 5e8;
+
+  template <class Self, class Call>
+  static void visit(Self& self, const Call& call) {
+    switch (self.m_form) {
+      case Form::SamplesDouble: return call(self.m_samples_double);
+      case Form::SamplesSingle: return call(self.m_samples_single);
+      case Form::GroupsDouble: return call(self.m_groups_double);
+      case Form::GroupsSingle: return call(self.m_groups_single);
+    }
+  }
+  template <class Call>
+  void visit(const Call& call) {
+    visit(*this, call);
+  }
+  template <class Call>
+  void visit(const Call& call) const {
+    visit(*this, call);
+  }
+
+  bool compute(ThreadPool& pool, const std::vector<Index>& gates, const Vector<double>& eta) {
+    bool ok = false;
+    visit([&](auto& kernel) { ok = kernel.factor(pool, gates, eta); });
+    if (!ok || m_problem.bias().size() == 0) return ok;
+    m_bias = m_problem.bias();
+    visit([&](const auto& kernel) { kernel.apply(pool, m_bias); });
+    m_bias_energy = m_problem.bias().dot(m_bias.col(0));
+    return m_bias_energy > 0;
+  }
+
+  const GroupLassoProblem& m_problem;
+  MaskedProducts<float> m_single;
+  SampleSystem<double> m_samples_double;
+  SampleSystem<float> m_samples_single;
+  GroupSystem<double> m_groups_double;
+  GroupSystem<float> m_groups_single;
+  Form m_form = Form::GroupsDouble;
+  bool m_needs_double = false;
+  RowMatrix<double> m_bias;  // K^-1 b, b the unit vector of the bias
+  double m_bias_energy = 0;
+};
+
+}  // namespace mgdl::detail

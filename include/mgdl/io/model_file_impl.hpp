@@ -1,0 +1,83 @@
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <filesystem>
+#include <istream>
+#include <iterator>
+#include <ostream>
+#include <span>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/linkage.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/io/file.hpp"
+#include "mgdl/io/model/content.hpp"
+#include "mgdl/io/model/reader.hpp"
+#include "mgdl/io/model_file.hpp"
+#include "mgdl/io/safetensors.hpp"
+
+namespace mgdl {
+
+template <std::floating_point Scalar>
+void save_model(std::ostream& out, const MultigradeModel<Scalar>& model, const FitSummary* report) {
+  write_safetensors(out, detail::ModelContent<Scalar>(model, report).content());
+}
+
+template <std::floating_point Scalar>
+void save_model(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
+                const FitSummary* report) {
+  const detail::ModelContent<Scalar> content(model, report);
+  write_safetensors(path, content.content());
+}
+
+template <std::floating_point Scalar>
+std::vector<std::byte> save_model(const MultigradeModel<Scalar>& model, const FitSummary* report) {
+  std::ostringstream out;
+  save_model(out, model, report);
+  const auto bytes = std::as_bytes(std::span(out.view()));
+  return {bytes.begin(), bytes.end()};
+}
+
+MGDL_INLINE AnySavedModel load_any_model(std::span<const std::byte> bytes,
+                                         const std::string& file) {
+  const SafeTensors content = parse_safetensors(bytes, file);
+  detail::ModelReader reader(content, file);
+  reader.check_sum();
+  return reader.saved_model();
+}
+
+MGDL_INLINE AnySavedModel load_any_model(const std::filesystem::path& path) {
+  const std::string text = read_file(path);
+  return load_any_model(std::as_bytes(std::span(text)), path.string());
+}
+
+MGDL_INLINE AnySavedModel load_any_model(std::istream& in) {
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  if (in.bad()) throw InvalidArgument("model", "a readable stream", "an input/output error");
+  return load_any_model(std::as_bytes(std::span(text)));
+}
+
+MGDL_INLINE MultigradeModel<double> detail::widened(const MultigradeModel<float>& model) {
+  const auto wide = [](const Standardizer<float>& narrow) {
+    return Standardizer<double>(narrow.mean().cast<double>(), narrow.scale().cast<double>());
+  };
+  MultigradeModel<double> result(wide(model.input_standardizer()),
+                                 wide(model.output_standardizer()), model.link());
+  for (Index k = 1; k <= model.grades(); ++k) {
+    const Grade<float>& grade = model.grade(k);
+    std::vector<DenseLayer<double>> layers;
+    for (const auto& layer : grade.network.layers()) {
+      layers.emplace_back(layer.weights().cast<double>(), layer.bias().cast<double>());
+    }
+    result.add_grade(
+        {ReluNetwork<double>(std::move(layers)), grade.train_rse, grade.validation_rse});
+  }
+  return result;
+}
+
+}  // namespace mgdl

@@ -1,0 +1,197 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/executor.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/network/multigrade_model.hpp"
+#include "mgdl/network/panel_network.hpp"
+
+namespace mgdl {
+
+template <class Scalar>
+int Predictor<Scalar>::checked_threads(int threads) {
+  detail::require_threads("threads", threads);
+  return detail::thread_count(threads);
+}
+
+template <class Scalar>
+void Predictor<Scalar>::require_grades(Index k) const {
+  if (k >= 0 && k <= grades()) return;
+  throw InvalidArgument("grades", "a value from 0 to " + std::to_string(grades()),
+                        std::to_string(k));
+}
+
+template <class Scalar>
+void Predictor<Scalar>::require_shapes(const ConstMatrixRef<Scalar>& X,
+                                       const Eigen::Ref<Matrix<Scalar>>& result, Index k,
+                                       Index columns) {
+  require_grades(k);
+  detail::require_cols("X", inputs(), X.cols());
+  require_finite(X);
+  detail::require_rows("result", X.rows(), result.rows());
+  detail::require_cols("result", columns, result.cols());
+}
+
+template <class Scalar>
+void Predictor<Scalar>::require_finite(const ConstMatrixRef<Scalar>& X) {
+  constexpr Index kColumns = 16;
+  std::atomic<bool> finite{true};
+  m_pool.parallel_for((X.cols() + kColumns - 1) / kColumns, [&](Index block, int) {
+    const Index first = block * kColumns;
+    const Index count = std::min(kColumns, X.cols() - first);
+    if (!detail::all_finite(X.middleCols(first, count))) finite = false;
+  });
+  if (!finite) detail::require_finite("X", X);
+}
+
+template <class Scalar>
+Predictor<Scalar>::Predictor(const MultigradeModel<Scalar>& model, int threads)
+    : m_link(model.link()),
+      m_input(model.input_standardizer()),
+      m_output(model.output_standardizer()),
+      m_pool(checked_threads(threads)) {
+  m_feature_counts.push_back(model.feature_count(0));
+  Index hidden_stride = 0;
+  for (Index k = 1; k <= model.grades(); ++k) {
+    m_grades.emplace_back(model.grade(k).network.layers());
+    m_feature_counts.push_back(model.feature_count(k));
+    hidden_stride = std::max({hidden_stride, m_grades.back().hidden_stride(),
+                              detail::padded<Scalar>(model.feature_count(k))});
+  }
+  const Index output_stride = detail::padded<Scalar>(outputs());
+  m_scratch.resize(static_cast<std::size_t>(m_pool.size()));
+  for (auto& s : m_scratch) {
+    s.forward.reserve(detail::kForwardRows, hidden_stride, output_stride);
+    s.input.setZero(detail::kForwardRows * inputs());
+    s.sum.setZero(detail::kForwardRows * outputs());
+  }
+}
+
+template <class Scalar>
+template <class Done>
+void Predictor<Scalar>::run(const ConstMatrixRef<Scalar>& X, Index k, const Done& done) {
+  constexpr Index kRows = detail::kForwardRows;
+  const Index n = X.rows();
+  m_pool.parallel_for((n + kRows - 1) / kRows, [&](Index block, int thread) {
+    Scratch& s = m_scratch[static_cast<std::size_t>(thread)];
+    const Index first = block * kRows;
+    const Index rows = std::min(kRows, n - first);
+    const Index d = inputs();
+    for (Index j = 0; j < d; ++j) {
+      s.input.segment(j * kRows, rows) =
+          (X.col(j).segment(first, rows).array() - m_input.mean()[j]) / m_input.scale()[j];
+    }
+    s.sum.setZero();
+    detail::Strided<Scalar> features{s.input.data(), 1, kRows};
+    int buffer = 1;
+    const Index output_stride = detail::padded<Scalar>(outputs());
+    for (Index g = 0; g < k; ++g) {
+      const auto& network = m_grades[static_cast<std::size_t>(g)];
+      Scalar* hidden = network.forward(rows, features, s.forward, buffer);
+      buffer = hidden == s.forward.buffers[0].data() ? 0 : 1;
+      features = {hidden, s.forward.stride, 1};
+      for (Index i = 0; i < rows; ++i) {
+        for (Index j = 0; j < outputs(); ++j) {
+          s.sum[i * outputs() + j] += s.forward.output[i * output_stride + j];
+        }
+      }
+      if (m_link == FeatureLink::LastHiddenAndInput) {
+        for (Index i = 0; i < rows; ++i) {
+          Scalar* extra = hidden + i * s.forward.stride + network.width();
+          for (Index j = 0; j < d; ++j) extra[j] = s.input[j * kRows + i];
+        }
+      }
+    }
+    done(first, rows, s, features);
+  });
+}
+
+template <class Scalar>
+void Predictor<Scalar>::predict_into(const ConstMatrixRef<Scalar>& X,
+                                     Eigen::Ref<Matrix<Scalar>> result, Index k) {
+  require_shapes(X, result, k, outputs());
+  run(X, k, [&](Index first, Index rows, const Scratch& s, detail::Strided<Scalar>) {
+    for (Index j = 0; j < outputs(); ++j) {
+      const Scalar mean = m_output.mean()[j];
+      const Scalar scale = m_output.scale()[j];
+      for (Index i = 0; i < rows; ++i) {
+        result(first + i, j) = s.sum[i * outputs() + j] * scale + mean;
+      }
+    }
+  });
+}
+
+template <class Scalar>
+void Predictor<Scalar>::features_into(const ConstMatrixRef<Scalar>& X,
+                                      Eigen::Ref<Matrix<Scalar>> result, Index k) {
+  require_grades(k);
+  const Index count = m_feature_counts[static_cast<std::size_t>(k)];
+  require_shapes(X, result, k, count);
+  run(X, k, [&](Index first, Index rows, const Scratch&, detail::Strided<Scalar> features) {
+    for (Index j = 0; j < count; ++j) {
+      for (Index i = 0; i < rows; ++i) {
+        result(first + i, j) = features.data[i * features.row_stride + j * features.col_stride];
+      }
+    }
+  });
+}
+
+template <class Scalar>
+Predictor<Scalar> MultigradeModel<Scalar>::predictor(int threads) const {
+  return Predictor<Scalar>(*this, threads);
+}
+
+template <class Scalar>
+Matrix<Scalar> MultigradeModel<Scalar>::predict(const ConstMatrixRef<Scalar>& X, Index k) const {
+  Matrix<Scalar> result(X.rows(), outputs());
+  predictor().predict_into(X, result, k);
+  return result;
+}
+
+template <class Scalar>
+Matrix<Scalar> MultigradeModel<Scalar>::features(const ConstMatrixRef<Scalar>& X, Index k) const {
+  Matrix<Scalar> result(X.rows(), feature_count(k));
+  predictor().features_into(X, result, k);
+  return result;
+}
+
+template <class Scalar>
+Matrix<Scalar> MultigradeModel<Scalar>::jacobian(const ConstVectorRef<Scalar>& x, Index k) const {
+  require_grades(k);
+  detail::require_rows("x", inputs(), x.rows());
+  detail::require_finite("x", x);
+  const RowVector<Scalar> input = (x.transpose() - m_input.mean()).cwiseQuotient(m_input.scale());
+  const Matrix<Scalar> input_derivative =
+      Matrix<Scalar>(m_input.scale().cwiseInverse().asDiagonal());
+  RowVector<Scalar> value = input;
+  Matrix<Scalar> derivative = input_derivative;  // d x width of `value`
+  Matrix<Scalar> sum = Matrix<Scalar>::Zero(inputs(), outputs());
+  for (Index g = 0; g < k; ++g) {
+    const auto& layers = m_grades[static_cast<std::size_t>(g)].network.layers();
+    for (std::size_t l = 0; l + 1 < layers.size(); ++l) {
+      value = value * layers[l].weights() + layers[l].bias();
+      derivative = derivative * layers[l].weights();
+      for (Index j = 0; j < value.size(); ++j) {
+        if (value[j] > 0) continue;
+        value[j] = 0;
+        derivative.col(j).setZero();
+      }
+    }
+    sum += derivative * layers.back().weights();
+    if (m_link == FeatureLink::LastHiddenAndInput) {
+      value = (RowVector<Scalar>(value.size() + input.size()) << value, input).finished();
+      derivative =
+          (Matrix<Scalar>(inputs(), derivative.cols() + inputs()) << derivative, input_derivative)
+              .finished();
+    }
+  }
+  return m_output.scale().transpose().asDiagonal() * sum.transpose();
+}
+
+}  // namespace mgdl

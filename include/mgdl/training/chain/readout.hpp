@@ -1,0 +1,375 @@
+#pragma once
+
+#include <Eigen/Cholesky>
+#include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "mgdl/core/dataset.hpp"
+#include "mgdl/core/executor.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/linalg/outer_product.hpp"
+#include "mgdl/network/panel_network.hpp"
+#include "mgdl/training/grade_trainer.hpp"
+#include "mgdl/training/gradient/backpropagation.hpp"
+
+namespace mgdl::detail {
+
+/// sum_s z_s(1..rows)' z_s over all samples: rows x columns, in double, where z_s is a row of
+/// `columns` numbers that `fill` makes of sample s, block by block, so that they are never held
+/// whole.
+///
+/// \param fill  fill(first, count, z, stride, thread) writes rows z of samples first..first+count
+template <class Fill>
+Eigen::MatrixXd sample_moments(Index samples, Index rows, Index columns, ThreadPool& pool,
+                               const Fill& fill) {
+  constexpr Index kBlocks = 16;  // blocks filled between two sums
+  const Index stride = padded<double>(columns);
+  const Index rows_at_once = std::min(kBlocks * kForwardRows, samples);
+  AlignedVector<double> z = AlignedVector<double>::Zero(rows_at_once * stride);
+  const PanelShape<double> shape{rows, columns};
+  AlignedVector<double> sums = AlignedVector<double>::Zero(shape.size());
+  std::vector<AlignedVector<double>> buffers(static_cast<std::size_t>(pool.size()),
+                                             AlignedVector<double>::Zero(kOuterBuffer<double>));
+  for (Index start = 0; start < samples; start += rows_at_once) {
+    const Index count = std::min(rows_at_once, samples - start);
+    pool.parallel_for((count + kForwardRows - 1) / kForwardRows, [&](Index block, int thread) {
+      const Index first = block * kForwardRows;
+      fill(start + first, std::min(kForwardRows, count - first), z.data() + first * stride, stride,
+           thread);
+    });
+    pool.parallel_for(chunk_count(shape), [&](Index task, int thread) {
+      add_outer_products(count, z.data(), stride, z.data(), stride, shape, chunk_range(shape, task),
+                         sums.data(), start > 0, buffers[static_cast<std::size_t>(thread)].data());
+    });
+  }
+  Eigen::MatrixXd result(rows, columns);
+  for (Index i = 0; i < rows; ++i) {
+    for (Index j = 0; j < columns; ++j) result(i, j) = sums[shape.at(i, j)];
+  }
+  return result;
+}
+
+/// Weighted second moments of [features, 1] (m + 1 columns) and of their products with the targets,
+/// in double: all that a least squares readout needs to know of the samples.
+struct ReadoutMoments {
+  Eigen::MatrixXd gram;   // (m + 1) x (m + 1)
+  Eigen::MatrixXd cross;  // (m + 1) x c
+};
+
+template <class Scalar>
+ReadoutMoments readout_moments(const PanelNetwork<Scalar>& network,
+                               const SampleView<Scalar>& samples, ThreadPool& pool) {
+  const Index m = network.width();
+  const Index c = network.outputs();
+  std::vector<ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
+  for (auto& s : scratch) network.reserve(s, kForwardRows);
+  const Eigen::MatrixXd moments = sample_moments(
+      samples.size(), m + 1, m + 1 + c, pool,
+      [&](Index first, Index count, double* z, Index stride, int thread) {
+        auto& s = scratch[static_cast<std::size_t>(thread)];
+        const Index in_stride = samples.inputs.outerStride();
+        const Scalar* h =
+            network.forward(count, {samples.inputs.data() + first * in_stride, in_stride, 1}, s);
+        for (Index i = 0; i < count; ++i, z += stride) {
+          const double root = std::sqrt(static_cast<double>(samples.weights[first + i]));
+          for (Index j = 0; j < m; ++j) z[j] = root * static_cast<double>(h[i * s.stride + j]);
+          z[m] = root;
+          for (Index j = 0; j < c; ++j) {
+            z[m + 1 + j] = root * static_cast<double>(samples.targets(first + i, j));
+          }
+        }
+      });
+  return {moments.leftCols(m + 1), moments.rightCols(c)};
+}
+
+/// Coefficients B ((m + 1) x c, the last row the bias) that minimise
+///
+///     sum_i w_i |[h_i, 1] B - y_i|^2 + ridge * t * |B without the bias|^2,
+///
+/// t the mean square of all features, which makes `ridge` dimensionless. All features share one t:
+/// a feature that is nearly zero at the samples must not get a coefficient that makes it large
+/// elsewhere. Any ridge > 0 makes the system positive definite, so dependent features share their
+/// weight instead of breaking the solve. Empty if the factorisation fails.
+inline std::optional<Eigen::MatrixXd> solve_readout(const ReadoutMoments& moments, double ridge) {
+  const Index m = moments.gram.rows() - 1;
+  const double mean_square = moments.gram.diagonal().head(m).mean();
+  Eigen::MatrixXd system = moments.gram;
+  system.diagonal().head(m).array() += mean_square > 0 ? ridge * mean_square : 1.0;
+  const Eigen::LLT<Eigen::MatrixXd> factor(system);
+  if (factor.info() != Eigen::Success) return std::nullopt;
+  Eigen::MatrixXd result = factor.solve(moments.cross);
+  if (!result.allFinite()) return std::nullopt;
+  return result;
+}
+
+/// Factor s that minimises sum_i w_i |s g(x_i) - y_i|^2 for the readout B; 0 if g is zero.
+inline double optimal_step(const ReadoutMoments& moments, const Eigen::MatrixXd& readout) {
+  const double square = (readout.transpose() * moments.gram * readout).trace();
+  const double cross = (readout.array() * moments.cross.array()).sum();
+  return square > 0 ? cross / square : 0;
+}
+
+/// A network's readout and its bias as one (m + 1) x c matrix.
+template <class Scalar>
+Eigen::MatrixXd get_readout(const PanelNetwork<Scalar>& network) {
+  const std::size_t last = network.layers().size() - 1;
+  Eigen::MatrixXd readout(network.width() + 1, network.outputs());
+  for (Index j = 0; j < network.outputs(); ++j) {
+    for (Index i = 0; i < network.width(); ++i) {
+      readout(i, j) = static_cast<double>(network.weight(last, i, j));
+    }
+    readout(network.width(), j) = static_cast<double>(network.bias(last)[j]);
+  }
+  return readout;
+}
+
+template <class Scalar>
+void set_readout(PanelNetwork<Scalar>& network, const Eigen::MatrixXd& readout) {
+  const std::size_t last = network.layers().size() - 1;
+  for (Index j = 0; j < network.outputs(); ++j) {
+    for (Index i = 0; i < network.width(); ++i) {
+      network.weight(last, i, j) = static_cast<Scalar>(readout(i, j));
+    }
+    network.bias(last)[j] = static_cast<Scalar>(readout(network.width(), j));
+  }
+}
+
+/// Objectives of a network, relative to the zero function.
+struct RelativeLoss {
+  double train = 1;
+  double validation = std::numeric_limits<double>::quiet_NaN();
+};
+
+/// sum_i w_i |g(x_i) - y_i|^2 / sum_i w_i |y_i|^2.
+template <class Scalar>
+double relative_loss(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
+                     ThreadPool& pool) {
+  std::vector<ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
+  for (auto& s : scratch) network.reserve(s, kForwardRows);
+  std::vector<double> block_loss;
+  return sample_loss(network, samples, scratch, block_loss, pool) / zero_loss(samples);
+}
+
+/// The same on both parts of a problem.
+template <class Scalar>
+RelativeLoss relative_loss(const PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
+                           ThreadPool& pool) {
+  RelativeLoss loss{relative_loss(network, problem.train, pool)};
+  if (problem.validation) loss.validation = relative_loss(network, *problem.validation, pool);
+  return loss;
+}
+
+/// Scales the readout by the step in (0, 1] that is best on the validation part: what a grade has
+/// learnt of the training samples only, noise above all, is left out of the model in proportion.
+/// The training error still falls if the readout is no longer than the best step there. Changes
+/// nothing without a validation part, or where every step makes the validation error worse (which
+/// is for the driver to judge).
+template <class Scalar>
+void shrink_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
+                    RelativeLoss& loss, ThreadPool& pool) {
+  if (!problem.validation) return;
+  const Eigen::MatrixXd readout = get_readout(network);
+  const double step = optimal_step(readout_moments(network, *problem.validation, pool), readout);
+  if (!(step > 0 && step < 1)) return;
+  set_readout(network, Eigen::MatrixXd(step * readout));
+  const RelativeLoss shrunk = relative_loss(network, problem, pool);
+  if (shrunk.train < 1 && shrunk.validation < loss.validation) {
+    loss = shrunk;
+  } else {
+    set_readout(network, readout);
+  }
+}
+
+/// Solves the readout anew for the final features.
+///
+/// The candidates are the trained readout, the same scaled by its optimal step, and least squares
+/// solutions of increasing ridge. They are judged as they will be used, rounded to Scalar: a small
+/// ridge may need coefficients too large for that. Only those that lower the training error count.
+/// Of them, the one with the best validation error is taken, so that the result is never worse
+/// there than the iterate it comes from, and shrunk; without a validation part, the most
+/// regularised one whose training error is within kSlack of the best. If there is none, the readout
+/// becomes zero, which the driver rejects.
+template <class Scalar>
+RelativeLoss finish_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
+                            double smallest_ridge, ThreadPool& pool) {
+  const ReadoutMoments moments = readout_moments(network, problem.train, pool);
+  const Eigen::MatrixXd trained = get_readout(network);
+  std::vector<Eigen::MatrixXd> candidates{trained, trained * optimal_step(moments, trained)};
+  for (double ridge = smallest_ridge; ridge < 1e2; ridge *= 100) {
+    if (auto solved = solve_readout(moments, ridge)) candidates.push_back(std::move(*solved));
+  }
+
+  std::vector<ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
+  for (auto& s : scratch) network.reserve(s, kForwardRows);
+  std::vector<double> block_loss;
+  const auto relative_loss = [&](const SampleView<Scalar>& samples) {
+    return sample_loss(network, samples, scratch, block_loss, pool) / zero_loss(samples);
+  };
+
+  constexpr double kSlack = 1.01;
+  Eigen::MatrixXd best = Eigen::MatrixXd::Zero(trained.rows(), trained.cols());
+  RelativeLoss best_loss;
+  double best_score = std::numeric_limits<double>::infinity();
+  // From the least to the most regularised, so that a later one may win within the slack.
+  for (const auto& candidate : candidates) {
+    if (!candidate.template cast<Scalar>().allFinite()) continue;
+    set_readout(network, candidate);
+    RelativeLoss loss{relative_loss(problem.train)};
+    if (!(loss.train < 1)) continue;
+    if (problem.validation) loss.validation = relative_loss(*problem.validation);
+    const double score = problem.validation ? loss.validation : loss.train / kSlack;
+    if (score < best_score) {
+      best = candidate;
+      best_loss = loss;
+      best_score = problem.validation ? score : std::min(best_score, loss.train);
+    }
+  }
+  set_readout(network, best);
+  shrink_readout(network, problem, best_loss, pool);
+  return best_loss;
+}
+
+/// A ridge, what it solves to, and the trace of the map from targets to predictions (with the
+/// weights' square roots on both sides), its degrees of freedom.
+struct RidgeCandidate {
+  double ridge = 0;
+  Eigen::MatrixXd readout;
+  double degrees = 0;
+};
+
+/// Solves for one ridge; an empty readout if the factorisation fails.
+inline RidgeCandidate solve_ridge(const ReadoutMoments& moments, double ridge) {
+  RidgeCandidate result;
+  result.ridge = ridge;
+  const Index m = moments.gram.rows() - 1;
+  const double unit = moments.gram.diagonal().head(m).mean();
+  const double shift = unit > 0 ? ridge * unit : 1.0;
+  Eigen::MatrixXd system = moments.gram;
+  system.diagonal().head(m).array() += shift;
+  const Eigen::LLT<Eigen::MatrixXd> factor(system);
+  if (factor.info() != Eigen::Success) return result;
+  Eigen::MatrixXd readout = factor.solve(moments.cross);
+  // tr(A^-1 G) with A = G + shift I (without the bias): A^-1 = L^-T L^-1.
+  Eigen::MatrixXd inverse = Eigen::MatrixXd::Identity(m + 1, m + 1);
+  factor.matrixL().solveInPlace(inverse);
+  result.degrees =
+      static_cast<double>(m + 1) - shift * inverse.leftCols(m).colwise().squaredNorm().sum();
+  if (readout.allFinite() && std::isfinite(result.degrees)) result.readout = std::move(readout);
+  return result;
+}
+
+/// Samples that weights w with sum 1 amount to, 1 / sum_i w_i^2: n for equal ones.
+template <class Scalar>
+double effective_samples(const SampleView<Scalar>& samples) {
+  return 1 / samples.weights.template cast<double>().squaredNorm();
+}
+
+/// sum_i w_i |g_k(x_i) - y_i|^2 of networks g_k that differ in their readouts only, in one pass.
+template <class Scalar>
+std::vector<double> losses_of(const PanelNetwork<Scalar>& network,
+                              const std::vector<RidgeCandidate>& candidates,
+                              const SampleView<Scalar>& samples, ThreadPool& pool) {
+  const Index c = network.outputs();
+  const Index m = network.width();
+  const Index count = std::ssize(candidates);
+  RowMatrix<Scalar> weights(m, count * c);
+  RowVector<Scalar> bias(count * c);
+  for (Index k = 0; k < count; ++k) {
+    const auto& readout = candidates[static_cast<std::size_t>(k)].readout;
+    weights.middleCols(k * c, c) = readout.topRows(m).template cast<Scalar>();
+    bias.segment(k * c, c) = readout.row(m).template cast<Scalar>();
+  }
+  auto layers = network.to_layers();
+  layers.back() = DenseLayer<Scalar>(std::move(weights), std::move(bias));
+  const PanelNetwork<Scalar> all(layers);
+  std::vector<ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
+  for (auto& s : scratch) all.reserve(s, kForwardRows);
+  const Index n = samples.size();
+  const Index blocks = (n + kForwardRows - 1) / kForwardRows;
+  RowMatrix<double> sums = RowMatrix<double>::Zero(blocks, count);
+  pool.parallel_for(blocks, [&](Index block, int thread) {
+    auto& s = scratch[static_cast<std::size_t>(thread)];
+    const Index first = block * kForwardRows;
+    const Index rows = std::min(kForwardRows, n - first);
+    const Index in_stride = samples.inputs.outerStride();
+    all.forward(rows, {samples.inputs.data() + first * in_stride, in_stride, 1}, s);
+    for (Index i = 0; i < rows; ++i) {
+      const Scalar* y = samples.targets.data() + (first + i) * samples.targets.outerStride();
+      const Scalar* g = s.output.data() + i * all.layers().back().stride();
+      const auto weight = static_cast<double>(samples.weights[first + i]);
+      for (Index k = 0; k < count; ++k) {
+        double squares = 0;
+        for (Index j = 0; j < c; ++j) {
+          const double error = static_cast<double>(g[k * c + j]) - static_cast<double>(y[j]);
+          squares += error * error;
+        }
+        sums(block, k) += weight * squares;
+      }
+    }
+  });
+  const RowVector<double> totals = sums.colwise().sum();
+  return {totals.data(), totals.data() + count};
+}
+
+/// Solves the readout by ridge regression, the ridge chosen by generalised cross-validation: the
+/// one of least
+///
+///     sum_i w_i |g(x_i) - y_i|^2 / (1 - tr H / n)^2,   H the map from targets to predictions,
+///
+/// where the numerator is measured on the network as it will be used, rounded to Scalar. Only
+/// readouts that lower the training error count; if none does, the readout becomes zero.
+///
+/// \param ridges  candidates, relative to the mean square of the features
+/// \param chosen  the best one; 0 if there is none
+///
+/// Source: Golub, Heath & Wahba, "Generalized cross-validation as a method for choosing a good
+/// ridge parameter" (Technometrics 21, 1979).
+template <class Scalar>
+RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
+                         const std::vector<double>& ridges, ThreadPool& pool, double& chosen) {
+  const ReadoutMoments moments = readout_moments(network, problem.train, pool);
+  std::vector<RidgeCandidate> candidates(ridges.size());
+  pool.parallel_for(std::ssize(ridges), [&](Index k, int) {
+    const auto i = static_cast<std::size_t>(k);
+    candidates[i] = solve_ridge(moments, ridges[i]);
+  });
+  // Where all degrees of freedom are used up, the criterion is zero by zero.
+  constexpr double kFewestFree = 1e-6;
+  const double samples = effective_samples(problem.train);
+  std::erase_if(candidates, [&](const RidgeCandidate& candidate) {
+    const bool usable =
+        candidate.readout.size() > 0 && candidate.readout.template cast<Scalar>().allFinite();
+    return !usable || (ridges.size() > 1 && !(1 - candidate.degrees / samples > kFewestFree));
+  });
+
+  Eigen::MatrixXd best = Eigen::MatrixXd::Zero(network.width() + 1, network.outputs());
+  RelativeLoss best_loss;
+  double best_score = std::numeric_limits<double>::infinity();
+  chosen = 0;
+  if (!candidates.empty()) {
+    const double zero = zero_loss(problem.train);
+    const auto losses = losses_of(network, candidates, problem.train, pool);
+    for (std::size_t k = 0; k < candidates.size(); ++k) {
+      const double loss = losses[k] / zero;
+      const double left = 1 - candidates[k].degrees / samples;
+      const double score = ridges.size() > 1 ? loss / (left * left) : loss;
+      if (!(loss < 1) || !(score < best_score)) continue;
+      best = candidates[k].readout;
+      best_loss.train = loss;
+      best_score = score;
+      chosen = candidates[k].ridge;
+    }
+  }
+  set_readout(network, best);
+  if (problem.validation) {
+    best_loss.validation = relative_loss(network, *problem.validation, pool);
+  }
+  return best_loss;
+}
+
+}  // namespace mgdl::detail

@@ -1,0 +1,134 @@
+#pragma once
+
+#include <Eigen/Cholesky>
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "mgdl/core/dataset.hpp"
+#include "mgdl/core/random.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/network/panel_network.hpp"
+
+namespace mgdl::detail {
+
+/// Starts the units of hidden layers so that they differ where the samples are.
+///
+/// Each unit, before its ReLU, starts as a linear fit of white noise: independent normal numbers
+/// xi_s at probe samples s, fitted by ridge regression on the (centred) values F of the layer
+/// below,
+///
+///     w = (F'F / s + ridge * trace / m * I)^{-1} F' xi / s.
+///
+/// With independent inputs this is the usual normal start. Where inputs are correlated, as hidden
+/// values always are, normal weights would make all units nearly the same smooth function; these
+/// use every direction in which the samples differ. The bias then puts the unit's kink at a random
+/// probe, and the length gives it a root mean square of sqrt(2), so that features have size 1
+/// whatever the scale of the layer below.
+///
+/// (Kinks at samples: Bolager et al., arXiv 2306.16830; the size: He et al., arXiv 1502.01852,
+/// measured instead of assumed.)
+template <class Scalar>
+class UnitInitialiser {
+ public:
+  /// Looks at up to kProbes random samples of positive weight.
+  UnitInitialiser(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
+                  double ridge, RandomStream& random)
+      : m_random(random), m_ridge(ridge) {
+    std::vector<Index> rows;
+    for (Index i = 0; i < samples.size(); ++i) {
+      if (samples.weights[i] > 0) rows.push_back(i);
+    }
+    random.shuffle(rows);
+    if (static_cast<Index>(rows.size()) > kProbes) rows.resize(kProbes);
+    m_values.resize(network.layers().size());
+    m_values[0] = samples.inputs(rows, Eigen::all);
+  }
+
+  /// All units of all hidden layers; the readout is left as it is.
+  void start_all(PanelNetwork<Scalar>& network) {
+    for (std::size_t l = 0; l + 1 < network.layers().size(); ++l) {
+      std::vector<Index> units;
+      for (Index j = 0; j < network.layers()[l].outputs(); ++j) units.push_back(j);
+      start_units(network, l, units);
+      probe_layer(network, l);
+    }
+  }
+
+  /// Restarts every hidden unit that is zero on all probes, and cuts what it fed, so that the
+  /// output does not change at any probe. `restarted(layer, unit)` is called for each.
+  template <class Restarted>
+  Index revive(PanelNetwork<Scalar>& network, const Restarted& restarted) {
+    Index count = 0;
+    for (std::size_t l = 0; l + 1 < network.layers().size(); ++l) {
+      probe_layer(network, l);
+      std::vector<Index> dead;
+      for (Index j = 0; j < network.layers()[l].outputs(); ++j) {
+        if (!(m_values[l + 1].col(j).maxCoeff() > 0)) dead.push_back(j);
+      }
+      if (dead.empty()) continue;
+      start_units(network, l, dead);
+      for (Index j : dead) {
+        for (Index k = 0; k < network.layers()[l + 1].outputs(); ++k) {
+          network.weight(l + 1, j, k) = 0;
+        }
+        restarted(l, j);
+      }
+      probe_layer(network, l);
+      count += static_cast<Index>(dead.size());
+    }
+    return count;
+  }
+
+ private:
+  static constexpr Index kProbes = 1024;
+  static constexpr double kBeside = 0.01;  // distance of kinks from probes
+
+  void start_units(PanelNetwork<Scalar>& network, std::size_t l, const std::vector<Index>& units) {
+    const Eigen::MatrixXd values = m_values[l].template cast<double>();
+    const Eigen::RowVectorXd mean = values.colwise().mean();
+    const Eigen::MatrixXd centred = values.rowwise() - mean;
+    const auto probes = static_cast<double>(centred.rows());
+    Eigen::MatrixXd noise(centred.rows(), static_cast<Index>(units.size()));
+    for (Index j = 0; j < noise.cols(); ++j) {
+      for (Index i = 0; i < noise.rows(); ++i) noise(i, j) = m_random.normal();
+    }
+    Eigen::MatrixXd system = centred.transpose() * centred / probes;
+    const double diagonal = system.trace() / static_cast<double>(system.rows());
+    system.diagonal().array() += diagonal > 0 ? m_ridge * diagonal : 1.0;
+    const Eigen::MatrixXd directions = system.llt().solve(centred.transpose() * noise / probes);
+    const Eigen::MatrixXd products = values * directions;
+    for (Index k = 0; k < noise.cols(); ++k) {
+      const Index j = units[static_cast<std::size_t>(k)];
+      const auto probe =
+          static_cast<Index>(m_random.below(static_cast<std::uint64_t>(values.rows())));
+      // Beside the probe, not on it: whether a value that is zero up to rounding counts as active
+      // would be chance.
+      const double rms = std::sqrt(products.col(k).squaredNorm() / probes);
+      const double shift = -products(probe, k) - kBeside * rms * m_random.normal();
+      const double square = (products.col(k).array() + shift).square().mean();
+      // If all probes are alike, no length is better than any other.
+      const double length = square > 0 && std::isfinite(square) ? std::sqrt(2 / square) : 1.0;
+      for (Index i = 0; i < values.cols(); ++i) {
+        network.weight(l, i, j) = static_cast<Scalar>(directions(i, k) * length);
+      }
+      network.bias(l)[j] = static_cast<Scalar>(shift * length);
+    }
+  }
+
+  /// Values of layer l at the probes.
+  void probe_layer(const PanelNetwork<Scalar>& network, std::size_t l) {
+    const auto& layer = network.layers()[l];
+    const RowMatrix<Scalar>& in = m_values[l];
+    RowMatrix<Scalar> out(in.rows(), layer.stride());
+    network.apply_layer(l, in.rows(), {in.data(), in.cols(), 1}, out.data(), layer.stride());
+    m_values[l + 1] = out.leftCols(layer.outputs());
+  }
+
+  RandomStream& m_random;
+  double m_ridge;
+  std::vector<RowMatrix<Scalar>> m_values;  // inputs of each layer at the probes
+};
+
+}  // namespace mgdl::detail

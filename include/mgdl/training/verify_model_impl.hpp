@@ -1,0 +1,141 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mgdl/convex/certificate.hpp"
+#include "mgdl/convex/certify.hpp"
+#include "mgdl/convex/recertify.hpp"
+#include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/executor.hpp"
+#include "mgdl/core/types.hpp"
+#include "mgdl/network/multigrade_model.hpp"
+#include "mgdl/network/relu_network.hpp"
+#include "mgdl/training/chain/residual_chain.hpp"
+#include "mgdl/training/verify_model.hpp"
+
+namespace mgdl::detail {
+
+/// Norms of residuals, relative to that of the targets, may differ by this: rounding of another
+/// machine or compiler. The same program finds the same bits.
+template <class Scalar>
+constexpr double residual_rounding() noexcept {
+  return 64 * static_cast<double>(std::numeric_limits<Scalar>::epsilon());
+}
+
+/// Written so that NaN, which claims nothing, is not equal.
+template <class Scalar>
+bool same_rse(double a, double b) {
+  return a == b || std::abs(std::sqrt(a) - std::sqrt(b)) <= residual_rounding<Scalar>();
+}
+
+inline std::string claim_text(const char* what, double stated, double found) {
+  std::ostringstream text;
+  text.precision(12);
+  text << what << ": stated " << stated << ", recomputed " << found;
+  return text.str();
+}
+
+/// \param view  inputs of the grade and the residual before it
+template <class Scalar>
+Verification verify_certificate(const Certificate& certificate, const CertificateWitness& witness,
+                                const SampleView<Scalar>& view, const ReluNetwork<Scalar>& network,
+                                int threads) {
+  const auto unit = static_cast<Scalar>(witness.unit);
+  if (!(unit > 0) || !std::isfinite(unit) || !std::isfinite(1 / unit)) {
+    throw InvalidArgument("unit", "a finite value > 0", to_text(witness.unit));
+  }
+  if (witness.columns.empty()) throw InvalidArgument("columns", "at least one", "none");
+  for (const Index column : witness.columns) {
+    if (column >= 0 && column < view.inputs.cols()) continue;
+    throw InvalidArgument("columns", "numbers below " + std::to_string(view.inputs.cols()),
+                          std::to_string(column));
+  }
+  const RowMatrix<Scalar> targets = view.targets / unit;
+  const Dataset<double> data(view.inputs(Eigen::all, witness.columns).template cast<double>(),
+                             targets.template cast<double>(), view.weights.template cast<double>());
+  const Certificate found =
+      recertify(witness, certificate.lambda, data, network.scaled(1 / unit), threads);
+  // A residual that is rounded to `residual_rounding` of the targets moves the objective by this.
+  const double zero = data.weights().dot(data.targets().rowwise().squaredNorm()) / 2;
+  const double rounding = residual_rounding<Scalar>() * std::sqrt(zero / found.primal);
+  const double tolerance = std::max(1e-9, std::isfinite(rounding) ? rounding : 0.0);
+  return compare_certificates(certificate, found, tolerance);
+}
+
+template <class Scalar>
+ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const DataSplit<Scalar>& data,
+                                const std::vector<GradeClaim>& claims, int threads) {
+  const auto require_columns = [&](const Dataset<Scalar>& part) {
+    require_cols("X", model.inputs(), part.inputs().cols());
+    require_cols("Y", model.outputs(), part.targets().cols());
+  };
+  require_columns(data.train);
+  if (data.validation) require_columns(*data.validation);
+  if (!claims.empty() && std::ssize(claims) != model.grades()) {
+    throw InvalidArgument("claims", std::to_string(model.grades()) + ", one for each grade",
+                          std::to_string(claims.size()));
+  }
+  require_threads("threads", threads);
+  ThreadPool pool(thread_count(threads));
+  ResidualChain<Scalar> train(data.train, model);
+  std::optional<ResidualChain<Scalar>> validation;
+  if (data.validation) validation.emplace(*data.validation, model);
+
+  ModelVerification result;
+  for (Index k = 1; k <= model.grades(); ++k) {
+    const Grade<Scalar>& grade = model.grade(k);
+    GradeVerification& line = result.grades.emplace_back();
+    const auto note = [&](bool holds, std::string message) {
+      if (!holds && line.message.empty()) line.message = std::move(message);
+      return holds;
+    };
+    line.certificate_holds = true;
+    if (!claims.empty() && claims[static_cast<std::size_t>(k - 1)].certificate) {
+      const GradeClaim& claim = claims[static_cast<std::size_t>(k - 1)];
+      std::string message = "nothing to compute it from";
+      line.certificate_holds = false;
+      if (claim.witness) {
+        try {
+          const Verification found = verify_certificate(*claim.certificate, *claim.witness,
+                                                        train.view(), grade.network, threads);
+          line.certificate = found.recomputed;
+          line.certificate_holds = found.valid;
+          message = found.message;
+        } catch (const InvalidArgument& error) {
+          message = error.what();
+        }
+      }
+      note(line.certificate_holds, "certificate, " + message);
+    }
+    const double before = train.rse();
+    train.try_grade(grade.network, pool);
+    train.accept();
+    line.train_rse = train.rse();
+    line.residual_falls = note(line.train_rse <= before || same_rse<Scalar>(line.train_rse, before),
+                               claim_text("the residual grows", before, line.train_rse));
+    bool same = note(same_rse<Scalar>(grade.train_rse, line.train_rse),
+                     claim_text("train RSE", grade.train_rse, line.train_rse));
+    if (validation) {
+      validation->try_grade(grade.network, pool);
+      validation->accept();
+      line.validation_rse = validation->rse();
+    }
+    const bool both_unknown = !validation && std::isnan(grade.validation_rse);
+    same = note(both_unknown || same_rse<Scalar>(grade.validation_rse, line.validation_rse),
+                claim_text("validation RSE", grade.validation_rse, line.validation_rse)) &&
+           same;
+    line.errors_hold = same;
+    if (line.valid()) line.message = "all claims hold";
+  }
+  return result;
+}
+
+}  // namespace mgdl::detail

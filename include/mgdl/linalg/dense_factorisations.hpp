@@ -1,0 +1,78 @@
+#pragma once
+
+#include <Eigen/Cholesky>
+#include <utility>
+
+#include "mgdl/core/types.hpp"
+
+/// \file
+/// Factorisations of dense matrices behind plain calls, so that Eigen's templates for them are
+/// compiled in one place. `Real` is the type of the arithmetic.
+
+namespace mgdl::detail {
+
+/// A = L L' of a symmetric positive definite matrix, of which the lower triangle counts.
+template <class Real>
+class Cholesky {
+ public:
+  /// Nothing: ok() is false.
+  Cholesky() = default;
+  explicit Cholesky(const Matrix<Real>& A) { compute(A); }
+
+  /// \returns ok()
+  bool compute(const Matrix<Real>& A);
+
+  /// Whether A is positive definite in this arithmetic.
+  bool ok() const noexcept { return m_ok; }
+
+  /// A^-1 B.
+  /// \{
+  Matrix<Real> solve(const Matrix<Real>& B) const;
+  Vector<Real> solve(const Vector<Real>& b) const;
+  /// \}
+
+  /// L^-1 B in place of B.
+  void solve_lower(Matrix<Real>& B) const;
+  /// L'^-1 B in place of B.
+  void solve_upper(Matrix<Real>& B) const;
+
+ private:
+  Eigen::LLT<Matrix<Real>> m_factor;
+  bool m_ok = false;
+};
+
+/// Coordinates of A (n x m, n >= m) and B in an orthonormal basis whose first m vectors span the
+/// columns of A: R (m x m, upper triangular) and Q'B (n x c), by Householder's reflections.
+template <class Real>
+std::pair<Matrix<Real>, Matrix<Real>> orthogonal_coordinates(const Matrix<Real>& A,
+                                                             const Matrix<Real>& B);
+
+/// Eigenvalues, ascending, and orthonormal eigenvectors, one a column.
+template <class Real>
+struct SymmetricEigen {
+  Vector<Real> values;
+  Matrix<Real> vectors;
+};
+
+/// Of a symmetric matrix, of which the lower triangle counts.
+template <class Real>
+SymmetricEigen<Real> symmetric_eigen(const Matrix<Real>& A);
+
+/// Of all X that minimise ||A X - B|| the one of least norm, by a complete orthogonal
+/// decomposition.
+template <class Real>
+Matrix<Real> least_norm_solution(const Matrix<Real>& A, const Matrix<Real>& B);
+
+#ifdef MGDL_COMPILED
+extern template class Cholesky<double>;
+extern template std::pair<Matrix<double>, Matrix<double>> orthogonal_coordinates(
+    const Matrix<double>&, const Matrix<double>&);
+extern template SymmetricEigen<double> symmetric_eigen(const Matrix<double>&);
+extern template Matrix<double> least_norm_solution(const Matrix<double>&, const Matrix<double>&);
+#endif
+
+}  // namespace mgdl::detail
+
+#ifndef MGDL_COMPILED
+#include "mgdl/linalg/dense_factorisations_impl.hpp"  // IWYU pragma: export
+#endif

@@ -2,6 +2,8 @@
 
 #include <Eigen/Core>
 
+#include "mgdl/core/compiled.hpp"
+
 /// \file
 /// Aliases that every part shares. One row is one sample, one column one input, feature or output.
 

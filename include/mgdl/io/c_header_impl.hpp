@@ -114,7 +114,7 @@ CHeaderReport write_c_header(std::ostream& out, const MultigradeModel<Scalar>& m
     notes.push_back(box);
   }
 
-  const Matrix<double> expected = model.predict(X).template cast<double>();
+  const RowMatrix<double> expected = model.predict(X).template cast<double>();
   const double unit =
       in_double ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
   // Compilers differ in how they round; a wrong weight is not hidden by that.

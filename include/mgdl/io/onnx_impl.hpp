@@ -1,14 +1,17 @@
 #pragma once
 
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <ostream>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/export/protobuf.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/io/onnx.hpp"
 #include "mgdl/network/multigrade_model.hpp"
@@ -16,6 +19,43 @@
 
 namespace mgdl {
 namespace detail {
+
+/// A message in the encoding of Protocol Buffers, field by field in any order. Source:
+/// protobuf.dev/programming-guides/encoding.
+class Protobuf {
+ public:
+  Protobuf& integer(int field, std::int64_t value) {
+    varint(static_cast<std::uint64_t>(field) << 3);
+    varint(static_cast<std::uint64_t>(value));
+    return *this;
+  }
+  /// A string, bytes or, from another message's bytes(), a message.
+  Protobuf& text(int field, std::string_view value) {
+    varint(static_cast<std::uint64_t>(field) << 3 | 2);
+    varint(value.size());
+    m_bytes += value;
+    return *this;
+  }
+  Protobuf& message(int field, const Protobuf& value) { return text(field, value.m_bytes); }
+
+  const std::string& bytes() const noexcept { return m_bytes; }
+
+ private:
+  void varint(std::uint64_t value) {
+    for (; value >= 128; value >>= 7) m_bytes += static_cast<char>((value & 127) | 128);
+    m_bytes += static_cast<char>(value);
+  }
+
+  std::string m_bytes;
+};
+
+/// Appends a number's bytes, the lowest first.
+template <class Number>
+void append_little_endian(std::string& bytes, Number value) {
+  using Bits = std::conditional_t<sizeof(Number) == 4, std::uint32_t, std::uint64_t>;
+  const auto bits = std::bit_cast<Bits>(value);
+  for (std::size_t i = 0; i < sizeof(Bits); ++i) bytes += static_cast<char>(bits >> (8 * i) & 255);
+}
 
 /// The graph of a model; field numbers are those of onnx.proto.
 template <class Scalar>
@@ -40,7 +80,7 @@ class OnnxGraph {
         const std::string id = grade + "_layer" + std::to_string(l + 1);
         // Outputs x inputs with transB, the way other exporters write layers: some importers know
         // no other.
-        const Matrix<Scalar> transposed = layers[l].weights().transpose();
+        const RowMatrix<Scalar> transposed = layers[l].weights().transpose();
         tensor(id + "_weights", transposed, {layers[l].outputs(), layers[l].inputs()});
         tensor(id + "_bias", layers[l].bias(), {layers[l].outputs()});
         node("Gemm", {features, id + "_weights", id + "_bias"}, id, integer_attribute("transB", 1));
@@ -62,7 +102,7 @@ class OnnxGraph {
       }
     }
     if (model.grades() == 0) {  // mean_y, in as many rows as the input has
-      tensor("none", Matrix<Scalar>::Zero(model.inputs(), model.outputs()).eval(),
+      tensor("none", RowMatrix<Scalar>::Zero(model.inputs(), model.outputs()).eval(),
              {model.inputs(), model.outputs()});
       node("MatMul", {"standardised", "none"}, sum = "zero");
     }
@@ -96,10 +136,12 @@ class OnnxGraph {
     m_graph.message(field, Protobuf().text(1, name).message(2, value));
   }
 
+  /// Values: a vector or a row-major matrix.
   template <class Values>
   void tensor(const std::string& name, const Values& values, const std::vector<Index>& dimensions) {
     std::string bytes;
-    for (const auto value : values.template reshaped<Eigen::RowMajor>()) {
+    for (Index i = 0; i < values.size(); ++i) {
+      const Scalar value = values.data()[i];
       if (m_double) {
         append_little_endian(bytes, static_cast<double>(value));
       } else {

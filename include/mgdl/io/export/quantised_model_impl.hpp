@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/export/quantised_model.hpp"
 #include "mgdl/linalg/spectral_norm_bound.hpp"
@@ -26,33 +28,106 @@ namespace mgdl::detail {
 /// inequality with ||a - h||_2, for which the spectral norm of V is a third bound; |h| by
 /// intervals, zonotopes and norms. The smaller bound counts everywhere. Everything is a sum of
 /// terms >= 0 in double, and kSlack is more than its rounding.
-template <class Scalar>
 class Quantiser {
  public:
-  Quantiser(const MultigradeModel<Scalar>& model, int weight_bits, const Vector<Scalar>& lower,
-            const Vector<Scalar>& upper, const Matrix<Scalar>& samples)
-      : m_model(model), m_samples(samples) {
+  /// \param in, out  of the inputs and of the targets
+  Quantiser(int weight_bits, FeatureLink link, const Standardizer<double>& in,
+            const Standardizer<double>& out)
+      : m_in(in),
+        m_out(out),
+        m_error(RowVector<double>::Zero(out.mean().size())),
+        m_magnitude(RowVector<double>::Zero(out.mean().size())) {
     m_result.weight_bits = weight_bits;
-    m_result.link = model.link();
-    const auto& in = model.input_standardizer();
-    const auto& out = model.output_standardizer();
-    m_result.input_mean = in.mean().template cast<float>();
-    m_result.output_mean = out.mean().template cast<float>();
-    m_result.output_scale = out.scale().template cast<float>();
-    quantise_input(lower, upper);
-    Matrix<Scalar> seen(samples.rows(), model.inputs());
-    if (samples.rows() > 0) in.apply(samples, seen);
-    m_seen = seen;
-    RowVector<double> error = RowVector<double>::Zero(model.outputs());
-    add_bound(error);
-    RowVector<double> magnitude = RowVector<double>::Zero(model.outputs());
-    for (Index g = 1; g <= model.grades(); ++g) quantise_grade(g, error, magnitude);
+    m_result.link = link;
+    m_result.input_mean = in.mean().cast<float>();
+    m_result.output_mean = out.mean().cast<float>();
+    m_result.output_scale = out.scale().cast<float>();
+    add_bound(m_error);
+  }
+
+  /// \param box      of the standardised inputs
+  /// \param largest  max |x| of each input
+  void set_input(Enclosure box, const RowVector<double>& largest) {
+    Reach& z = m_input;
+    z.box = std::move(box);
+    z.magnitude = z.box.magnitude() * kSlack;
+    z.magnitude_norm = z.magnitude.norm() * kSlack;
+    z.exponent = exponent_for(z.magnitude.maxCoeff());
+    const double unit = std::ldexp(1.0, -z.exponent);
+    m_result.input_exponent = z.exponent;
+    m_result.input_factor = (m_in.scale().cwiseInverse() / unit).cast<float>();
+    // The mean and the factor are rounded to float, and so is the difference; which is relative to
+    // |x| + |mean| rather than to z.
+    const auto in_scales = [&](const RowVector<double>& values) -> RowVector<double> {
+      return values.cwiseAbs().cwiseQuotient(m_in.scale());
+    };
+    z.error = ((in_scales(largest) + in_scales(m_in.mean()) + z.magnitude) * 4 * kFloat).array() +
+              unit * 0.502;  // adding 0.5 in float may round to the other side
+    z.error_norm = z.error.norm() * kSlack;
+    m_features = z;
+  }
+
+  void start_grade() { m_result.grades.emplace_back(); }
+
+  /// Of the values that the next layer reads.
+  const Enclosure& box() const noexcept { return m_features.box; }
+
+  /// \param W, b     n x m weights and m biases of a layer
+  /// \param box      of its sums
+  /// \param seen     the largest of its values at the samples, or 0
+  /// \param stacked  whether the inputs come beside its values
+  void add_hidden(const RowMatrix<double>& W, const RowVector<double>& b, Enclosure box,
+                  double seen, bool stacked) {
+    QuantisedLayer& q = m_result.grades.back().emplace_back();
+    auto [next, V, bias_error] = sums(W, b, std::move(box), q);
+    const RowVector<double> above = next.box.upper.cwiseMin(next.magnitude);
+    Rules::relu(next.box);
+    next.magnitude = above.cwiseMax(0);
+    const double V_norm = spectral_norm_bound(V);
+    next.magnitude_norm = std::min(next.magnitude.norm(),
+                                   spectral_norm_bound(W) * m_features.magnitude_norm + b.norm()) *
+                          kSlack;
+    next.error_norm = V_norm * m_features.error_norm +
+                      spectral_norm_bound(V - W) * m_features.magnitude_norm + bias_error.norm();
+    next.exponent = hidden_exponent(next.magnitude.maxCoeff(), seen, q, stacked);
+    finish_error(next);
+    for (int& shift : q.shift) shift -= next.exponent;
+    m_features = std::move(next);
+  }
+
+  void add_readout(const RowMatrix<double>& W, const RowVector<double>& b, Enclosure box) {
+    QuantisedLayer& q = m_result.grades.back().emplace_back();
+    q.hidden = false;
+    const Reach next = sums(W, b, std::move(box), q).reach;
+    // In float: the sum of the grades, its parts, and the scaling back.
+    m_magnitude += next.magnitude + next.error;
+    m_error += next.error + kFloat * m_magnitude;
+    add_bound(m_error + 2 * kFloat * m_magnitude);
+  }
+
+  /// [h, z] for the next grade, both with the exponent of h.
+  void stack_input() {
+    const int shift = m_input.exponent - m_features.exponent;
+    m_result.input_shift.push_back(shift);
+    const auto beside = [](const RowVector<double>& a, const RowVector<double>& b) {
+      return (RowVector<double>(a.size() + b.size()) << a, b).finished();
+    };
+    const double half = shift == 0 ? 0 : std::ldexp(0.5, -m_features.exponent);
+    const RowVector<double> z_error = (m_input.error.array() + half) * kSlack;
+    Reach next;
+    next.box = Rules::stacked(m_features.box, m_input.box);
+    next.magnitude = beside(m_features.magnitude, m_input.magnitude);
+    next.error = beside(m_features.error, z_error);
+    next.magnitude_norm = std::hypot(m_features.magnitude_norm, m_input.magnitude_norm) * kSlack;
+    next.error_norm = std::hypot(m_features.error_norm, z_error.norm()) * kSlack;
+    next.exponent = m_features.exponent;
+    m_features = std::move(next);
   }
 
   QuantisedModel result() && { return std::move(m_result); }
 
  private:
-  using Rules = EnclosureRules<Scalar>;
+  using Rules = EnclosureRules<double>;  // those of them that do not round
   static constexpr double kSlack = 1 + 1e-9;
   static constexpr double kFloat = 1e-7;  // more than float's rounding, relative
 
@@ -72,95 +147,41 @@ class Quantiser {
     return std::clamp(std::ilogb(QuantisedModel::kLargest / (largest * (1 + 1e-6))), -40, 40);
   }
 
-  void quantise_input(const Vector<Scalar>& lower, const Vector<Scalar>& upper) {
-    const auto& standardizer = m_model.input_standardizer();
-    Reach& z = m_input;
-    z.box = Rules::input(standardizer, lower, upper);
-    z.magnitude = z.box.magnitude() * kSlack;
-    z.magnitude_norm = z.magnitude.norm() * kSlack;
-    z.exponent = exponent_for(z.magnitude.maxCoeff());
-    const double unit = std::ldexp(1.0, -z.exponent);
-    m_result.input_exponent = z.exponent;
-    m_result.input_factor =
-        (standardizer.scale().template cast<double>().cwiseInverse() / unit).template cast<float>();
-    // The mean and the factor are rounded to float, and so is the difference; which is relative to
-    // |x| + |mean| rather than to z.
-    const auto in_scales = [&](const auto& values) -> RowVector<double> {
-      return values.template cast<double>().cwiseAbs().cwiseQuotient(
-          standardizer.scale().template cast<double>());
-    };
-    const RowVector<double> x =
-        in_scales(RowVector<Scalar>(lower.cwiseAbs().cwiseMax(upper.cwiseAbs()).transpose()));
-    z.error = ((x + in_scales(standardizer.mean()) + z.magnitude) * 4 * kFloat).array() +
-              unit * 0.502;  // adding 0.5 in float may round to the other side
-    z.error_norm = z.error.norm() * kSlack;
-    m_features = z;
-  }
+  struct Sums {
+    Reach reach;
+    RowMatrix<double> V;  // the weights that the integers stand for
+    RowVector<double> bias_error;
+  };
 
-  void quantise_grade(Index g, RowVector<double>& error, RowVector<double>& magnitude) {
-    const auto& layers = m_model.grade(g).network.layers();
-    auto& quantised = m_result.grades.emplace_back();
-    for (const auto& layer : layers) {
-      const bool hidden = &layer != &layers.back();
-      const bool last_hidden = hidden && &layer + 1 == &layers.back();
-      const bool stacked = last_hidden && m_model.link() == FeatureLink::LastHiddenAndInput;
-      QuantisedLayer& q = quantised.emplace_back();
-      q.hidden = hidden;
-      const RowMatrix<double> W = layer.weights().template cast<double>();
-      const RowVector<double> b = layer.bias().template cast<double>();
-      const RowMatrix<double> V = round_weights(W, b, q);
-
-      Reach next;
-      next.box = Rules::affine(m_features.box, layer);
-      next.magnitude = RowVector<double>(b.size());
-      next.error = RowVector<double>(b.size());
-      const RowMatrix<double> D = V - W;
-      RowVector<double> bias_error(b.size());
-      for (Index j = 0; j < b.size(); ++j) {
-        const auto unit = static_cast<std::size_t>(j);
-        const double by_norm = W.col(j).norm() * m_features.magnitude_norm + std::abs(b[j]);
-        const double by_box = std::max(std::abs(next.box.lower[j]), std::abs(next.box.upper[j]));
-        next.magnitude[j] = std::min(by_norm, by_box) * kSlack;
-        bias_error[j] =
-            std::abs(std::ldexp(static_cast<double>(q.bias[unit]), -q.shift[unit]) - b[j]);
-        next.error[j] =
-            (smaller_product(V.col(j), m_features.error, m_features.error_norm) +
-             smaller_product(D.col(j), m_features.magnitude, m_features.magnitude_norm) +
-             bias_error[j]) *
-            kSlack;
-      }
-      if (!hidden) {
-        // In float: the sum of the grades, its parts, and the scaling back.
-        magnitude += next.magnitude + next.error;
-        error += next.error + kFloat * magnitude;
-        add_bound(error + 2 * kFloat * magnitude);
-        break;
-      }
-      RowVector<double> above = next.box.upper.cwiseMin(next.magnitude);
-      Rules::relu(next.box);
-      next.magnitude = above.cwiseMax(0);
-      const double V_norm = spectral_norm_bound(V);
-      next.magnitude_norm =
-          std::min(next.magnitude.norm(),
-                   spectral_norm_bound(W) * m_features.magnitude_norm + b.norm()) *
-          kSlack;
-      next.error_norm = V_norm * m_features.error_norm +
-                        spectral_norm_bound(D) * m_features.magnitude_norm + bias_error.norm();
-      see(layer);
-      next.exponent = hidden_exponent(next.magnitude.maxCoeff(), q, stacked);
-      finish_error(next);
-      for (int& shift : q.shift) shift -= next.exponent;
-      m_features = std::move(next);
+  /// Fills q, but for its exponent.
+  Sums sums(const RowMatrix<double>& W, const RowVector<double>& b, Enclosure box,
+            QuantisedLayer& q) const {
+    Sums result{{}, round_weights(W, b, q), RowVector<double>(b.size())};
+    Reach& next = result.reach;
+    next.box = std::move(box);
+    next.magnitude = RowVector<double>(b.size());
+    next.error = RowVector<double>(b.size());
+    const RowMatrix<double> D = result.V - W;
+    for (Index j = 0; j < b.size(); ++j) {
+      const auto unit = static_cast<std::size_t>(j);
+      const double by_norm = W.col(j).norm() * m_features.magnitude_norm + std::abs(b[j]);
+      const double by_box = std::max(std::abs(next.box.lower[j]), std::abs(next.box.upper[j]));
+      next.magnitude[j] = std::min(by_norm, by_box) * kSlack;
+      result.bias_error[j] =
+          std::abs(std::ldexp(static_cast<double>(q.bias[unit]), -q.shift[unit]) - b[j]);
+      next.error[j] = (smaller_product(result.V.col(j), m_features.error, m_features.error_norm) +
+                       smaller_product(D.col(j), m_features.magnitude, m_features.magnitude_norm) +
+                       result.bias_error[j]) *
+                      kSlack;
     }
-    if (m_model.link() == FeatureLink::LastHiddenAndInput) stack_input();
+    return result;
   }
 
   /// What an error of the sum of the grades makes of the outputs.
   void add_bound(const RowVector<double>& error) {
-    const auto scale = m_model.output_standardizer().scale().template cast<double>();
-    const auto mean = m_model.output_standardizer().mean().template cast<double>();
     m_result.bound.emplace_back(
-        (error.cwiseProduct(scale) + 2 * kFloat * mean.cwiseAbs()).transpose() * kSlack);
+        (error.cwiseProduct(m_out.scale()) + 2 * kFloat * m_out.mean().cwiseAbs()).transpose() *
+        kSlack);
   }
 
   /// min(sum |v_i| e_i, ||v|| ||e||).
@@ -207,20 +228,9 @@ class Quantiser {
     return V;
   }
 
-  /// The values that the layer takes at the samples.
-  void see(const DenseLayer<Scalar>& layer) {
-    if (m_seen.rows() == 0) return;
-    Matrix<Scalar> next = m_seen * layer.weights();
-    next.rowwise() += layer.bias();
-    m_seen = next.cwiseMax(Scalar(0));
-  }
-
-  int hidden_exponent(double largest, const QuantisedLayer& q, bool stacked) const {
-    if (m_seen.rows() > 0) {
-      // Four bits may be lost to a range that is proven; more are only lost in theory.
-      const double seen = static_cast<double>(m_seen.maxCoeff());
-      if (seen > 0 && largest > 16 * seen) largest = 4 * seen;
-    }
+  int hidden_exponent(double largest, double seen, const QuantisedLayer& q, bool stacked) const {
+    // Four bits may be lost to a range that is proven; more are only lost in theory.
+    if (seen > 0 && largest > 16 * seen) largest = 4 * seen;
     int exponent = exponent_for(largest);
     // Shifts go to the right, and leave the half that is added before them inside the accumulator.
     const auto [least, most] = std::ranges::minmax(q.shift);
@@ -250,43 +260,60 @@ class Quantiser {
     next.error_norm = limited ? by_unit : std::min(by_unit, next.error_norm);
   }
 
-  /// [h, z] for the next grade, both with the exponent of h.
-  void stack_input() {
-    const int shift = m_input.exponent - m_features.exponent;
-    m_result.input_shift.push_back(shift);
-    const auto beside = [](const RowVector<double>& a, const RowVector<double>& b) {
-      return (RowVector<double>(a.size() + b.size()) << a, b).finished();
-    };
-    const double half = shift == 0 ? 0 : std::ldexp(0.5, -m_features.exponent);
-    const RowVector<double> z_error = (m_input.error.array() + half) * kSlack;
-    Reach next;
-    next.box = Rules::stacked(m_features.box, m_input.box);
-    next.magnitude = beside(m_features.magnitude, m_input.magnitude);
-    next.error = beside(m_features.error, z_error);
-    next.magnitude_norm = std::hypot(m_features.magnitude_norm, m_input.magnitude_norm) * kSlack;
-    next.error_norm = std::hypot(m_features.error_norm, z_error.norm()) * kSlack;
-    next.exponent = m_features.exponent;
-    m_features = std::move(next);
-    if (m_seen.rows() == 0) return;
-    Matrix<Scalar> z(m_samples.rows(), m_model.inputs());
-    m_model.input_standardizer().apply(m_samples, z);
-    Matrix<Scalar> seen(m_seen.rows(), m_seen.cols() + z.cols());
-    seen << m_seen, z;
-    m_seen = std::move(seen);
-  }
-
-  const MultigradeModel<Scalar>& m_model;
-  const Matrix<Scalar>& m_samples;
+  Standardizer<double> m_in, m_out;
   QuantisedModel m_result;
   Reach m_input, m_features;
-  Matrix<Scalar> m_seen;  // values of the layer so far at the samples
+  RowVector<double> m_error, m_magnitude;  // of the sum of the grades so far, standardised
 };
 
 template <class Scalar>
 QuantisedModel quantised(const MultigradeModel<Scalar>& model, int weight_bits,
                          const Vector<Scalar>& lower, const Vector<Scalar>& upper,
                          const Matrix<Scalar>& samples) {
-  return Quantiser<Scalar>(model, weight_bits, lower, upper, samples).result();
+  using Rules = EnclosureRules<Scalar>;
+  const auto in_double = [](const Standardizer<Scalar>& standardizer) {
+    return Standardizer<double>(standardizer.mean().template cast<double>(),
+                                standardizer.scale().template cast<double>());
+  };
+  const auto& input = model.input_standardizer();
+  Quantiser quantiser(weight_bits, model.link(), in_double(input),
+                      in_double(model.output_standardizer()));
+  quantiser.set_input(
+      Rules::input(input, lower, upper),
+      lower.cwiseAbs().cwiseMax(upper.cwiseAbs()).transpose().template cast<double>());
+  Matrix<Scalar> z(samples.rows(), model.inputs());
+  if (samples.rows() > 0) input.apply(samples, z);
+  Matrix<Scalar> seen = z;  // values of the layer so far at the samples
+  const bool with_input = model.link() == FeatureLink::LastHiddenAndInput;
+  for (Index g = 1; g <= model.grades(); ++g) {
+    quantiser.start_grade();
+    const auto& layers = model.grade(g).network.layers();
+    for (const auto& layer : layers) {
+      const RowMatrix<double> W = layer.weights().template cast<double>();
+      const RowVector<double> b = layer.bias().template cast<double>();
+      Enclosure box = Rules::affine(quantiser.box(), W, b, layer.inputs());
+      if (&layer == &layers.back()) {
+        quantiser.add_readout(W, b, std::move(box));
+        break;
+      }
+      if (seen.rows() > 0) {
+        Matrix<Scalar> next = seen * layer.weights();
+        next.rowwise() += layer.bias();
+        seen = next.cwiseMax(Scalar(0));
+      }
+      const bool last_hidden = &layer + 1 == &layers.back();
+      quantiser.add_hidden(W, b, std::move(box),
+                           seen.rows() > 0 ? static_cast<double>(seen.maxCoeff()) : 0,
+                           last_hidden && with_input);
+    }
+    if (!with_input) continue;
+    quantiser.stack_input();
+    if (seen.rows() == 0) continue;
+    Matrix<Scalar> both(seen.rows(), seen.cols() + z.cols());
+    both << seen, z;
+    seen = std::move(both);
+  }
+  return std::move(quantiser).result();
 }
 
 #ifdef MGDL_COMPILED

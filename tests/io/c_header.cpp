@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "mgdl/io/export/quantised_model.hpp"
+#include "mgdl/io/export/fixed_point.hpp"
 #include "support/networks.hpp"
 #include "support/shell.hpp"
 #include "support/temporary_folder.hpp"

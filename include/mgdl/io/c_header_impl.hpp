@@ -12,7 +12,7 @@
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/c_header.hpp"
 #include "mgdl/io/export/c_code.hpp"
-#include "mgdl/io/export/quantised_model.hpp"
+#include "mgdl/io/export/fixed_point.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 

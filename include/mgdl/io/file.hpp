@@ -44,6 +44,12 @@ inline std::string excerpt(std::string_view text) {
   return result + (text.size() > max_length ? "...\"" : "\"");
 }
 
+/// A name for an error message.
+inline std::string printable(const std::string& name) {
+  const std::string quoted = excerpt(name);
+  return quoted.substr(1, quoted.size() - 2);
+}
+
 /// The sizes of an array, e.g. "3, 4".
 inline std::string sizes_text(const std::vector<Index>& shape, const char* between = ", ") {
   std::string text;

@@ -12,7 +12,7 @@
 
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/export/quantised_model.hpp"
+#include "mgdl/io/export/fixed_point.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/io/number_text.hpp"
 #include "mgdl/network/multigrade_model.hpp"

@@ -11,7 +11,7 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/export/quantised_model.hpp"
+#include "mgdl/io/export/fixed_point.hpp"
 #include "mgdl/linalg/spectral_norm_bound.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/output_bounds.hpp"

@@ -107,5 +107,5 @@ extern template QuantisedModel quantised(const MultigradeModel<double>&, int, co
 }  // namespace mgdl::detail
 
 #ifndef MGDL_COMPILED
-#include "mgdl/io/export/quantised_model_impl.hpp"  // IWYU pragma: export
+#include "mgdl/io/export/fixed_point_impl.hpp"  // IWYU pragma: export
 #endif

@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     const mgdl::SafeTensors content = mgdl::parse_safetensors(bytes);
     const std::string file = "model";
-    const auto any = mgdl::detail::ModelReader(content, file).saved_model();
+    const auto any = mgdl::detail::read_model(content, file, /*with_checksum=*/false);
     std::visit(
         [](const auto& saved) {
           const auto* report = saved.report ? &*saved.report : nullptr;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "mgdl/io/export/fixed_point.hpp"
 #include "support/networks.hpp"
 #include "support/shell.hpp"
 #include "support/temporary_folder.hpp"
@@ -221,8 +222,7 @@ TEST_CASE("The bound of fixed point holds at the corners of the box", "[io/c_hea
     const mgdl::Vector<double> upper = lower.array() + 1.5;
     const Matrix<double> none;
     for (const int bits : {8, 16}) {
-      const auto quantised =
-          mgdl::detail::Quantiser<double>(model, bits, lower, upper, none).result();
+      const auto quantised = mgdl::detail::quantised<double>(model, bits, lower, upper, none);
       double worst = 0;
       for (Index i = 0; i < 400; ++i) {
         mgdl::Vector<double> x = lower;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cpp_header_golden.inc"
+#include "mgdl/io/export/c_code.hpp"
 #include "support/networks.hpp"
 
 using mgdl::DenseLayer;

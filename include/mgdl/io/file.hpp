@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -11,8 +12,10 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/types.hpp"
 
 /// \file
 /// Whole files: reading with clear errors, and writing that never leaves a damaged file behind.
@@ -39,6 +42,31 @@ inline std::string excerpt(std::string_view text) {
     }
   }
   return result + (text.size() > max_length ? "...\"" : "\"");
+}
+
+/// A name for an error message.
+inline std::string printable(const std::string& name) {
+  const std::string quoted = excerpt(name);
+  return quoted.substr(1, quoted.size() - 2);
+}
+
+/// The sizes of an array, e.g. "3, 4".
+inline std::string sizes_text(const std::vector<Index>& shape, const char* between = ", ") {
+  std::string text;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    text += (i == 0 ? "" : between) + std::to_string(shape[i]);
+  }
+  return text;
+}
+
+/// A matrix in memory, whatever type it has and however it is stored.
+template <class Scalar>
+using MatrixView =
+    Eigen::Map<const Matrix<Scalar>, 0, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>>;
+
+template <class Values>
+MatrixView<typename Values::Scalar> view_of(const Values& values) {
+  return {values.data(), values.rows(), values.cols(), {values.colStride(), values.rowStride()}};
 }
 
 inline std::ifstream open_input(const std::filesystem::path& path) {

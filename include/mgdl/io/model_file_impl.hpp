@@ -45,10 +45,7 @@ std::vector<std::byte> save_model(const MultigradeModel<Scalar>& model, const Fi
 
 MGDL_INLINE AnySavedModel load_any_model(std::span<const std::byte> bytes,
                                          const std::string& file) {
-  const SafeTensors content = parse_safetensors(bytes, file);
-  detail::ModelReader reader(content, file);
-  reader.check_sum();
-  return reader.saved_model();
+  return detail::read_model(parse_safetensors(bytes, file), file);
 }
 
 MGDL_INLINE AnySavedModel load_any_model(const std::filesystem::path& path) {
@@ -79,5 +76,16 @@ MGDL_INLINE MultigradeModel<double> detail::widened(const MultigradeModel<float>
   }
   return result;
 }
+
+#ifdef MGDL_COMPILED
+template void save_model(std::ostream&, const MultigradeModel<float>&, const FitSummary*);
+template void save_model(std::ostream&, const MultigradeModel<double>&, const FitSummary*);
+template void save_model(const std::filesystem::path&, const MultigradeModel<float>&,
+                         const FitSummary*);
+template void save_model(const std::filesystem::path&, const MultigradeModel<double>&,
+                         const FitSummary*);
+template std::vector<std::byte> save_model(const MultigradeModel<float>&, const FitSummary*);
+template std::vector<std::byte> save_model(const MultigradeModel<double>&, const FitSummary*);
+#endif
 
 }  // namespace mgdl

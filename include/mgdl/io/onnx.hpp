@@ -2,15 +2,9 @@
 
 #include <filesystem>
 #include <ostream>
-#include <string>
-#include <vector>
 
-#include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/export/protobuf.hpp"
-#include "mgdl/io/file.hpp"
 #include "mgdl/network/multigrade_model.hpp"
-#include "mgdl/version.hpp"
 
 namespace mgdl {
 
@@ -20,116 +14,6 @@ struct OnnxOptions {
   bool prefixes = false;  ///< further outputs `output_1`, ..., `output_{K-1}`: first k grades
 };
 
-namespace detail {
-
-/// The graph of a model; field numbers are those of onnx.proto.
-template <class Number, class Scalar>
-class OnnxGraph {
- public:
-  OnnxGraph(const MultigradeModel<Scalar>& model, bool prefixes) {
-    m_graph.text(2, "mgdl");
-    add_value(11, "input", model.inputs());
-    tensor("input_mean", model.input_standardizer().mean(), {model.inputs()});
-    tensor("input_scale", model.input_standardizer().scale(), {model.inputs()});
-    tensor("output_mean", model.output_standardizer().mean(), {model.outputs()});
-    tensor("output_scale", model.output_standardizer().scale(), {model.outputs()});
-    node("Sub", {"input", "input_mean"}, "centred");
-    node("Div", {"centred", "input_scale"}, "standardised");
-    std::string features = "standardised";
-    std::string sum;
-    for (Index g = 1; g <= model.grades(); ++g) {
-      const std::string grade = "grade" + std::to_string(g);
-      const auto& layers = model.grade(g).network.layers();
-      for (std::size_t l = 0; l < layers.size(); ++l) {
-        const std::string id = grade + "_layer" + std::to_string(l + 1);
-        // Outputs x inputs with transB, the way other exporters write layers: some importers know
-        // no other.
-        const Matrix<Scalar> transposed = layers[l].weights().transpose();
-        tensor(id + "_weights", transposed, {layers[l].outputs(), layers[l].inputs()});
-        tensor(id + "_bias", layers[l].bias(), {layers[l].outputs()});
-        node("Gemm", {features, id + "_weights", id + "_bias"}, id, integer_attribute("transB", 1));
-        if (l + 1 == layers.size()) {
-          const std::string before = sum;
-          sum = id;
-          if (g > 1) node("Add", {before, id}, sum = grade + "_sum");
-          break;
-        }
-        node("Relu", {id}, features = id + "_relu");
-      }
-      if (g < model.grades() && prefixes) {
-        scale_back(sum, "output_" + std::to_string(g), model.outputs());
-      }
-      if (g < model.grades() && model.link() == FeatureLink::LastHiddenAndInput) {
-        node("Concat", {features, "standardised"}, grade + "_features",
-             integer_attribute("axis", 1));
-        features = grade + "_features";
-      }
-    }
-    if (model.grades() == 0) {  // mean_y, in as many rows as the input has
-      tensor("none", Matrix<Scalar>::Zero(model.inputs(), model.outputs()).eval(),
-             {model.inputs(), model.outputs()});
-      node("MatMul", {"standardised", "none"}, sum = "zero");
-    }
-    scale_back(sum, "output", model.outputs());
-  }
-
-  std::string model_bytes() const {
-    return Protobuf()
-        .integer(1, 8)  // IR version
-        .text(2, "mgdl")
-        .text(3, version())
-        .message(8, Protobuf().text(1, "").integer(2, 17))  // operator set
-        .message(7, m_graph)
-        .bytes();
-  }
-
- private:
-  static constexpr int kInt = 2;                              // AttributeProto.AttributeType
-  static constexpr int kType = sizeof(Number) == 4 ? 1 : 11;  // TensorProto.DataType
-
-  static Protobuf integer_attribute(const char* name, int value) {
-    return Protobuf().text(1, name).integer(3, value).integer(20, kInt);
-  }
-
-  void add_value(int field, const std::string& name, Index columns) {
-    const Protobuf shape = Protobuf()
-                               .message(1, Protobuf().text(2, "batch"))
-                               .message(1, Protobuf().integer(1, columns));
-    const Protobuf type = Protobuf().message(1, Protobuf().integer(1, kType).message(2, shape));
-    m_graph.message(field, Protobuf().text(1, name).message(2, type));
-  }
-
-  template <class Values>
-  void tensor(const std::string& name, const Values& values, const std::vector<Index>& dimensions) {
-    std::string bytes;
-    for (const auto value : values.template reshaped<Eigen::RowMajor>()) {
-      append_little_endian(bytes, static_cast<Number>(value));
-    }
-    Protobuf result;
-    for (const Index dimension : dimensions) result.integer(1, dimension);
-    m_graph.message(5, result.integer(2, kType).text(8, name).text(9, bytes));
-  }
-
-  void node(const char* operation, const std::vector<std::string>& inputs,
-            const std::string& output, const Protobuf& attribute = {}) {
-    Protobuf result;
-    for (const auto& input : inputs) result.text(1, input);
-    result.text(2, output).text(3, output).text(4, operation);
-    if (!attribute.bytes().empty()) result.message(5, attribute);
-    m_graph.message(1, result);
-  }
-
-  void scale_back(const std::string& sum, const std::string& name, Index outputs) {
-    node("Mul", {sum, "output_scale"}, name + "_scaled");
-    node("Add", {name + "_scaled", "output_mean"}, name);
-    add_value(12, name, outputs);
-  }
-
-  Protobuf m_graph;
-};
-
-}  // namespace detail
-
 /// Writes a model in ONNX (operator set 17, IR version 8), which onnxruntime, OpenCV and others
 /// evaluate: input `input` (batch x d), in the unit of the inputs, output `output` (batch x c), in
 /// that of the targets. Standardisation is a part of the graph. Results agree with `predict` up to
@@ -138,26 +22,25 @@ class OnnxGraph {
 /// \throws InvalidArgument for models of 2 GB and more, which the format cannot hold
 template <class Scalar>
 void write_onnx(std::ostream& out, const MultigradeModel<Scalar>& model,
-                const OnnxOptions& options = {}) {
-  const Index number = options.double_precision ? 8 : 4;
-  constexpr Index kMost = (Index{1} << 31) - (Index{1} << 20);  // with room for what is around them
-  if (model.parameters() > kMost / number) {
-    throw InvalidArgument("model", "less than 2 GB of parameters",
-                          std::to_string(model.parameters()) + " parameters");
-  }
-  const std::string bytes =
-      options.double_precision
-          ? detail::OnnxGraph<double, Scalar>(model, options.prefixes).model_bytes()
-          : detail::OnnxGraph<float, Scalar>(model, options.prefixes).model_bytes();
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-}
+                const OnnxOptions& options = {});
 
 /// The same into a file, all of it or nothing.
 /// \throws InvalidArgument as above, and if `path` cannot be written
 template <class Scalar>
 void write_onnx(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
-                const OnnxOptions& options = {}) {
-  write_file(path, [&](std::ostream& out) { write_onnx(out, model, options); });
-}
+                const OnnxOptions& options = {});
+
+#ifdef MGDL_COMPILED
+extern template void write_onnx(std::ostream&, const MultigradeModel<float>&, const OnnxOptions&);
+extern template void write_onnx(std::ostream&, const MultigradeModel<double>&, const OnnxOptions&);
+extern template void write_onnx(const std::filesystem::path&, const MultigradeModel<float>&,
+                                const OnnxOptions&);
+extern template void write_onnx(const std::filesystem::path&, const MultigradeModel<double>&,
+                                const OnnxOptions&);
+#endif
 
 }  // namespace mgdl
+
+#ifndef MGDL_COMPILED
+#include "mgdl/io/onnx_impl.hpp"  // IWYU pragma: export
+#endif

@@ -1,14 +1,18 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/export/quantised_model.hpp"
+#include "mgdl/io/export/fixed_point.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/io/number_text.hpp"
 #include "mgdl/network/multigrade_model.hpp"
@@ -60,6 +64,12 @@ std::string array(const std::string& declaration, const Values& values, const Pr
     first = false;
   }
   return text + "};\n";
+}
+
+/// The numbers of a vector, or of a row-major matrix.
+template <class Values>
+auto span_of(const Values& values) {
+  return std::span(values.data(), static_cast<std::size_t>(values.size()));
 }
 
 /// Puts the text of an exported C header together.
@@ -125,10 +135,10 @@ class CCode {
     start(model, m_number);
     const auto& in = model.input_standardizer();
     const auto& out = model.output_standardizer();
-    add_array("input_mean", in.mean());
-    add_array("input_scale", in.scale());
-    add_array("output_mean", out.mean());
-    add_array("output_scale", out.scale());
+    add_array("input_mean", span_of(in.mean()));
+    add_array("input_scale", span_of(in.scale()));
+    add_array("output_mean", span_of(out.mean()));
+    add_array("output_scale", span_of(out.scale()));
     Index deepest = 0;  // values that a layer reads
     for (Index g = 1; g <= model.grades(); ++g) {
       for (const auto& layer : model.grade(g).network.layers()) {
@@ -136,25 +146,25 @@ class CCode {
       }
     }
     add_local("int", "where", deepest, 4);
-    m_body += "  int i, j, t, count;\n";
-    m_body += loop("j", m_inputs) + "z[j] = (x[j] - " + m_name + "_input_mean[j]) / " + m_name +
-              "_input_scale[j];\n";
+    m_body += fill(R"(  int i, j, t, count;
+  for (j = 0; j < $inputs; ++j) z[j] = (x[j] - $name_input_mean[j]) / $name_input_scale[j];
+)");
     std::string features = "z";
     for (Index g = 1; g <= model.grades(); ++g) {
       const auto& layers = model.grade(g).network.layers();
       for (std::size_t l = 0; l < layers.size(); ++l) {
         const std::string id = std::to_string(g) + "_" + std::to_string(l + 1);
-        add_array("w" + id, layers[l].weights().template reshaped<Eigen::RowMajor>());
-        add_array("b" + id, layers[l].bias());
+        add_array("w" + id, span_of(layers[l].weights()));
+        add_array("b" + id, span_of(layers[l].bias()));
         features = add_floating_layer(id, layers[l].inputs(), layers[l].outputs(), features,
                                       l + 1 == layers.size());
       }
-      end_grade(g, features, "h_[" + std::to_string(layers.back().inputs()) + " + j] = z[j]");
+      end_grade(g, features, layers.back().inputs(), "z[j]");
     }
     m_body +=
         "  (void)k, (void)sum, (void)i, (void)t, (void)count, (void)where, (void)z, (void)h0, "
         "(void)h1;\n}\n\n";
-    add_predict("sum[j] * " + m_name + "_output_scale[j] + " + m_name + "_output_mean[j]");
+    add_predict();
   }
 
   void add_fixed_point(const QuantisedModel& model) {
@@ -163,21 +173,28 @@ class CCode {
     const std::string weight = narrow ? "int8_t" : "int16_t";
     const std::string wide = narrow ? "int32_t" : "int64_t";
     const Index wide_bytes = narrow ? 4 : 8;
-    m_functions +=
-        "/* A sum as a value: s / 2^shift, rounded and limited. */\nstatic inline int16_t " +
-        m_name + "_value(" + wide + " s, int shift) {\n  if (s <= 0) return 0;\n" +
-        "  if (shift > 0) s = (s + ((" + wide + ")1 << (shift - 1))) >> shift;\n" +
-        "  return (int16_t)(s < 32767 ? s : 32767);\n}\n\n";
+    m_functions += fill(R"(/* A sum as a value: s / 2^shift, rounded and limited. */
+static inline int16_t $name_value($wide s, int shift) {
+  if (s <= 0) return 0;
+  if (shift > 0) s = (s + (($wide)1 << (shift - 1))) >> shift;
+  return (int16_t)(s < 32767 ? s : 32767);
+}
+
+)",
+                        {{"wide", wide}});
     start(model, "int16_t");
-    add_array("input_mean", model.input_mean);
-    add_array("input_factor", model.input_factor);
-    add_array("output_mean", model.output_mean);
-    add_array("output_scale", model.output_scale);
-    m_body += "  int i, j;\n";
-    m_body += loop("j", m_inputs) + "{\n    float v = (x[j] - " + m_name + "_input_mean[j]) * " +
-              m_name + "_input_factor[j];\n    v = v < 32767.0f ? v : 32767.0f;\n" +
-              "    v = v > -32767.0f ? v : -32767.0f;\n" +
-              "    z[j] = (int16_t)(v < 0.0f ? -(int)(0.5f - v) : (int)(v + 0.5f));\n  }\n";
+    add_array("input_mean", span_of(model.input_mean));
+    add_array("input_factor", span_of(model.input_factor));
+    add_array("output_mean", span_of(model.output_mean));
+    add_array("output_scale", span_of(model.output_scale));
+    m_body += fill(R"(  int i, j;
+  for (j = 0; j < $inputs; ++j) {
+    float v = (x[j] - $name_input_mean[j]) * $name_input_factor[j];
+    v = v < 32767.0f ? v : 32767.0f;
+    v = v > -32767.0f ? v : -32767.0f;
+    z[j] = (int16_t)(v < 0.0f ? -(int)(0.5f - v) : (int)(v + 0.5f));
+  }
+)");
     std::string features = "z";
     for (std::size_t g = 0; g < model.grades.size(); ++g) {
       const auto& layers = model.grades[g];
@@ -186,73 +203,136 @@ class CCode {
         const Index n = layer.weights.cols();
         const Index m = layer.weights.rows();
         const std::string id = std::to_string(g + 1) + "_" + std::to_string(l + 1);
-        add_integers(weight, narrow ? 1 : 2, "w" + id, layer.weights.reshaped<Eigen::RowMajor>());
-        add_integers(wide, wide_bytes, "b" + id, layer.bias);
+        add_integers(weight, narrow ? 1 : 2, "w" + id, span_of(layer.weights));
+        add_integers(wide, wide_bytes, "b" + id, span_of(layer.bias));
         const std::string out = features == "h0" ? "h1" : "h0";
-        m_body += "  /* grade " + std::to_string(g + 1) + ", layer " + std::to_string(l + 1) +
-                  " */\n" + loop("j", m) + "{\n    const " + weight + "* w = " + m_name + "_w" +
-                  id + " + j * " + std::to_string(n) + ";\n    " + wide + " s = " + m_name + "_b" +
-                  id + "[j];\n  " + loop("i", n) + "s += (int32_t)w[i] * " + features + "[i];\n";
+        const auto add = [&](std::string_view pattern) {
+          m_body += fill(pattern, {{"g", static_cast<Index>(g + 1)},
+                                   {"l", static_cast<Index>(l + 1)},
+                                   {"n", n},
+                                   {"m", m},
+                                   {"id", id},
+                                   {"in", features},
+                                   {"out", out},
+                                   {"weight", weight},
+                                   {"wide", wide}});
+        };
+        add(R"(  /* grade $g, layer $l */
+  for (j = 0; j < $m; ++j) {
+    const $weight* w = $name_w$id + j * $n;
+    $wide s = $name_b$id[j];
+    for (i = 0; i < $n; ++i) s += (int32_t)w[i] * $in[i];
+)");
         if (layer.hidden) {
-          add_integers("int8_t", 1, "s" + id, layer.shift);
-          m_body +=
-              "    " + out + "[j] = " + m_name + "_value(s, " + m_name + "_s" + id + "[j]);\n";
+          add_integers("int8_t", 1, "s" + id, span_of(layer.shift));
+          add("    $out[j] = $name_value(s, $name_s$id[j]);\n");
           features = out;
         } else {
           std::vector<float> unit;
           for (const int shift : layer.shift) unit.push_back(std::ldexp(1.0F, -shift));
-          add_array("u" + id, unit);
-          m_body += "    sum[j] += (float)s * " + m_name + "_u" + id + "[j];\n";
+          add_array("u" + id, span_of(unit));
+          add("    sum[j] += (float)s * $name_u$id[j];\n");
         }
         m_body += "  }\n";
       }
       std::string copy = "z[j]";
       if (model.link == FeatureLink::LastHiddenAndInput && model.input_shift[g] > 0) {
-        const std::string shift = std::to_string(model.input_shift[g]);
-        const std::string half = std::to_string(1L << (model.input_shift[g] - 1));
-        copy = "(int16_t)(z[j] < 0 ? -((-z[j] + " + half + ") >> " + shift + ") : (z[j] + " + half +
-               ") >> " + shift + ")";
+        copy = fill("(int16_t)(z[j] < 0 ? -((-z[j] + $half) >> $shift) : (z[j] + $half) >> $shift)",
+                    {{"half", Index{1} << (model.input_shift[g] - 1)},
+                     {"shift", Index{model.input_shift[g]}}});
       }
-      end_grade(static_cast<Index>(g + 1), features,
-                "h_[" + std::to_string(layers.back().weights.cols()) + " + j] = " + copy);
+      end_grade(static_cast<Index>(g + 1), features, layers.back().weights.cols(), copy);
     }
     m_body += "  (void)k, (void)sum, (void)i, (void)z, (void)h0, (void)h1;\n}\n\n";
-    add_predict("sum[j] * " + m_name + "_output_scale[j] + " + m_name + "_output_mean[j]");
+    add_predict();
   }
 
   /// Y: c outputs of the model for each row of X.
-  void add_self_test(const Matrix<double>& X, const Matrix<double>& Y, double tolerance) {
-    const std::string rows = std::to_string(X.rows());
-    m_functions +=
-        "/* Compares with outputs of the model that are stored here: 0 if all agree, else the "
-        "number\n"
-        "   of the first that does not. */\nstatic inline int " +
-        m_name + "_self_test(void) {\n" +
-        array("  static const " + m_number + " x[" + rows + " * " + std::to_string(X.cols()) + "]",
-              X.reshaped<Eigen::RowMajor>(), [this](double v) { return real(v); }) +
-        array("  static const " + m_number + " expected[" + rows + " * " +
-                  std::to_string(Y.cols()) + "]",
-              Y.reshaped<Eigen::RowMajor>(), [this](double v) { return real(v); }) +
-        "  const " + m_number + " tolerance = " + real(tolerance) + ";\n  int t, j;\n" +
-        loop("t", X.rows()) + "{\n    " + m_number + " y[" + std::to_string(m_outputs) +
-        "];\n    " + m_name + "_predict(x + t * " + std::to_string(m_inputs) + ", y);\n  " +
-        loop("j", m_outputs) + "{\n      const " + m_number + " difference = y[j] - expected[t * " +
-        std::to_string(m_outputs) +
-        " + j];\n      if (!(difference <= tolerance && -difference <= tolerance)) return t + "
-        "1;\n" +
-        "    }\n  }\n  return 0;\n}\n";
+  void add_self_test(const RowMatrix<double>& X, const RowMatrix<double>& Y, double tolerance) {
+    const auto values = [this](const char* name, const RowMatrix<double>& matrix) {
+      return array(fill("  static const $number $array[$rows * $cols]",
+                        {{"array", name}, {"rows", matrix.rows()}, {"cols", matrix.cols()}}),
+                   span_of(matrix), [this](double value) { return real(value); });
+    };
+    m_functions += fill(
+        R"(/* Compares with outputs of the model that are stored here: 0 if all agree, else the number
+   of the first that does not. */
+static inline int $name_self_test(void) {
+$x$expected  const $number tolerance = $tolerance;
+  int t, j;
+  for (t = 0; t < $rows; ++t) {
+    $number y[$outputs];
+    $name_predict(x + t * $inputs, y);
+    for (j = 0; j < $outputs; ++j) {
+      const $number difference = y[j] - expected[t * $outputs + j];
+      if (!(difference <= tolerance && -difference <= tolerance)) return t + 1;
+    }
+  }
+  return 0;
+}
+)",
+        {{"x", values("x", X)},
+         {"expected", values("expected", Y)},
+         {"tolerance", real(tolerance)},
+         {"rows", X.rows()}});
   }
 
   /// The whole header; title and notes go into its first comment.
   std::string text(const std::string& title, const std::vector<std::string>& notes) const {
-    const std::string guard = "MGDL_MODEL_" + m_name + "_H";
-    std::string comment = "/* " + m_name + ": " + title + ". Written by mgdl " + version() + ".\n";
-    for (const auto& note : notes) comment += "   " + note + "\n";
-    return comment + "*/\n#ifndef " + guard + "\n#define " + guard + "\n\n" + m_includes +
-           m_constants + "\n" + m_functions + "\n#endif\n";
+    std::string lines;
+    for (const auto& note : notes) lines += "   " + note + "\n";
+    return fill(R"(/* $name: $title. Written by mgdl $version.
+$notes*/
+#ifndef MGDL_MODEL_$name_H
+#define MGDL_MODEL_$name_H
+
+$includes$constants
+$functions
+#endif
+)",
+                {{"title", title},
+                 {"version", version()},
+                 {"notes", lines},
+                 {"includes", m_includes},
+                 {"constants", m_constants},
+                 {"functions", m_functions}});
   }
 
  private:
+  /// What stands for `$name` in a pattern.
+  struct Word {
+    Word(std::string_view n, std::string t) : name(n), text(std::move(t)) {}
+    Word(std::string_view n, Index value) : name(n), text(std::to_string(value)) {}
+
+    std::string_view name;
+    std::string text;
+  };
+
+  /// C code with words in it; of two that fit, the longer one counts.
+  std::string fill(std::string_view pattern, std::vector<Word> words = {}) const {
+    words.emplace_back("name", m_name);
+    words.emplace_back("number", m_number);
+    words.emplace_back("zero", real(0));
+    words.emplace_back("inputs", m_inputs);
+    words.emplace_back("outputs", m_outputs);
+    words.emplace_back("grades", m_grades);
+    std::string text;
+    for (;;) {
+      const std::size_t at = pattern.find('$');
+      text += pattern.substr(0, at);
+      if (at == pattern.npos) return text;
+      pattern.remove_prefix(at + 1);
+      const Word* found = nullptr;
+      for (const Word& word : words) {
+        if (!pattern.starts_with(word.name)) continue;
+        if (found == nullptr || word.name.size() > found->name.size()) found = &word;
+      }
+      eigen_assert(found != nullptr);
+      text += found->text;
+      pattern.remove_prefix(found->name.size());
+    }
+  }
+
   template <class Number, class Scalar>
   static void add_products(const DenseLayer<Scalar>& layer, const std::vector<Number>& in,
                            std::vector<Number>& out) {
@@ -281,8 +361,9 @@ class CCode {
   void start(const Model& model, const std::string& value) {
     m_inputs = model.inputs();
     m_outputs = model.outputs();
-    m_body = "/* Adds the outputs of the first k grades up, standardised. */\nstatic inline void " +
-             m_name + "_sum(const " + m_number + "* x, int k, " + m_number + "* sum) {\n";
+    m_body = fill(R"(/* Adds the outputs of the first k grades up, standardised. */
+static inline void $name_sum(const $number* x, int k, $number* sum) {
+)");
     const Index bytes = value == "double" ? 8 : value == "float" ? 4 : 2;
     m_grades = 0;
     Index width = 1;
@@ -312,52 +393,71 @@ class CCode {
   std::string add_floating_layer(const std::string& id, Index n, Index m, const std::string& in,
                                  bool readout) {
     const std::string out = readout ? "sum" : in == "h0" ? "h1" : "h0";
-    const std::string rows = std::to_string(m);
-    const std::string w = m_name + "_w" + id;
-    m_body += "  /* " + std::to_string(n) + " -> " + rows + " */\n  count = 0;\n" + loop("i", n) +
-              "{\n    where[count] = i;\n    count += " + in + "[i] != " + real(0) + ";\n  }\n" +
-              loop("j", m) + out + "[j] " + (readout ? "+" : "") + "= " + m_name + "_b" + id +
-              "[j];\n" + "  for (t = 0; t + 4 <= count; t += 4) {\n";
+    const auto add = [&](std::string_view pattern, Index row = 0) {
+      m_body += fill(pattern, {{"n", n},
+                               {"m", m},
+                               {"r", row},
+                               {"id", id},
+                               {"in", in},
+                               {"out", out},
+                               {"assign", readout ? "+=" : "="}});
+    };
+    add(R"(  /* $n -> $m */
+  count = 0;
+  for (i = 0; i < $n; ++i) {
+    where[count] = i;
+    count += $in[i] != $zero;
+  }
+  for (j = 0; j < $m; ++j) $out[j] $assign $name_b$id[j];
+  for (t = 0; t + 4 <= count; t += 4) {
+)");
     for (int r = 0; r < kTogether; ++r) {
-      const std::string number = std::to_string(r);
-      m_body += "    const " + m_number + "* w" + number + " = " + w + " + where[t + " + number +
-                "] * " + rows + ";\n    const " + m_number + " v" + number + " = " + in +
-                "[where[t + " + number + "]];\n";
+      add(R"(    const $number* w$r = $name_w$id + where[t + $r] * $m;
+    const $number v$r = $in[where[t + $r]];
+)",
+          r);
     }
     // Without a store in it, GCC 12 at -O3 merges iterations of this loop, and what comes out of
     // that is not vectorised: twice the time.
-    m_body += "    where[t] = 0;\n  " + loop("j", m) + out +
-              "[j] += (v0 * w0[j] + v1 * w1[j]) + (v2 * w2[j] + v3 * w3[j]);\n" +
-              "  }\n  for (; t < count; ++t) {\n    const " + m_number + "* w0 = " + w +
-              " + where[t] * " + rows + ";\n    const " + m_number + " v0 = " + in +
-              "[where[t]];\n  " + loop("j", m) + out + "[j] += v0 * w0[j];\n  }\n";
+    add(R"(    where[t] = 0;
+    for (j = 0; j < $m; ++j) $out[j] += (v0 * w0[j] + v1 * w1[j]) + (v2 * w2[j] + v3 * w3[j]);
+  }
+  for (; t < count; ++t) {
+    const $number* w0 = $name_w$id + where[t] * $m;
+    const $number v0 = $in[where[t]];
+    for (j = 0; j < $m; ++j) $out[j] += v0 * w0[j];
+  }
+)");
     if (readout) return in;
-    m_body += loop("j", m) + out + "[j] = " + out + "[j] < " + real(0) + " ? " + real(0) + " : " +
-              out + "[j];\n";
+    add("  for (j = 0; j < $m; ++j) $out[j] = $out[j] < $zero ? $zero : $out[j];\n");
     return out;
   }
 
-  void end_grade(Index g, const std::string& features, std::string copy) {
+  /// After `width` features, `copy` is that value of the inputs which the next grade gets.
+  void end_grade(Index g, const std::string& features, Index width, const std::string& copy) {
     if (g == m_grades) return;
-    m_body += "  if (k <= " + std::to_string(g) + ") return;\n";
+    m_body += fill("  if (k <= $g) return;\n", {{"g", g}});
     if (m_link == FeatureLink::LastHidden) return;
-    copy.replace(copy.find("h_"), 2, features);
-    m_body += loop("j", m_inputs) + copy + ";\n";
+    m_body += fill("  for (j = 0; j < $inputs; ++j) $features[$width + j] = $copy;\n",
+                   {{"features", features}, {"width", width}, {"copy", copy}});
   }
 
-  void add_predict(const std::string& output) {
-    const std::string inputs = "[" + std::to_string(m_inputs) + "]";
-    const std::string outputs = "[" + std::to_string(m_outputs) + "]";
-    const std::string grades = std::to_string(m_grades);
+  void add_predict() {
     m_stack_bytes += m_outputs * (m_number == "double" ? 8 : 4);
-    m_functions += m_body + "/* The first k grades, 0 <= k <= " + grades +
-                   ", at x. */\nstatic inline void " + m_name + "_predict_grades(const " +
-                   m_number + " x" + inputs + ", int k, " + m_number + " y" + outputs + ") {\n  " +
-                   m_number + " sum" + outputs + " = {" + real(0) + "};\n  int j;\n  if (k > 0) " +
-                   m_name + "_sum(x, k, sum);\n" + loop("j", m_outputs) + "y[j] = " + output +
-                   ";\n}\n\n/* The model at x. */\nstatic inline void " + m_name +
-                   "_predict(const " + m_number + " x" + inputs + ", " + m_number + " y" + outputs +
-                   ") {\n  " + m_name + "_predict_grades(x, " + grades + ", y);\n}\n\n";
+    m_functions += m_body + fill(R"(/* The first k grades, 0 <= k <= $grades, at x. */
+static inline void $name_predict_grades(const $number x[$inputs], int k, $number y[$outputs]) {
+  $number sum[$outputs] = {$zero};
+  int j;
+  if (k > 0) $name_sum(x, k, sum);
+  for (j = 0; j < $outputs; ++j) y[j] = sum[j] * $name_output_scale[j] + $name_output_mean[j];
+}
+
+/* The model at x. */
+static inline void $name_predict(const $number x[$inputs], $number y[$outputs]) {
+  $name_predict_grades(x, $grades, y);
+}
+
+)");
   }
 
   void add_local(const std::string& type, const std::string& name, Index count, Index bytes) {
@@ -365,33 +465,28 @@ class CCode {
     m_stack_bytes += count * bytes;
   }
 
-  template <class Values>
-  void add_array(const std::string& name, const Values& values) {
+  template <class Number>
+  void add_array(const std::string& name, std::span<const Number> values) {
     add_constant(m_number, m_number == "double" ? 8 : 4, name, values,
-                 [this](auto v) { return real(static_cast<double>(v)); });
+                 [this](Number v) { return real(static_cast<double>(v)); });
   }
-  template <class Values>
+  template <class Integer>
   void add_integers(const std::string& type, Index bytes, const std::string& name,
-                    const Values& values) {
-    add_constant(type, bytes, name, values, [](auto v) { return std::to_string(v); });
+                    std::span<const Integer> values) {
+    add_constant(type, bytes, name, values, [](Integer v) { return std::to_string(v); });
   }
-  template <class Values, class Print>
+  template <class Number, class Print>
   void add_constant(const std::string& type, Index bytes, const std::string& name,
-                    const Values& values, const Print& print) {
+                    std::span<const Number> values, const Print& print) {
     const auto count = static_cast<Index>(values.size());
     m_flash_bytes += count * bytes;
-    m_constants += array(
-        "static const " + type + " " + m_name + "_" + name + "[" + std::to_string(count) + "]",
-        values, print);
+    m_constants += array(fill("static const $type $name_$array[$count]",
+                              {{"type", type}, {"array", name}, {"count", count}}),
+                         values, print);
   }
 
   std::string real(double value) const {
     return m_number == "double" ? c_number(value) : c_number(static_cast<float>(value));
-  }
-
-  static std::string loop(const std::string& index, Index count) {
-    return "  for (" + index + " = 0; " + index + " < " + std::to_string(count) + "; ++" + index +
-           ") ";
   }
 
   std::string m_name, m_number;

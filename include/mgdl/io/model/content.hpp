@@ -7,18 +7,21 @@
 #include <cstdint>
 #include <deque>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/core/error.hpp"
-#include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/io/file.hpp"
 #include "mgdl/io/fit_summary_json.hpp"
 #include "mgdl/io/model/json_fields.hpp"
+#include "mgdl/io/model/self_test.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/io/safetensors.hpp"
 #include "mgdl/network/multigrade_model.hpp"
@@ -62,7 +65,6 @@ namespace mgdl::detail {
 inline constexpr const char* kModelFormat = "mgdl-model";
 inline constexpr const char* kModelFormatVersion = "1";
 inline constexpr const char* kChecksumKey = "crc32";
-inline constexpr Index kSelfTests = 16;
 
 template <std::floating_point Scalar>
 constexpr TensorType tensor_type_of() noexcept {
@@ -119,65 +121,13 @@ inline std::string content_checksum(const SafeTensors& content) {
   for (const auto& [name, tensor] : content.tensors) {
     add(name);
     add(to_string(tensor.type));
-    std::string shape;
-    for (const Index size : tensor.shape) {
-      if (!shape.empty()) shape += ',';
-      shape += std::to_string(size);
-    }
-    add(shape);
+    add(sizes_text(tensor.shape, ","));
     crc.add(tensor.data);
   }
   constexpr char digits[] = "0123456789abcdef";
   std::string text(8, '0');
   for (std::size_t i = 0; i < 8; ++i) text[i] = digits[crc.value() >> (28 - 4 * i) & 15];
   return text;
-}
-
-/// Inputs in the range of the samples and what every prefix makes of them. Fewer than kSelfTests,
-/// or none, where values are not finite.
-template <class Scalar>
-struct SelfTest {
-  RowMatrix<Scalar> inputs;   ///< s x d
-  RowMatrix<Scalar> outputs;  ///< K s x c, those of the first grade first
-};
-
-/// What the prefixes of 1, ..., K grades make of the inputs.
-template <class Scalar>
-RowMatrix<Scalar> prefix_outputs(const MultigradeModel<Scalar>& model, const Matrix<Scalar>& X) {
-  RowMatrix<Scalar> outputs(model.grades() * X.rows(), model.outputs());
-  auto predictor = model.predictor(/*threads=*/1);
-  Matrix<Scalar> Y(X.rows(), model.outputs());
-  for (Index k = 1; k <= model.grades(); ++k) {
-    predictor.predict_into(X, Y, k);
-    outputs.middleRows((k - 1) * X.rows(), X.rows()) = Y;
-  }
-  return outputs;
-}
-
-template <class Scalar>
-SelfTest<Scalar> make_self_test(const MultigradeModel<Scalar>& model) {
-  RandomStream random(/*seed=*/0, /*stream=*/0x5E1F);
-  Matrix<Scalar> X(model.grades() > 0 ? kSelfTests : 0, model.inputs());
-  for (Index i = 0; i < X.rows(); ++i) {
-    for (Index j = 0; j < X.cols(); ++j) {
-      X(i, j) = model.input_standardizer().mean()[j] +
-                model.input_standardizer().scale()[j] * static_cast<Scalar>(random.normal());
-    }
-  }
-  const auto keep = [&](const auto& is_finite) {
-    std::vector<Index> rows;
-    for (Index i = 0; i < X.rows(); ++i) {
-      if (is_finite(i)) rows.push_back(i);
-    }
-    X = Matrix<Scalar>(X(rows, Eigen::all));
-  };
-  keep([&](Index i) { return all_finite(X.row(i)); });
-  const RowMatrix<Scalar> outputs = prefix_outputs(model, X);
-  const Index count = X.rows();
-  keep([&](Index i) {
-    return all_finite(outputs(Eigen::seqN(i, model.grades(), count), Eigen::all));
-  });
-  return {X, prefix_outputs(model, X)};
 }
 
 /// A model as content of a safetensors file. Borrows the model and the report.

@@ -148,11 +148,12 @@ struct PairedComparison {
 ///
 /// \param before, after  errors of n samples, >= 0
 /// \param weights        n, sum 1
-inline PairedComparison compare_errors(const Vector<double>& before, const Vector<double>& after,
-                                       const Vector<double>& weights) {
+template <class Real = double>
+PairedComparison compare_errors(const Vector<double>& before, const Vector<double>& after,
+                                const Vector<double>& weights) {
   using Verdict = PairedComparison::Verdict;
   PairedComparison result;
-  const Vector<double> squares = before.cwiseAbs2() - after.cwiseAbs2();
+  const Vector<Real> squares = before.cwiseAbs2() - after.cwiseAbs2();
   result.gain = weights.dot(squares);
   result.gain_error = standard_error(squares, weights);
   const auto judge = [](double gain, double error) {
@@ -162,7 +163,7 @@ inline PairedComparison compare_errors(const Vector<double>& before, const Vecto
   };
   result.verdict = judge(result.gain, result.gain_error);
   if (result.verdict == Verdict::Flat) {
-    const Vector<double> gains = before - after;
+    const Vector<Real> gains = before - after;
     result.verdict = judge(weights.dot(gains), standard_error(gains, weights));
   }
   return result;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -9,7 +8,9 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/linalg/dense_factorisations.hpp"
 #include "mgdl/network/panel_network.hpp"
+#include "mgdl/training/sampled/units.hpp"
 
 namespace mgdl::detail {
 
@@ -43,7 +44,11 @@ class UnitInitialiser {
     random.shuffle(rows);
     if (static_cast<Index>(rows.size()) > kProbes) rows.resize(kProbes);
     m_values.resize(network.layers().size());
-    m_values[0] = samples.inputs(rows, Eigen::all);
+    m_values[0].resize(std::ssize(rows), samples.inputs.cols());
+    for (Index i = 0; i < m_values[0].rows(); ++i) {
+      const Index row = rows[static_cast<std::size_t>(i)];
+      for (Index j = 0; j < m_values[0].cols(); ++j) m_values[0](i, j) = samples.inputs(row, j);
+    }
   }
 
   /// All units of all hidden layers; the readout is left as it is.
@@ -58,8 +63,7 @@ class UnitInitialiser {
 
   /// Restarts every hidden unit that is zero on all probes, and cuts what it fed, so that the
   /// output does not change at any probe. `restarted(layer, unit)` is called for each.
-  template <class Restarted>
-  Index revive(PanelNetwork<Scalar>& network, const Restarted& restarted) {
+  Index revive(PanelNetwork<Scalar>& network, FunctionRef<void(std::size_t, Index)> restarted) {
     Index count = 0;
     for (std::size_t l = 0; l + 1 < network.layers().size(); ++l) {
       probe_layer(network, l);
@@ -97,7 +101,8 @@ class UnitInitialiser {
     Eigen::MatrixXd system = centred.transpose() * centred / probes;
     const double diagonal = system.trace() / static_cast<double>(system.rows());
     system.diagonal().array() += diagonal > 0 ? m_ridge * diagonal : 1.0;
-    const Eigen::MatrixXd directions = system.llt().solve(centred.transpose() * noise / probes);
+    const Eigen::MatrixXd fits = centred.transpose() * noise / probes;
+    const Eigen::MatrixXd directions = Cholesky<double>(system).solve(fits);
     const Eigen::MatrixXd products = values * directions;
     for (Index k = 0; k < noise.cols(); ++k) {
       const Index j = units[static_cast<std::size_t>(k)];
@@ -123,12 +128,56 @@ class UnitInitialiser {
     const RowMatrix<Scalar>& in = m_values[l];
     RowMatrix<Scalar> out(in.rows(), layer.stride());
     network.apply_layer(l, in.rows(), {in.data(), in.cols(), 1}, out.data(), layer.stride());
-    m_values[l + 1] = out.leftCols(layer.outputs());
+    m_values[l + 1].resize(in.rows(), layer.outputs());
+    for (Index i = 0; i < in.rows(); ++i) {
+      const Scalar* from = out.data() + i * layer.stride();
+      std::copy(from, from + layer.outputs(), m_values[l + 1].data() + i * layer.outputs());
+    }
   }
 
   RandomStream& m_random;
   double m_ridge;
   std::vector<RowMatrix<Scalar>> m_values;  // inputs of each layer at the probes
 };
+
+/// Normal weights of variance 2 / inputs and no biases. Source: He et al. (arXiv 1502.01852).
+template <class Scalar>
+void start_he(PanelNetwork<Scalar>& network, RandomStream& random) {
+  for (std::size_t l = 0; l + 1 < network.layers().size(); ++l) {
+    const auto& layer = network.layers()[l];
+    const double spread = std::sqrt(2.0 / static_cast<double>(layer.inputs()));
+    for (Index j = 0; j < layer.outputs(); ++j) {
+      for (Index i = 0; i < layer.inputs(); ++i) {
+        network.weight(l, i, j) = static_cast<Scalar>(spread * random.normal());
+      }
+      network.bias(l)[j] = 0;
+    }
+  }
+}
+
+/// Units drawn from pairs of samples, see SampledUnits. Where there are not enough different ones,
+/// the units stay as they are.
+template <class Scalar>
+void start_sampled(PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
+                   RandomStream& random) {
+  SampledUnits<> sampler(samples, network.width(), random);
+  for (std::size_t l = 0; l + 1 < network.layers().size(); ++l) {
+    const auto& layer = network.layers()[l];
+    const auto drawn = sampler.draw(layer.outputs());
+    SampledUnits<>::Units units{RowMatrix<double>(layer.inputs(), layer.outputs()),
+                                RowVector<double>(layer.outputs())};
+    for (Index j = 0; j < layer.outputs(); ++j) {
+      for (Index i = 0; i < layer.inputs(); ++i) {
+        if (j < drawn.bias.size()) {
+          network.weight(l, i, j) = static_cast<Scalar>(drawn.weights(i, j));
+        }
+        units.weights(i, j) = static_cast<double>(network.weight(l, i, j));
+      }
+      if (j < drawn.bias.size()) network.bias(l)[j] = static_cast<Scalar>(drawn.bias[j]);
+      units.bias[j] = static_cast<double>(network.bias(l)[j]);
+    }
+    sampler.advance(units);
+  }
+}
 
 }  // namespace mgdl::detail

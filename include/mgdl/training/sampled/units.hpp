@@ -24,6 +24,7 @@ namespace mgdl::detail {
 /// anyway.
 ///
 /// Source: Bolager et al., "Sampling weights of deep neural networks" (arXiv 2306.16830).
+template <class Real = double>
 class SampledUnits {
  public:
   /// \param width  of the widest hidden layer that will be drawn
@@ -39,23 +40,31 @@ class SampledUnits {
       random.shuffle(rows);
       rows.resize(static_cast<std::size_t>(most));
     }
-    m_values = samples.inputs(rows, Eigen::all).template cast<double>();
-    m_residual = samples.targets(rows, Eigen::all).template cast<double>();
+    const auto pick = [&rows](const ConstRowMatrixRef<Scalar>& from) {
+      RowMatrix<Real> picked(std::ssize(rows), from.cols());
+      for (Index i = 0; i < picked.rows(); ++i) {
+        const Index row = rows[static_cast<std::size_t>(i)];
+        for (Index j = 0; j < picked.cols(); ++j) picked(i, j) = static_cast<Real>(from(row, j));
+      }
+      return picked;
+    };
+    m_values = pick(samples.inputs);
+    m_residual = pick(samples.targets);
   }
 
   /// Units that were drawn: relu(x weights + bias).
   struct Units {
-    RowMatrix<double> weights;  // inputs x units
-    RowVector<double> bias;
+    RowMatrix<Real> weights;  // inputs x units
+    RowVector<Real> bias;
   };
 
   /// Up to `width` different units of the next layer; fewer if there are not so many.
   Units draw(Index width) {
     const SamplePairs pairs(m_values);
-    Units units{RowMatrix<double>(m_values.cols(), width), RowVector<double>(width)};
+    Units units{RowMatrix<Real>(m_values.cols(), width), RowVector<Real>(width)};
     Index count = 0;
     if (pairs.size() > 0) {
-      const RowVector<double> scale = RowVector<double>::Ones(m_values.cols());
+      const RowVector<Real> scale = RowVector<Real>::Ones(m_values.cols());
       const auto candidates =
           candidate_pairs(pairs, static_cast<std::uint64_t>(kCandidates * width), m_random);
       WeightedDraw draw(pair_slopes(m_values, m_residual, candidates, scale));
@@ -73,9 +82,14 @@ class SampledUnits {
 
   /// Makes the values of these units the layer below of the next draw.
   void advance(const Units& units) {
-    RowMatrix<double> values = m_values * units.weights;
-    values.rowwise() += units.bias;
-    m_values = values.cwiseMax(0);
+    RowMatrix<Real> values = m_values * units.weights;
+    for (Index i = 0; i < values.rows(); ++i) {
+      for (Index j = 0; j < values.cols(); ++j) {
+        const Real value = values(i, j) + units.bias[j];
+        values(i, j) = value < 0 ? Real(0) : value;
+      }
+    }
+    m_values = std::move(values);
   }
 
  private:
@@ -90,18 +104,18 @@ class SampledUnits {
   /// already; returns how many there are then.
   Index add_units(const std::vector<std::pair<Index, Index>>& pairs, Index count,
                   Units& units) const {
-    RowMatrix<double> slopes(std::ssize(pairs), m_values.cols());
+    RowMatrix<Real> slopes(std::ssize(pairs), m_values.cols());
     for (Index k = 0; k < slopes.rows(); ++k) {
       const auto [a, b] = pairs[static_cast<std::size_t>(k)];
       slopes.row(k) = m_values.row(b) - m_values.row(a);
       slopes.row(k) /= slopes.row(k).squaredNorm();
     }
-    const Matrix<double> products = m_values * slopes.transpose();
+    const Matrix<Real> products = m_values * slopes.transpose();
     for (Index k = 0; k < slopes.rows(); ++k) {
       const double kink = products(pairs[static_cast<std::size_t>(k)].first, k);
       const double square = (products.col(k).array() - kink).cwiseMax(0).square().mean();
       const double factor = 1 / std::sqrt(square);
-      const RowVector<double> weights = slopes.row(k) * factor;
+      const RowVector<Real> weights = slopes.row(k) * factor;
       const double bias = -kink * factor;
       // Not so for distances that underflow.
       if (!weights.allFinite() || !std::isfinite(bias)) continue;
@@ -113,7 +127,7 @@ class SampledUnits {
     return count;
   }
 
-  static bool is_repeated(const RowVector<double>& weights, double bias, Index count,
+  static bool is_repeated(const RowVector<Real>& weights, double bias, Index count,
                           const Units& units) {
     const double close = kSame * (weights.cwiseAbs().maxCoeff() + std::abs(bias));
     for (Index k = 0; k < count; ++k) {
@@ -125,8 +139,8 @@ class SampledUnits {
   }
 
   RandomStream& m_random;
-  RowMatrix<double> m_values;    // of the layer below, at the samples that are looked at
-  RowMatrix<double> m_residual;  // there
+  RowMatrix<Real> m_values;    // of the layer below, at the samples that are looked at
+  RowMatrix<Real> m_residual;  // there
 };
 
 }  // namespace mgdl::detail

@@ -7,6 +7,7 @@
 /// \namespace mgdl
 /// Multigrade ReLU networks on Eigen.
 
+#include "mgdl/core/compiled.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"

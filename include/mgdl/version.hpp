@@ -6,7 +6,7 @@
 /// Changes when programs that use mgdl may have to be changed.
 #define MGDL_VERSION_MAJOR 0
 /// Changes when something is added.
-#define MGDL_VERSION_MINOR 1
+#define MGDL_VERSION_MINOR 2
 /// Changes when something is repaired.
 #define MGDL_VERSION_PATCH 0
 
@@ -25,7 +25,7 @@ inline constexpr const char* version_text =
 
 }  // namespace detail
 
-/// The version of mgdl that the program was compiled with, e.g. "0.1.0".
+/// The version of mgdl that the program was compiled with, e.g. "0.2.0".
 constexpr const char* version() noexcept { return detail::version_text; }
 
 }  // namespace mgdl

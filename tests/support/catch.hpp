@@ -18,8 +18,13 @@ inline auto ContainsSubstring(const std::string& text) { return Contains(text); 
 #endif
 
 #include <cstdint>
+#include <cstdlib>
 
 namespace mgdl::test {
+
+/// Draws of random problems: `few` guard a change, `many` are for `script/test --thorough`, which
+/// sets MGDL_TEST_THOROUGH.
+inline int draws(int few, int many) { return std::getenv("MGDL_TEST_THOROUGH") ? many : few; }
 
 /// The seed given by --rng-seed: where all random numbers of a test come from.
 inline std::uint32_t seed() {

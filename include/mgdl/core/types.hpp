@@ -6,6 +6,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "mgdl/core/compiled.hpp"
+
 /// \file
 /// Aliases that every part shares. One row is one sample, one column one input, feature or output.
 

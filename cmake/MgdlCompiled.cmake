@@ -1,0 +1,60 @@
+# mgdl::compiled: what takes long to compile, once instead of in every source file.
+#
+# The same headers; with MGDL_COMPILED defined, they leave out the definitions in X_impl.hpp, which is
+# one unit of this library each. It is built only if something needs it, or if it is to be installed.
+
+# By their names, the units that include nlohmann_json. Without it the library is without them.
+mgdl_find_dependency(nlohmann_json)
+set(mgdl_json_headers "/io/.*(json|model|safetensors)[^/]*$")
+
+file(GLOB_RECURSE units CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include/mgdl
+  ${PROJECT_SOURCE_DIR}/include/mgdl/*_impl.hpp)
+set(sources "")
+foreach(unit IN LISTS units)
+  if(NOT nlohmann_json_FOUND AND "/${unit}" MATCHES "${mgdl_json_headers}")
+    continue()
+  endif()
+  string(REPLACE "_impl.hpp" ".cpp" source ${unit})
+  set(source ${PROJECT_BINARY_DIR}/compiled/${source})
+  file(CONFIGURE OUTPUT ${source} CONTENT "#include \"mgdl/${unit}\"\n")
+  list(APPEND sources ${source})
+endforeach()
+
+add_library(mgdl_compiled STATIC ${sources})
+add_library(mgdl::compiled ALIAS mgdl_compiled)
+set_target_properties(mgdl_compiled PROPERTIES EXPORT_NAME compiled)
+if(NOT PROJECT_IS_TOP_LEVEL)
+  set_target_properties(mgdl_compiled PROPERTIES EXCLUDE_FROM_ALL TRUE)
+endif()
+target_compile_definitions(mgdl_compiled PUBLIC MGDL_COMPILED=1)
+target_link_libraries(mgdl_compiled PUBLIC mgdl)
+foreach(flags IN ITEMS mgdl_warnings mgdl_tuning)
+  if(TARGET ${flags})
+    target_compile_options(mgdl_compiled PRIVATE $<TARGET_PROPERTY:${flags},INTERFACE_COMPILE_OPTIONS>)
+  endif()
+endforeach()
+if(nlohmann_json_FOUND)
+  target_include_directories(mgdl_compiled SYSTEM PRIVATE
+    $<TARGET_PROPERTY:nlohmann_json::nlohmann_json,INTERFACE_INCLUDE_DIRECTORIES>)
+endif()
+
+# Types of Eigen are aligned by the instruction set they are compiled for. That of the library is part
+# of it: whoever links to it gets the same alignment. (That the rest agrees is checked when linking; see
+# mgdl/core/compiled.hpp.)
+function(mgdl_fix_alignment)
+  set(flags "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${CMAKE_BUILD_TYPE}}")
+  separate_arguments(flags)
+  if(MGDL_NATIVE AND MGDL_HAS_MARCH_NATIVE)
+    list(APPEND flags -march=native)
+  endif()
+  get_target_property(dirs Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
+  list(TRANSFORM dirs PREPEND -I)
+  set(source ${PROJECT_BINARY_DIR}/compiled/alignment.txt)
+  file(WRITE ${source} "#include <Eigen/src/Core/util/ConfigureVectorization.h>\nalignment is EIGEN_MAX_ALIGN_BYTES\n")
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} ${flags} ${dirs} -E -P -x c++ -include Eigen/src/Core/util/Macros.h ${source}
+    OUTPUT_VARIABLE output ERROR_QUIET)
+  if(output MATCHES "alignment is ([0-9]+)")
+    target_compile_definitions(mgdl_compiled PUBLIC EIGEN_MAX_ALIGN_BYTES=${CMAKE_MATCH_1})
+  endif()
+endfunction()
+mgdl_fix_alignment()

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "mgdl/core/metrics.hpp"
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
 
@@ -134,7 +135,7 @@ double pair_distance(const ConstRowMatrixRef<double>& inputs, std::pair<Index, I
   for (Index j = 0; j < inputs.cols(); ++j) {
     difference[j] = (inputs(pair.second, j) - inputs(pair.first, j)) / scale[j];
   }
-  return std::max(difference.stableNorm(), std::numeric_limits<double>::min());
+  return std::max(stable_norm(difference), std::numeric_limits<double>::min());
 }
 
 /// max_k |r_ak - r_bk| / |(x_b - x_a) / scale| of each pair (a, b), up to a common factor that

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -43,7 +44,8 @@ std::vector<DenseLayer<Scalar>> PanelNetwork<Scalar>::to_layers() const {
     for (Index i = 0; i < layer.inputs(); ++i) {
       for (Index j = 0; j < layer.outputs(); ++j) weights(i, j) = weight(l, i, j);
     }
-    RowVector<Scalar> biases = m_parameters.segment(layer.bias, layer.outputs()).transpose();
+    RowVector<Scalar> biases(layer.outputs());
+    std::copy(bias(l), bias(l) + layer.outputs(), biases.data());
     layers.emplace_back(std::move(weights), std::move(biases));
   }
   return layers;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <utility>
@@ -235,9 +236,14 @@ void MultigradeTrainer<Scalar>::scale_residuals(Run& run, Scalar factor) {
 template <class Scalar>
 ReluNetwork<Scalar> MultigradeTrainer<Scalar>::scaled_or_zero(const ReluNetwork<Scalar>& network,
                                                               Scalar scale) {
+  const auto finite_times = [scale](const auto& values) {
+    for (Index i = 0; i < values.size(); ++i) {
+      if (!std::isfinite(values.data()[i] * scale)) return false;
+    }
+    return true;
+  };
   const auto& readout = network.readout();
-  const bool finite =
-      (readout.weights() * scale).allFinite() && (readout.bias() * scale).allFinite();
+  const bool finite = finite_times(readout.weights()) && finite_times(readout.bias());
   return network.scaled(finite ? scale : Scalar(0));
 }
 

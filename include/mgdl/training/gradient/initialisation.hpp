@@ -90,18 +90,28 @@ class UnitInitialiser {
   static constexpr double kBeside = 0.01;  // distance of kinks from probes
 
   void start_units(PanelNetwork<Scalar>& network, std::size_t l, const std::vector<Index>& units) {
-    const Eigen::MatrixXd values = m_values[l].template cast<double>();
-    const Eigen::RowVectorXd mean = values.colwise().mean();
-    const Eigen::MatrixXd centred = values.rowwise() - mean;
-    const auto probes = static_cast<double>(centred.rows());
+    const Index n = m_values[l].rows();
+    const auto probes = static_cast<double>(n);
+    Eigen::MatrixXd values(n, m_values[l].cols());
+    Eigen::MatrixXd centred(n, values.cols());
+    for (Index j = 0; j < values.cols(); ++j) {
+      for (Index i = 0; i < n; ++i) values(i, j) = static_cast<double>(m_values[l](i, j));
+      const double mean = values.col(j).mean();
+      for (Index i = 0; i < n; ++i) centred(i, j) = values(i, j) - mean;
+    }
     Eigen::MatrixXd noise(centred.rows(), static_cast<Index>(units.size()));
     for (Index j = 0; j < noise.cols(); ++j) {
       for (Index i = 0; i < noise.rows(); ++i) noise(i, j) = m_random.normal();
     }
-    Eigen::MatrixXd system = centred.transpose() * centred / probes;
-    const double diagonal = system.trace() / static_cast<double>(system.rows());
-    system.diagonal().array() += diagonal > 0 ? m_ridge * diagonal : 1.0;
-    const Eigen::MatrixXd fits = centred.transpose() * noise / probes;
+    Eigen::MatrixXd system = centred.transpose() * centred;
+    Eigen::MatrixXd fits = centred.transpose() * noise;
+    for (Index i = 0; i < system.size(); ++i) system.data()[i] /= probes;
+    for (Index i = 0; i < fits.size(); ++i) fits.data()[i] /= probes;
+    double trace = 0;
+    for (Index j = 0; j < system.rows(); ++j) trace += system(j, j);
+    const double diagonal = trace / static_cast<double>(system.rows());
+    const double ridge = diagonal > 0 ? m_ridge * diagonal : 1.0;
+    for (Index j = 0; j < system.rows(); ++j) system(j, j) += ridge;
     const Eigen::MatrixXd directions = Cholesky<double>(system).solve(fits);
     const Eigen::MatrixXd products = values * directions;
     for (Index k = 0; k < noise.cols(); ++k) {

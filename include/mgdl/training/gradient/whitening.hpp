@@ -40,15 +40,22 @@ class Whitening {
             z[m] = root;
           }
         });
-    const Eigen::RowVectorXd mean = moments.row(m).head(m) / moments(m, m);
-    Eigen::MatrixXd covariance =
-        moments.topLeftCorner(m, m) / moments(m, m) - mean.transpose() * mean;
-    const double variance = covariance.trace() / static_cast<double>(m);
+    const double weight = moments(m, m);
+    Eigen::RowVectorXd mean(m);
+    for (Index j = 0; j < m; ++j) mean[j] = moments(m, j) / weight;
+    Eigen::MatrixXd covariance(m, m);
+    for (Index j = 0; j < m; ++j) {
+      for (Index i = 0; i < m; ++i) covariance(i, j) = moments(i, j) / weight - mean[i] * mean[j];
+    }
+    double trace = 0;
+    for (Index j = 0; j < m; ++j) trace += covariance(j, j);
+    const double variance = trace / static_cast<double>(m);
     // Without any variance all samples are alike, and any T will do. The smallest floor covers the
     // rounding of the covariance.
     constexpr double kRounding = 1e-14;
-    covariance.diagonal().array() +=
+    const double ridge =
         variance > 0 ? std::max(floor, static_cast<double>(m) * kRounding) * variance : 1.0;
+    for (Index j = 0; j < m; ++j) covariance(j, j) += ridge;
     const Cholesky<double> factor(covariance);
     Eigen::MatrixXd transform = Eigen::MatrixXd::Identity(m, m);
     if (factor.ok()) factor.solve_upper(transform);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/sample_pairs.hpp"
 #include "mgdl/core/types.hpp"
@@ -41,10 +42,10 @@ class SampledUnits {
       rows.resize(static_cast<std::size_t>(most));
     }
     const auto pick = [&rows](const ConstRowMatrixRef<Scalar>& from) {
-      RowMatrix<Real> picked(std::ssize(rows), from.cols());
-      for (Index i = 0; i < picked.rows(); ++i) {
+      Matrix<Real> picked(from.cols(), std::ssize(rows));
+      for (Index i = 0; i < picked.cols(); ++i) {
         const Index row = rows[static_cast<std::size_t>(i)];
-        for (Index j = 0; j < picked.cols(); ++j) picked(i, j) = static_cast<Real>(from(row, j));
+        for (Index j = 0; j < picked.rows(); ++j) picked(j, i) = static_cast<Real>(from(row, j));
       }
       return picked;
     };
@@ -60,14 +61,15 @@ class SampledUnits {
 
   /// Up to `width` different units of the next layer; fewer if there are not so many.
   Units draw(Index width) {
-    const SamplePairs pairs(m_values);
-    Units units{RowMatrix<Real>(m_values.cols(), width), RowVector<Real>(width)};
+    const ConstRowMatrixRef<Real> values = by_rows(m_values);
+    const SamplePairs pairs(values);
+    Units units{RowMatrix<Real>(values.cols(), width), RowVector<Real>(width)};
     Index count = 0;
     if (pairs.size() > 0) {
-      const RowVector<Real> scale = RowVector<Real>::Ones(m_values.cols());
+      const RowVector<Real> scale = RowVector<Real>::Ones(values.cols());
       const auto candidates =
           candidate_pairs(pairs, static_cast<std::uint64_t>(kCandidates * width), m_random);
-      WeightedDraw draw(pair_slopes(m_values, m_residual, candidates, scale));
+      WeightedDraw draw(pair_slopes(values, by_rows(m_residual), candidates, scale));
       std::vector<std::pair<Index, Index>> drawn;
       while (count < width && draw.left() > 0) {
         drawn.resize(static_cast<std::size_t>(std::min({kAtOnce, width - count, draw.left()})));
@@ -82,11 +84,14 @@ class SampledUnits {
 
   /// Makes the values of these units the layer below of the next draw.
   void advance(const Units& units) {
-    RowMatrix<Real> values = m_values * units.weights;
-    for (Index i = 0; i < values.rows(); ++i) {
-      for (Index j = 0; j < values.cols(); ++j) {
-        const Real value = values(i, j) + units.bias[j];
-        values(i, j) = value < 0 ? Real(0) : value;
+    const Index width = units.bias.size();
+    const Matrix<Real> weights =
+        Eigen::Map<const Matrix<Real>>(units.weights.data(), width, m_values.rows());
+    Matrix<Real> values = weights * m_values;
+    for (Index i = 0; i < values.cols(); ++i) {
+      for (Index j = 0; j < width; ++j) {
+        const Real value = values(j, i) + units.bias[j];
+        values(j, i) = value < 0 ? Real(0) : value;
       }
     }
     m_values = std::move(values);
@@ -104,23 +109,26 @@ class SampledUnits {
   /// already; returns how many there are then.
   Index add_units(const std::vector<std::pair<Index, Index>>& pairs, Index count,
                   Units& units) const {
-    RowMatrix<Real> slopes(std::ssize(pairs), m_values.cols());
-    for (Index k = 0; k < slopes.rows(); ++k) {
+    const Index d = m_values.rows();
+    Matrix<Real> slopes(d, std::ssize(pairs));
+    for (Index k = 0; k < slopes.cols(); ++k) {
       const auto [a, b] = pairs[static_cast<std::size_t>(k)];
-      slopes.row(k) = m_values.row(b) - m_values.row(a);
-      slopes.row(k) /= slopes.row(k).squaredNorm();
+      for (Index j = 0; j < d; ++j) slopes(j, k) = m_values(j, b) - m_values(j, a);
+      const Real square = slopes.col(k).squaredNorm();
+      for (Index j = 0; j < d; ++j) slopes(j, k) /= square;
     }
-    const Matrix<Real> products = m_values * slopes.transpose();
-    for (Index k = 0; k < slopes.rows(); ++k) {
+    const Matrix<Real> products = m_values.transpose() * slopes;
+    RowVector<Real> weights(d);
+    for (Index k = 0; k < slopes.cols(); ++k) {
       const double kink = products(pairs[static_cast<std::size_t>(k)].first, k);
       const double square = (products.col(k).array() - kink).cwiseMax(0).square().mean();
       const double factor = 1 / std::sqrt(square);
-      const RowVector<Real> weights = slopes.row(k) * factor;
+      for (Index j = 0; j < d; ++j) weights[j] = slopes(j, k) * factor;
       const double bias = -kink * factor;
       // Not so for distances that underflow.
-      if (!weights.allFinite() || !std::isfinite(bias)) continue;
+      if (!all_finite(weights) || !std::isfinite(bias)) continue;
       if (is_repeated(weights, bias, count, units)) continue;
-      units.weights.col(count) = weights.transpose();
+      for (Index j = 0; j < d; ++j) units.weights(j, count) = weights[j];
       units.bias[count] = bias;
       ++count;
     }
@@ -129,18 +137,28 @@ class SampledUnits {
 
   static bool is_repeated(const RowVector<Real>& weights, double bias, Index count,
                           const Units& units) {
-    const double close = kSame * (weights.cwiseAbs().maxCoeff() + std::abs(bias));
+    double largest = 0;
+    for (Index j = 0; j < weights.size(); ++j) largest = std::max(largest, std::abs(weights[j]));
+    const double close = kSame * (largest + std::abs(bias));
     for (Index k = 0; k < count; ++k) {
       if (std::abs(units.bias[k] - bias) > close) continue;
-      const double difference = (units.weights.col(k).transpose() - weights).cwiseAbs().maxCoeff();
+      double difference = 0;
+      for (Index j = 0; j < weights.size(); ++j) {
+        difference = std::max(difference, std::abs(units.weights(j, k) - weights[j]));
+      }
       if (difference <= close) return true;
     }
     return false;
   }
 
+  /// One sample a row.
+  static Eigen::Map<const RowMatrix<Real>> by_rows(const Matrix<Real>& samples) {
+    return {samples.data(), samples.cols(), samples.rows()};
+  }
+
   RandomStream& m_random;
-  RowMatrix<Real> m_values;    // of the layer below, at the samples that are looked at
-  RowMatrix<Real> m_residual;  // there
+  Matrix<Real> m_values;    // of the layer below, one sample that is looked at a column
+  Matrix<Real> m_residual;  // there
 };
 
 }  // namespace mgdl::detail

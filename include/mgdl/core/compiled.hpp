@@ -5,9 +5,10 @@
 /// target mgdl::compiled does that), X.hpp leaves out what X_impl.hpp defines, and a library has it
 /// for float and double: a source file then compiles in a fraction of the time.
 ///
-/// The library and whoever uses it have to be compiled for the same instruction set, because types of
-/// Eigen and packed weights are laid out by it. If they are not, linking fails, with the two sets in
-/// the name of the symbol that is missing: alignment, float values in a vector, registers, Eigen.
+/// The library and whoever uses it have to be compiled for the same instruction set, because types
+/// of Eigen and packed weights are laid out by it. If they are not, linking fails, with the two
+/// sets in the name of the symbol that is missing: alignment, float values in a vector, registers,
+/// Eigen.
 
 #ifdef MGDL_COMPILED
 
@@ -26,7 +27,8 @@ struct LibraryCompiledFor {
 using CompiledForThis =
     LibraryCompiledFor<EIGEN_MAX_ALIGN_BYTES, Eigen::internal::packet_traits<float>::size,
                        EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS,
-                       EIGEN_WORLD_VERSION * 10000 + EIGEN_MAJOR_VERSION * 100 + EIGEN_MINOR_VERSION,
+                       EIGEN_WORLD_VERSION * 10000 + EIGEN_MAJOR_VERSION * 100 +
+                           EIGEN_MINOR_VERSION,
                        MGDL_VERSION_MAJOR * 10000 + MGDL_VERSION_MINOR * 100 + MGDL_VERSION_PATCH>;
 
 extern template struct LibraryCompiledFor<

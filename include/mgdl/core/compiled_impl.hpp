@@ -7,8 +7,8 @@
 namespace mgdl::detail {
 
 template <int alignment, int vector_size, int registers, int eigen, int mgdl>
-const char LibraryCompiledFor<alignment, vector_size, registers, eigen, mgdl>::same_instruction_set =
-    1;
+const char
+    LibraryCompiledFor<alignment, vector_size, registers, eigen, mgdl>::same_instruction_set = 1;
 
 template struct LibraryCompiledFor<
     EIGEN_MAX_ALIGN_BYTES, Eigen::internal::packet_traits<float>::size,

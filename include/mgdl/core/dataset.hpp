@@ -66,9 +66,19 @@ class Dataset {
   /// The samples with the given row numbers, in that order, weights normalised again.
   Dataset subset(const std::vector<Index>& rows) const {
     Dataset part;
-    part.m_inputs = m_inputs(rows, Eigen::all);
-    part.m_targets = m_targets(rows, Eigen::all);
-    const Vector<Scalar> weights = m_weights(rows);
+    const auto pick = [&rows](const RowMatrix<Scalar>& from, RowMatrix<Scalar>& to) {
+      to.resize(std::ssize(rows), from.cols());
+      for (Index i = 0; i < to.rows(); ++i) {
+        const Scalar* row = from.data() + rows[static_cast<std::size_t>(i)] * from.cols();
+        std::copy(row, row + from.cols(), to.data() + i * from.cols());
+      }
+    };
+    pick(m_inputs, part.m_inputs);
+    pick(m_targets, part.m_targets);
+    Vector<Scalar> weights(std::ssize(rows));
+    for (Index i = 0; i < weights.size(); ++i) {
+      weights[i] = m_weights[rows[static_cast<std::size_t>(i)]];
+    }
     part.m_weights = normalised(weights, weights.size());
     return part;
   }
@@ -87,9 +97,14 @@ class Dataset {
     detail::require_rows("weights", n, weights.rows());
     detail::require_weights(weights);
     // Divided by the largest first, so that no sum of huge weights overflows.
-    const double largest = static_cast<double>(weights.maxCoeff());
-    const Eigen::VectorXd scaled = weights.template cast<double>() / largest;
-    return (scaled / scaled.sum()).template cast<Scalar>();
+    double largest = 0;
+    for (Index i = 0; i < n; ++i) largest = std::max(largest, static_cast<double>(weights[i]));
+    Vector<double> scaled(n);
+    for (Index i = 0; i < n; ++i) scaled[i] = static_cast<double>(weights[i]) / largest;
+    const double sum = scaled.sum();
+    Vector<Scalar> result(n);
+    for (Index i = 0; i < n; ++i) result[i] = static_cast<Scalar>(scaled[i] / sum);
+    return result;
   }
 
   RowMatrix<Scalar> m_inputs;

@@ -74,12 +74,40 @@ inline std::string shape_text(Index rows, Index cols) {
   return std::to_string(rows) + " x " + std::to_string(cols);
 }
 
-/// True if no coefficient is NaN or infinite. Zero times such a value is NaN, and a sum keeps it:
-/// unlike Eigen's allFinite, which compares coefficients one by one, a sum is vectorised.
+/// True if none of `outer` runs of `inner` values, `stride` apart, is NaN or infinite. Zero times
+/// such a value is NaN, and a sum keeps it: unlike comparisons one by one, sums are vectorised.
+template <class Scalar>
+bool all_finite(const Scalar* values, Index inner, Index outer, Index stride) noexcept {
+  constexpr Index kSums = 16;
+  Scalar sums[kSums] = {};
+  for (Index j = 0; j < outer; ++j) {
+    const Scalar* run = values + j * stride;
+    Index i = 0;
+    for (; i + kSums <= inner; i += kSums) {
+      for (Index k = 0; k < kSums; ++k) sums[k] += run[i + k] * Scalar(0);
+    }
+    for (; i < inner; ++i) sums[0] += run[i] * Scalar(0);
+  }
+  Scalar sum = 0;
+  for (const Scalar part : sums) sum += part;
+  return sum == Scalar(0);
+}
+
+/// True if no coefficient is NaN or infinite.
 template <class Derived>
 bool all_finite(const Eigen::MatrixBase<Derived>& values) noexcept {
-  using Scalar = typename Derived::Scalar;
-  return values.size() == 0 || (values.array() * Scalar(0)).sum() == Scalar(0);
+  const Derived& v = values.derived();
+  if constexpr ((Derived::Flags & Eigen::DirectAccessBit) != 0 &&
+                Derived::InnerStrideAtCompileTime == 1) {
+    return all_finite(v.data(), v.innerSize(), v.outerSize(), v.outerStride());
+  } else {
+    for (Index j = 0; j < v.cols(); ++j) {
+      for (Index i = 0; i < v.rows(); ++i) {
+        if (!std::isfinite(v.coeff(i, j))) return false;
+      }
+    }
+    return true;
+  }
 }
 
 /// Throws InvalidArgument at the first NaN or infinity of `values`, in row order. Allocates nothing

@@ -56,8 +56,7 @@ class ThreadPool {
 
   /// Runs task(i, thread) for i = 0..tasks-1, thread in [0, size()); returns when all are done.
   /// `task` must not throw.
-  template <class Task>
-  void parallel_for(Index tasks, const Task& task) {
+  void parallel_for(Index tasks, FunctionRef<void(Index, int)> task) {
     if (m_threads == 1 || tasks <= 1 || m_busy.exchange(true, std::memory_order_acquire)) {
       for (Index i = 0; i < tasks; ++i) task(i, 0);
       return;
@@ -69,10 +68,7 @@ class ThreadPool {
     m_ticket.store(std::uint64_t{generation} << 32 | kClosed, std::memory_order_release);
     m_done.store(0, std::memory_order_release);
     m_tasks.store(tasks, std::memory_order_release);
-    m_context.store(&task, std::memory_order_release);
-    m_run.store([](const void* context, Index i,
-                   int thread) { (*static_cast<const Task*>(context))(i, thread); },
-                std::memory_order_release);
+    m_task.store(&task, std::memory_order_release);
     m_ticket.store(std::uint64_t{generation} << 32, std::memory_order_release);
     m_generation.store(generation);
     if (m_sleepers.load() > 0) m_generation.notify_all();
@@ -82,7 +78,7 @@ class ThreadPool {
   }
 
  private:
-  using Run = void (*)(const void* context, Index i, int thread);
+  using Task = FunctionRef<void(Index, int)>;
 
   /// Low half of a ticket from which no task can be taken.
   static constexpr std::uint64_t kClosed = 0xFFFFFFFFu;
@@ -136,15 +132,14 @@ class ThreadPool {
     std::uint64_t ticket = m_ticket.load(std::memory_order_acquire);
     while (true) {
       const Index tasks = m_tasks.load(std::memory_order_acquire);
-      const void* context = m_context.load(std::memory_order_acquire);
-      const Run run = m_run.load(std::memory_order_acquire);
+      const Task* task = m_task.load(std::memory_order_acquire);
       const auto i = static_cast<Index>(ticket & kClosed);
       if (i >= tasks) return;
       if (!m_ticket.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel,
                                           std::memory_order_acquire)) {
         continue;
       }
-      run(context, i, thread);
+      (*task)(i, thread);
       m_done.fetch_add(1, std::memory_order_acq_rel);
       ticket = m_ticket.load(std::memory_order_acquire);
     }
@@ -158,8 +153,7 @@ class ThreadPool {
   std::atomic<int> m_sleepers{0};
   std::atomic<std::uint64_t> m_ticket{0};  // job number << 32 | next task
   std::atomic<Index> m_tasks{0};
-  std::atomic<const void*> m_context{nullptr};
-  std::atomic<Run> m_run{nullptr};
+  std::atomic<const Task*> m_task{nullptr};
   std::atomic<Index> m_done{0};
 };
 

@@ -120,6 +120,35 @@ Metrics compute_metrics(const Eigen::MatrixBase<Prediction>& prediction,
 
 namespace mgdl::detail {
 
+/// Root of the sum of squares, relative to the largest value, so that none overflows or vanishes.
+/// In blocks, as Eigen's stableNorm, of which it has the bits.
+template <class Real>
+Real stable_norm(const RowVector<Real>& values) {
+  constexpr Index kBlock = 4096;
+  if (values.size() == 1) return std::abs(values[0]);
+  Real scale = 0;
+  Real inverse = 1;
+  Real sum = 0;
+  RowVector<Real> scaled;
+  for (Index first = 0; first < values.size(); first += kBlock) {
+    scaled.resize(std::min(kBlock, values.size() - first));
+    Real largest = 0;
+    for (Index i = 0; i < scaled.size(); ++i) {
+      largest = std::max(largest, std::abs(values[first + i]));
+    }
+    if (largest > scale) {
+      sum *= (scale / largest) * (scale / largest);
+      const bool tiny = 1 / largest > std::numeric_limits<Real>::max();
+      inverse = tiny ? std::numeric_limits<Real>::max() : 1 / largest;
+      scale = tiny ? 1 / inverse : largest;
+    }
+    if (!(scale > 0)) continue;
+    for (Index i = 0; i < scaled.size(); ++i) scaled[i] = values[first + i] * inverse;
+    sum += scaled.squaredNorm();
+  }
+  return scale * std::sqrt(sum);
+}
+
 /// Standard error of the weighted mean sum_i w_i v_i over the choice of samples,
 /// sqrt(sum_i w_i^2 (v_i - mean)^2 / (1 - sum_i w_i^2)): for equal weights the standard deviation
 /// over sqrt(n). NaN for a single sample.
@@ -148,11 +177,12 @@ struct PairedComparison {
 ///
 /// \param before, after  errors of n samples, >= 0
 /// \param weights        n, sum 1
-inline PairedComparison compare_errors(const Vector<double>& before, const Vector<double>& after,
-                                       const Vector<double>& weights) {
+template <class Real = double>
+PairedComparison compare_errors(const Vector<double>& before, const Vector<double>& after,
+                                const Vector<double>& weights) {
   using Verdict = PairedComparison::Verdict;
   PairedComparison result;
-  const Vector<double> squares = before.cwiseAbs2() - after.cwiseAbs2();
+  const Vector<Real> squares = before.cwiseAbs2() - after.cwiseAbs2();
   result.gain = weights.dot(squares);
   result.gain_error = standard_error(squares, weights);
   const auto judge = [](double gain, double error) {
@@ -162,7 +192,7 @@ inline PairedComparison compare_errors(const Vector<double>& before, const Vecto
   };
   result.verdict = judge(result.gain, result.gain_error);
   if (result.verdict == Verdict::Flat) {
-    const Vector<double> gains = before - after;
+    const Vector<Real> gains = before - after;
     result.verdict = judge(weights.dot(gains), standard_error(gains, weights));
   }
   return result;

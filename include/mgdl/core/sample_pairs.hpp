@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -8,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "mgdl/core/metrics.hpp"
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
 
@@ -19,6 +21,7 @@ struct DistinctRows {
   std::vector<Index>
       first;  ///< where each group of equal rows starts in `order`, and where it ends
 
+  template <class Real = double>
   explicit DistinctRows(const ConstRowMatrixRef<double>& rows)
       : order(static_cast<std::size_t>(rows.rows())) {
     const auto before = [&](Index a, Index b) {
@@ -43,12 +46,17 @@ struct DistinctRows {
     return order[static_cast<std::size_t>(first[static_cast<std::size_t>(k)])];
   }
   /// `values` at one row of each group, groups x columns.
-  RowMatrix<double> pick(const ConstRowMatrixRef<double>& values) const {
-    RowMatrix<double> picked(size(), values.cols());
-    for (Index k = 0; k < size(); ++k) picked.row(k) = values.row(row(k));
+  template <class Real = double>
+  RowMatrix<Real> pick(const ConstRowMatrixRef<double>& values) const {
+    RowMatrix<Real> picked(size(), values.cols());
+    for (Index k = 0; k < size(); ++k) {
+      const double* from = values.data() + row(k) * values.outerStride();
+      std::copy(from, from + values.cols(), picked.data() + k * values.cols());
+    }
     return picked;
   }
   /// For every row, its group.
+  template <class Real = double>
   std::vector<Index> groups() const {
     std::vector<Index> group(order.size());
     for (Index k = 0; k < size(); ++k) {
@@ -64,6 +72,7 @@ struct DistinctRows {
 /// All ordered pairs (a, b) of samples with x_a != x_b, numbered, without a list of them.
 class SamplePairs {
  public:
+  template <class Real = double>
   explicit SamplePairs(const ConstRowMatrixRef<double>& inputs)
       : m_rows(inputs), m_total(inputs.rows()) {
     m_first_pair.push_back(0);
@@ -101,9 +110,9 @@ class SamplePairs {
 
 /// The pairs themselves if there are at most `count`, else `count` random ones without those that
 /// are repeated.
-inline std::vector<std::pair<Index, Index>> candidate_pairs(const SamplePairs& pairs,
-                                                            std::uint64_t count,
-                                                            RandomStream& random) {
+template <class Real = double>
+std::vector<std::pair<Index, Index>> candidate_pairs(const SamplePairs& pairs, std::uint64_t count,
+                                                     RandomStream& random) {
   std::vector<std::uint64_t> numbers(std::min(count, pairs.size()));
   if (pairs.size() <= count) {
     std::iota(numbers.begin(), numbers.end(), std::uint64_t{0});
@@ -119,21 +128,30 @@ inline std::vector<std::pair<Index, Index>> candidate_pairs(const SamplePairs& p
 }
 
 /// |(x_b - x_a) / scale|, at least the smallest normal number.
-inline double pair_distance(const ConstRowMatrixRef<double>& inputs, std::pair<Index, Index> pair,
-                            const RowVector<double>& scale) {
-  const RowVector<double> difference =
-      (inputs.row(pair.second) - inputs.row(pair.first)).cwiseQuotient(scale);
-  return std::max(difference.stableNorm(), std::numeric_limits<double>::min());
+template <class Real = double>
+double pair_distance(const ConstRowMatrixRef<double>& inputs, std::pair<Index, Index> pair,
+                     const RowVector<double>& scale) {
+  RowVector<Real> difference(inputs.cols());
+  for (Index j = 0; j < inputs.cols(); ++j) {
+    difference[j] = (inputs(pair.second, j) - inputs(pair.first, j)) / scale[j];
+  }
+  return std::max(stable_norm(difference), std::numeric_limits<double>::min());
 }
 
 /// max_k |r_ak - r_bk| / |(x_b - x_a) / scale| of each pair (a, b), up to a common factor that
 /// keeps them within [0, 1].
-inline std::vector<double> pair_slopes(const ConstRowMatrixRef<double>& inputs,
-                                       const ConstRowMatrixRef<double>& residual,
-                                       const std::vector<std::pair<Index, Index>>& pairs,
-                                       const RowVector<double>& scale) {
+template <class Real = double>
+std::vector<double> pair_slopes(const ConstRowMatrixRef<double>& inputs,
+                                const ConstRowMatrixRef<double>& residual,
+                                const std::vector<std::pair<Index, Index>>& pairs,
+                                const RowVector<double>& scale) {
   std::vector<double> slopes(pairs.size());
-  const double largest = residual.cwiseAbs().maxCoeff();
+  Real largest = 0;
+  for (Index i = 0; i < residual.rows(); ++i) {
+    for (Index j = 0; j < residual.cols(); ++j) {
+      largest = std::max(largest, std::abs(residual(i, j)));
+    }
+  }
   if (largest == 0) return slopes;
   std::vector<double> distances(pairs.size());
   for (std::size_t i = 0; i < pairs.size(); ++i) {
@@ -141,10 +159,11 @@ inline std::vector<double> pair_slopes(const ConstRowMatrixRef<double>& inputs,
   }
   const double shortest = *std::min_element(distances.begin(), distances.end());
   for (std::size_t i = 0; i < pairs.size(); ++i) {
-    const double difference =
-        (residual.row(pairs[i].first) / largest - residual.row(pairs[i].second) / largest)
-            .cwiseAbs()
-            .maxCoeff();
+    double difference = 0;
+    for (Index j = 0; j < residual.cols(); ++j) {
+      difference = std::max(difference, std::abs(residual(pairs[i].first, j) / largest -
+                                                 residual(pairs[i].second, j) / largest));
+    }
     slopes[i] = difference / 2 * (shortest / distances[i]);
   }
   return slopes;

@@ -1,6 +1,10 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <concepts>
+#include <memory>
+#include <type_traits>
+#include <utility>
 
 #include "mgdl/core/compiled.hpp"
 
@@ -43,3 +47,34 @@ template <class Scalar>
 using ConstVectorRef = Eigen::Ref<const Vector<Scalar>>;
 
 }  // namespace mgdl
+
+namespace mgdl::detail {
+
+template <class Signature>
+class FunctionRef;
+
+/// A callable that is borrowed for the length of a call: what takes one is compiled once, not for
+/// every callable.
+template <class Result, class... Arguments>
+class FunctionRef<Result(Arguments...)> {
+ public:
+  template <class Function>
+  requires(!std::same_as<std::remove_cvref_t<Function>, FunctionRef>)
+      FunctionRef(Function&& function)
+  noexcept  // NOLINT(google-explicit-constructor): made at the call
+      : m_function(std::addressof(function)),
+        m_call([](const void* f, Arguments... arguments) -> Result {
+          using Callable = std::add_const_t<std::remove_reference_t<Function>>;
+          return (*static_cast<Callable*>(f))(std::forward<Arguments>(arguments)...);
+        }) {}
+
+  Result operator()(Arguments... arguments) const {
+    return m_call(m_function, std::forward<Arguments>(arguments)...);
+  }
+
+ private:
+  const void* m_function;
+  Result (*m_call)(const void*, Arguments...);
+};
+
+}  // namespace mgdl::detail

@@ -27,6 +27,8 @@ enum class LbfgsOutcome { Converged, MaxIterations, SearchFailed, Stopped };
 template <class Scalar>
 class Lbfgs {
  public:
+  using Evaluate = FunctionRef<double(const Vector<Scalar>& x, Vector<Scalar>& gradient)>;
+
   Lbfgs(Index size, const LbfgsOptions& options) : m_options(options) {
     for (auto* v : {&m_gradient, &m_next_gradient, &m_direction, &m_start}) v->setZero(size);
     const auto history = static_cast<std::size_t>(options.history);
@@ -40,8 +42,8 @@ class Lbfgs {
   /// \param x          start, and on return the best point (the last accepted one)
   /// \param evaluate   double evaluate(x, gradient): value and gradient; may be non-finite
   /// \param iteration  bool iteration(k, value), called after step k = 1, 2, ...; false stops
-  template <class Evaluate, class Iteration>
-  LbfgsOutcome minimise(Vector<Scalar>& x, const Evaluate& evaluate, const Iteration& iteration) {
+  LbfgsOutcome minimise(Vector<Scalar>& x, Evaluate evaluate,
+                        FunctionRef<bool(Index, double)> iteration) {
     double value = evaluate(x, m_gradient);
     m_stored = 0;
     std::fill(m_values.begin(), m_values.end(), std::numeric_limits<double>::infinity());
@@ -128,8 +130,7 @@ class Lbfgs {
     double slope = 0;
   };
 
-  template <class Evaluate>
-  Point at(Vector<Scalar>& x, double step, const Evaluate& evaluate) {
+  Point at(Vector<Scalar>& x, double step, Evaluate evaluate) {
     x.noalias() = m_start + static_cast<Scalar>(step) * m_direction;
     const double value = evaluate(x, m_next_gradient);
     return {step, value, dot(m_direction, m_next_gradient)};
@@ -151,9 +152,7 @@ class Lbfgs {
   }
 
   /// On success x, value and m_next_gradient belong to an accepted step.
-  template <class Evaluate>
-  bool search(Vector<Scalar>& x, double& value, double slope, double first,
-              const Evaluate& evaluate) {
+  bool search(Vector<Scalar>& x, double& value, double slope, double first, Evaluate evaluate) {
     const Point start{0, value, slope};
     Point previous = start;
     Point low;

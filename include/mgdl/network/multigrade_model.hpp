@@ -139,9 +139,8 @@ class MultigradeModel {
   /// Features after the first k grades at each row of X (n x d): n x feature_count(k).
   Matrix<Scalar> features(const ConstMatrixRef<Scalar>& X, Index k) const;
 
-  /// The model prepared for many predictions that allocate nothing; see Predictor. `threads` = 0
-  /// uses all.
-  Predictor<Scalar> predictor(int threads = 0) const;
+  /// The model prepared for many predictions that allocate nothing; see Predictor.
+  Predictor<Scalar> predictor(Executor threads = {}) const;
 
   /// Derivative of the outputs with respect to the inputs at the point x (d values): c x d, in unit
   /// of target per unit of input. Where x lies on a kink, the derivative from the inactive side.
@@ -184,8 +183,8 @@ class Predictor {
  public:
   using Scalar = Scalar_;  ///< float or double
 
-  /// \param threads  threads each call may use; 0: all available
-  explicit Predictor(const MultigradeModel<Scalar>& model, int threads = 0);
+  /// \param threads  threads that each call may use
+  explicit Predictor(const MultigradeModel<Scalar>& model, Executor threads = {});
 
   /// The same as of the model.
   /// \{
@@ -215,8 +214,6 @@ class Predictor {
     detail::AlignedVector<Scalar> sum;    // of the grades' outputs
   };
 
-  static int checked_threads(int threads);
-
   void require_grades(Index k) const;
 
   void require_shapes(const ConstMatrixRef<Scalar>& X, const Eigen::Ref<Matrix<Scalar>>& result,
@@ -225,14 +222,15 @@ class Predictor {
   /// All of X is looked at before anything is written; with many columns that takes a while.
   void require_finite(const ConstMatrixRef<Scalar>& X);
 
+  using Done = detail::FunctionRef<void(Index, Index, const Scratch&, detail::Strided<Scalar>)>;
+
   /// Calls done(first_row, rows, scratch, features) for each block of rows.
-  template <class Done>
-  void run(const ConstMatrixRef<Scalar>& X, Index k, const Done& done);
+  void run(const ConstMatrixRef<Scalar>& X, Index k, Done done);
 
   FeatureLink m_link;
   Standardizer<Scalar> m_input;
   Standardizer<Scalar> m_output;
-  detail::ThreadPool m_pool;
+  Executor m_threads;
   std::vector<detail::PanelNetwork<Scalar>> m_grades;
   std::vector<Index> m_feature_counts;  // after 0, 1, ... grades
   std::vector<Scratch> m_scratch;       // one for each thread

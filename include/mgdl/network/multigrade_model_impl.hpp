@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mgdl/core/error.hpp"
@@ -13,12 +14,6 @@
 #include "mgdl/network/panel_network.hpp"
 
 namespace mgdl {
-
-template <class Scalar>
-int Predictor<Scalar>::checked_threads(int threads) {
-  detail::require_threads("threads", threads);
-  return detail::thread_count(threads);
-}
 
 template <class Scalar>
 void Predictor<Scalar>::require_grades(Index k) const {
@@ -42,7 +37,7 @@ template <class Scalar>
 void Predictor<Scalar>::require_finite(const ConstMatrixRef<Scalar>& X) {
   constexpr Index kColumns = 16;
   std::atomic<bool> finite{true};
-  m_pool.parallel_for((X.cols() + kColumns - 1) / kColumns, [&](Index block, int) {
+  m_threads.pool().parallel_for((X.cols() + kColumns - 1) / kColumns, [&](Index block, int) {
     const Index first = block * kColumns;
     const Index count = std::min(kColumns, X.cols() - first);
     if (!detail::all_finite(X.middleCols(first, count))) finite = false;
@@ -51,11 +46,12 @@ void Predictor<Scalar>::require_finite(const ConstMatrixRef<Scalar>& X) {
 }
 
 template <class Scalar>
-Predictor<Scalar>::Predictor(const MultigradeModel<Scalar>& model, int threads)
+Predictor<Scalar>::Predictor(const MultigradeModel<Scalar>& model, Executor threads)
     : m_link(model.link()),
       m_input(model.input_standardizer()),
       m_output(model.output_standardizer()),
-      m_pool(checked_threads(threads)) {
+      m_threads(std::move(threads)) {
+  detail::require_threads("threads", m_threads);
   m_feature_counts.push_back(model.feature_count(0));
   Index hidden_stride = 0;
   for (Index k = 1; k <= model.grades(); ++k) {
@@ -65,7 +61,7 @@ Predictor<Scalar>::Predictor(const MultigradeModel<Scalar>& model, int threads)
                               detail::padded<Scalar>(model.feature_count(k))});
   }
   const Index output_stride = detail::padded<Scalar>(outputs());
-  m_scratch.resize(static_cast<std::size_t>(m_pool.size()));
+  m_scratch.resize(static_cast<std::size_t>(m_threads.pool().size()));
   for (auto& s : m_scratch) {
     s.forward.reserve(detail::kForwardRows, hidden_stride, output_stride);
     s.input.setZero(detail::kForwardRows * inputs());
@@ -74,18 +70,20 @@ Predictor<Scalar>::Predictor(const MultigradeModel<Scalar>& model, int threads)
 }
 
 template <class Scalar>
-template <class Done>
-void Predictor<Scalar>::run(const ConstMatrixRef<Scalar>& X, Index k, const Done& done) {
+void Predictor<Scalar>::run(const ConstMatrixRef<Scalar>& X, Index k, Done done) {
   constexpr Index kRows = detail::kForwardRows;
   const Index n = X.rows();
-  m_pool.parallel_for((n + kRows - 1) / kRows, [&](Index block, int thread) {
+  m_threads.pool().parallel_for((n + kRows - 1) / kRows, [&](Index block, int thread) {
     Scratch& s = m_scratch[static_cast<std::size_t>(thread)];
     const Index first = block * kRows;
     const Index rows = std::min(kRows, n - first);
     const Index d = inputs();
     for (Index j = 0; j < d; ++j) {
-      s.input.segment(j * kRows, rows) =
-          (X.col(j).segment(first, rows).array() - m_input.mean()[j]) / m_input.scale()[j];
+      const Scalar mean = m_input.mean()[j];
+      const Scalar scale = m_input.scale()[j];
+      const Scalar* from = X.data() + j * X.outerStride() + first;
+      Scalar* to = s.input.data() + j * kRows;
+      for (Index i = 0; i < rows; ++i) to[i] = (from[i] - mean) / scale;
     }
     s.sum.setZero();
     detail::Strided<Scalar> features{s.input.data(), 1, kRows};
@@ -143,8 +141,8 @@ void Predictor<Scalar>::features_into(const ConstMatrixRef<Scalar>& X,
 }
 
 template <class Scalar>
-Predictor<Scalar> MultigradeModel<Scalar>::predictor(int threads) const {
-  return Predictor<Scalar>(*this, threads);
+Predictor<Scalar> MultigradeModel<Scalar>::predictor(Executor threads) const {
+  return Predictor<Scalar>(*this, std::move(threads));
 }
 
 template <class Scalar>
@@ -193,5 +191,12 @@ Matrix<Scalar> MultigradeModel<Scalar>::jacobian(const ConstVectorRef<Scalar>& x
   }
   return m_output.scale().transpose().asDiagonal() * sum.transpose();
 }
+
+#ifdef MGDL_COMPILED
+template class Predictor<float>;
+template class Predictor<double>;
+template class MultigradeModel<float>;
+template class MultigradeModel<double>;
+#endif
 
 }  // namespace mgdl

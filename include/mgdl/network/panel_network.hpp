@@ -69,42 +69,12 @@ class PanelNetwork {
   PanelNetwork() = default;
 
   /// \param sizes  inputs, width of each hidden layer, outputs; the parameters start at zero
-  explicit PanelNetwork(const std::vector<Index>& sizes) {
-    Index offset = 0;
-    for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
-      Layer layer{{sizes[l], sizes[l + 1]}, offset, 0};
-      layer.bias = offset + layer.shape.size();
-      offset = layer.bias + layer.stride();
-      m_layers.push_back(layer);
-    }
-    m_parameters.setZero(offset);
-  }
+  explicit PanelNetwork(const std::vector<Index>& sizes);
 
-  explicit PanelNetwork(const std::vector<DenseLayer<Scalar>>& layers)
-      : PanelNetwork(sizes_of(layers)) {
-    for (std::size_t l = 0; l < layers.size(); ++l) {
-      const Layer& layer = m_layers[l];
-      for (Index j = 0; j < layer.outputs(); ++j) {
-        bias(l)[j] = layers[l].bias()[j];
-        for (Index i = 0; i < layer.inputs(); ++i) weight(l, i, j) = layers[l].weights()(i, j);
-      }
-    }
-  }
+  explicit PanelNetwork(const std::vector<DenseLayer<Scalar>>& layers);
 
   /// The same network as plain layers.
-  std::vector<DenseLayer<Scalar>> to_layers() const {
-    std::vector<DenseLayer<Scalar>> layers;
-    for (std::size_t l = 0; l < m_layers.size(); ++l) {
-      const Layer& layer = m_layers[l];
-      RowMatrix<Scalar> weights(layer.inputs(), layer.outputs());
-      for (Index i = 0; i < layer.inputs(); ++i) {
-        for (Index j = 0; j < layer.outputs(); ++j) weights(i, j) = weight(l, i, j);
-      }
-      RowVector<Scalar> biases = m_parameters.segment(layer.bias, layer.outputs()).transpose();
-      layers.emplace_back(std::move(weights), std::move(biases));
-    }
-    return layers;
-  }
+  std::vector<DenseLayer<Scalar>> to_layers() const;
 
   const std::vector<Layer>& layers() const noexcept { return m_layers; }
   Index inputs() const noexcept { return m_layers.front().inputs(); }
@@ -126,14 +96,7 @@ class PanelNetwork {
 
   /// out (rows x stride) = in W + b of one layer, followed by ReLU for all but the readout.
   void apply_layer(std::size_t l, Index rows, Strided<Scalar> in, Scalar* out,
-                   Index out_stride) const {
-    const Scalar* b = bias(l);
-    const bool hidden = l + 1 < m_layers.size();
-    gemm(rows, in, m_layers[l].shape, m_parameters.data() + m_layers[l].weights, out, out_stride,
-         [&](Scalar* tile, Index, Index tile_rows, Index col, Index width) {
-           finish_layer(b + col, hidden, tile_rows, width, tile, out_stride);
-         });
-  }
+                   Index out_stride) const;
 
   /// Smallest stride that holds the output of every hidden layer.
   Index hidden_stride() const noexcept {
@@ -153,27 +116,22 @@ class PanelNetwork {
   /// lie in one of the scratch buffers. `in` may lie in a scratch buffer too, in which case
   /// `in_buffer` says which.
   Scalar* forward(Index rows, Strided<Scalar> in, ForwardScratch<Scalar>& scratch,
-                  int in_buffer = 1) const {
-    int next = 1 - in_buffer;
-    for (std::size_t l = 0; l + 1 < m_layers.size(); ++l) {
-      Scalar* out = scratch.buffers[next].data();
-      apply_layer(l, rows, in, out, scratch.stride);
-      in = {out, scratch.stride, 1};
-      next = 1 - next;
-    }
-    apply_layer(m_layers.size() - 1, rows, in, scratch.output.data(), m_layers.back().stride());
-    return scratch.buffers[1 - next].data();
-  }
+                  int in_buffer = 1) const;
 
  private:
-  static std::vector<Index> sizes_of(const std::vector<DenseLayer<Scalar>>& layers) {
-    std::vector<Index> sizes{layers.front().inputs()};
-    for (const auto& layer : layers) sizes.push_back(layer.outputs());
-    return sizes;
-  }
+  static std::vector<Index> sizes_of(const std::vector<DenseLayer<Scalar>>& layers);
 
   std::vector<Layer> m_layers;
   AlignedVector<Scalar> m_parameters;
 };
 
+#ifdef MGDL_COMPILED
+extern template class PanelNetwork<float>;
+extern template class PanelNetwork<double>;
+#endif
+
 }  // namespace mgdl::detail
+
+#ifndef MGDL_COMPILED
+#include "mgdl/network/panel_network_impl.hpp"  // IWYU pragma: export
+#endif

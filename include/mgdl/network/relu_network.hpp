@@ -5,16 +5,11 @@
 #include <vector>
 
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/dense_layer.hpp"
 
 namespace mgdl {
-
-namespace detail {
-
-class ThreadPool;
-
-}  // namespace detail
 
 /// One grade: hidden ReLU layers and a linear readout,
 ///
@@ -81,12 +76,13 @@ class ReluNetwork {
     return with_readout({readout().weights() * factor, readout().bias() * factor});
   }
 
-  /// g at each row of X (n x inputs): n x outputs. `threads` = 0 uses all; the bits of the result
-  /// do not depend on it.
-  RowMatrix<Scalar> predict(const ConstRowMatrixRef<Scalar>& X, int threads = 0) const;
+  /// g at each row of X (n x inputs): n x outputs. The bits of the result do not depend on the
+  /// threads.
+  RowMatrix<Scalar> predict(const ConstRowMatrixRef<Scalar>& X, const Executor& threads = {}) const;
 
   /// h_L at each row of X (n x inputs): n x width.
-  RowMatrix<Scalar> features(const ConstRowMatrixRef<Scalar>& X, int threads = 0) const;
+  RowMatrix<Scalar> features(const ConstRowMatrixRef<Scalar>& X,
+                             const Executor& threads = {}) const;
 
   /// Output and features in one pass, written to the leading columns of matrices with n rows;
   /// either may be null.

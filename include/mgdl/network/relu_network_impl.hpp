@@ -13,21 +13,19 @@ namespace mgdl {
 
 template <class Scalar>
 RowMatrix<Scalar> ReluNetwork<Scalar>::predict(const ConstRowMatrixRef<Scalar>& X,
-                                               int threads) const {
+                                               const Executor& threads) const {
   RowMatrix<Scalar> output(X.rows(), outputs());
   detail::require_threads("threads", threads);
-  detail::ThreadPool pool(detail::thread_count(threads));
-  evaluate(X, pool, &output, nullptr);
+  evaluate(X, threads.pool(), &output, nullptr);
   return output;
 }
 
 template <class Scalar>
 RowMatrix<Scalar> ReluNetwork<Scalar>::features(const ConstRowMatrixRef<Scalar>& X,
-                                                int threads) const {
+                                                const Executor& threads) const {
   RowMatrix<Scalar> hidden(X.rows(), width());
   detail::require_threads("threads", threads);
-  detail::ThreadPool pool(detail::thread_count(threads));
-  evaluate(X, pool, nullptr, &hidden);
+  evaluate(X, threads.pool(), nullptr, &hidden);
   return hidden;
 }
 
@@ -59,5 +57,10 @@ void ReluNetwork<Scalar>::evaluate(const ConstRowMatrixRef<Scalar>& X, detail::T
     }
   });
 }
+
+#ifdef MGDL_COMPILED
+template class ReluNetwork<float>;
+template class ReluNetwork<double>;
+#endif
 
 }  // namespace mgdl

@@ -6,6 +6,7 @@
 
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/relu_network.hpp"
 #include "mgdl/training/grade_trainer.hpp"
@@ -102,7 +103,7 @@ class ConstructiveTrainer {
   static double square(const RowMatrix<double>& values, const Vector<double>& weights);
 
   static double validation_objective(const ReluNetwork<Scalar>& network,
-                                     const SampleView<Scalar>& view, int threads);
+                                     const SampleView<Scalar>& view, const Executor& threads);
   static std::string power_text(double spacing);
 
   ConstructiveOptions m_options;

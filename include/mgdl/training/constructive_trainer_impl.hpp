@@ -112,7 +112,7 @@ double ConstructiveTrainer<Scalar>::square(const RowMatrix<double>& values,
 template <class Scalar>
 double ConstructiveTrainer<Scalar>::validation_objective(const ReluNetwork<Scalar>& network,
                                                          const SampleView<Scalar>& view,
-                                                         int threads) {
+                                                         const Executor& threads) {
   const RowMatrix<double> targets = view.targets.template cast<double>();
   const Vector<double> weights = view.weights.template cast<double>();
   const RowMatrix<double> left =
@@ -209,5 +209,10 @@ GradeFit<Scalar> ConstructiveTrainer<Scalar>::fit(const GradeProblem<Scalar>& pr
   }
   return fit;
 }
+
+#ifdef MGDL_COMPILED
+template class ConstructiveTrainer<float>;
+template class ConstructiveTrainer<double>;
+#endif
 
 }  // namespace mgdl

@@ -38,9 +38,9 @@ namespace mgdl::detail {
 /// problem, and otherwise it is larger.
 ///
 /// \param proceed  called after every iteration; false ends the work
-template <class Proceed>
+template <class Real = double>
 bool polish_neurons(PanelNetwork<double>& network, const SampleView<double>& samples, double lambda,
-                    Index iterations, ThreadPool& pool, const Proceed& proceed) {
+                    Index iterations, ThreadPool& pool, FunctionRef<bool()> proceed) {
   const Index n = samples.size();
   const Vector<double> start = network.parameters();
   Vector<double> penalised = Vector<double>::Ones(start.size());
@@ -174,7 +174,7 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
     throw InvalidArgument("validation part", "one, to choose the penalty by", "none");
   }
   ConvexOptions solver = m_options.solver;
-  solver.threads = problem.threads;
+  solver.threads = problem.threads.requested();
   solver.time_limit_seconds = std::min(solver.time_limit_seconds, problem.time_limit_seconds);
   bool stopped = false;
   if (problem.observer) {
@@ -193,7 +193,7 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
   }
   Solved solved = solve(data, validation ? &*validation : nullptr, patterns, solver);
 
-  detail::ThreadPool pool(detail::thread_count(problem.threads));
+  detail::ThreadPool& pool = problem.threads.pool();
   detail::PanelNetwork<double> neurons(solved.network.layers());
   bool polished = false;
   if (m_options.polish_iterations > 0 && !stopped) {
@@ -226,7 +226,7 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
   if (!witness.gated && (polished || rounded || merged)) {
     // The solver's certificate is about other weights.
     report.certificate =
-        recertify(witness, solved.solution.lambda, data, fit.network, problem.threads);
+        recertify(witness, solved.solution.lambda, data, fit.network, problem.threads.requested());
   }
   const detail::RelativeLoss loss =
       detail::relative_loss(detail::PanelNetwork<Scalar>(fit.network.layers()), problem, pool);
@@ -244,5 +244,10 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
   report.elapsed_seconds = clock.seconds();
   return fit;
 }
+
+#ifdef MGDL_COMPILED
+template class ConvexTrainer<float>;
+template class ConvexTrainer<double>;
+#endif
 
 }  // namespace mgdl

@@ -11,6 +11,7 @@
 
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/executor.hpp"
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
@@ -34,8 +35,8 @@ struct GradeProblem {
   Index grade = 1;
   /// Seed of the whole fit; grades use it together with their number.
   std::uint64_t seed = 0;
-  /// Threads to use; 0: all available.
-  int threads = 0;
+  /// Threads to use: those of whoever poses the problem.
+  Executor threads = {};
   /// Seconds this grade may take.
   double time_limit_seconds = std::numeric_limits<double>::infinity();
   /// Called after every iteration.

@@ -47,7 +47,7 @@ std::string GradientTrainer<Scalar>::name() const {
 template <class Scalar>
 GradeFit<Scalar> GradientTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem) {
   const detail::Stopwatch clock;
-  detail::ThreadPool pool(detail::thread_count(problem.threads));
+  detail::ThreadPool& pool = problem.threads.pool();
   const detail::Whitening<Scalar> whitening(problem.train, m_options.feature_floor, pool);
   const Whitened whitened(problem, whitening, pool);
   const double time_limit = std::min(m_options.time_limit_seconds, problem.time_limit_seconds);
@@ -83,5 +83,10 @@ GradeFit<Scalar> GradientTrainer<Scalar>::fit(const GradeProblem<Scalar>& proble
   best->report.elapsed_seconds = clock.seconds();
   return std::move(*best);
 }
+
+#ifdef MGDL_COMPILED
+template class GradientTrainer<float>;
+template class GradientTrainer<double>;
+#endif
 
 }  // namespace mgdl

@@ -46,8 +46,9 @@ struct MultigradeOptions {
   FeatureLink link = FeatureLink::LastHidden;
   /// Fixes all random choices.
   std::uint64_t seed = 0;
-  /// Threads to use, >= 0; 0: all available. Never changes the result.
-  int threads = 0;
+  /// Threads to use: a number >= 0 of them (0: all available), or those of somebody else. Never
+  /// changes the result.
+  Executor threads = {};
   /// Called after every iteration and every grade.
   Observer observer = {};
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,7 +23,7 @@ template <class Scalar>
 struct MultigradeTrainer<Scalar>::Run {
   using Verdict = detail::PairedComparison::Verdict;
 
-  Run(MultigradeModel<Scalar> start, const DataSplit<Scalar>& data, int threads)
+  Run(MultigradeModel<Scalar> start, const DataSplit<Scalar>& data, detail::ThreadPool& threads)
       : model(std::move(start)), train(data.train, model), pool(threads) {
     if (data.validation) validation.emplace(*data.validation, model);
     for (Index k = 1; k <= model.grades(); ++k) {
@@ -53,7 +54,7 @@ struct MultigradeTrainer<Scalar>::Run {
   MultigradeModel<Scalar> model;
   detail::ResidualChain<Scalar> train;
   std::optional<detail::ResidualChain<Scalar>> validation;
-  detail::ThreadPool pool;
+  detail::ThreadPool& pool;
   detail::Stopwatch clock;
   MultigradeReport report;
   Index best_grades = 0;
@@ -193,7 +194,7 @@ GradeProblem<Scalar> MultigradeTrainer<Scalar>::problem(Run& run, Index number, 
   if (run.validation) problem.validation.emplace(run.validation->view());
   problem.grade = number;
   problem.seed = m_options.seed;
-  problem.threads = run.pool.size();
+  problem.threads = m_options.threads;
   problem.model = &run.model;
   problem.unit = unit;
   const double elapsed = run.clock.seconds();
@@ -235,9 +236,14 @@ void MultigradeTrainer<Scalar>::scale_residuals(Run& run, Scalar factor) {
 template <class Scalar>
 ReluNetwork<Scalar> MultigradeTrainer<Scalar>::scaled_or_zero(const ReluNetwork<Scalar>& network,
                                                               Scalar scale) {
+  const auto finite_times = [scale](const auto& values) {
+    for (Index i = 0; i < values.size(); ++i) {
+      if (!std::isfinite(values.data()[i] * scale)) return false;
+    }
+    return true;
+  };
   const auto& readout = network.readout();
-  const bool finite =
-      (readout.weights() * scale).allFinite() && (readout.bias() * scale).allFinite();
+  const bool finite = finite_times(readout.weights()) && finite_times(readout.bias());
   return network.scaled(finite ? scale : Scalar(0));
 }
 
@@ -279,7 +285,7 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> 
 template <class Scalar>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::add_grades(MultigradeModel<Scalar> model,
                                                             const DataSplit<Scalar>& data) {
-  Run run(std::move(model), data, detail::thread_count(m_options.threads));
+  Run run(std::move(model), data, m_options.threads.pool());
   const Index first = run.model.grades();
   if (run.judged_error(m_options) <= m_options.tolerance || run.train.rse() <= rounding_rse()) {
     run.stop(Termination::ToleranceReached, "The model meets the tolerance as it is.");
@@ -292,5 +298,10 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::add_grades(MultigradeModel<Scal
   run.report.elapsed_seconds = run.clock.seconds();
   return {std::move(run.model), std::move(run.report)};
 }
+
+#ifdef MGDL_COMPILED
+template class MultigradeTrainer<float>;
+template class MultigradeTrainer<double>;
+#endif
 
 }  // namespace mgdl

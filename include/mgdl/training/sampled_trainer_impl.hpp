@@ -28,9 +28,9 @@ std::vector<double> SampledTrainer<Scalar>::ridges() const {
 template <class Scalar>
 GradeFit<Scalar> SampledTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem) {
   const detail::Stopwatch clock;
-  detail::ThreadPool pool(detail::thread_count(problem.threads));
+  detail::ThreadPool& pool = problem.threads.pool();
   RandomStream random(problem.seed, 0x5A3D000000 + static_cast<std::uint64_t>(problem.grade));
-  detail::SampledUnits sampler(problem.train, m_options.width, random);
+  detail::SampledUnits<> sampler(problem.train, m_options.width, random);
   std::vector<DenseLayer<Scalar>> layers;
   for (Index l = 0; l < m_options.hidden_layers; ++l) {
     auto units = sampler.draw(m_options.width);
@@ -63,5 +63,10 @@ GradeFit<Scalar> SampledTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem
   report.elapsed_seconds = clock.seconds();
   return {ReluNetwork<Scalar>(network.to_layers()), std::move(report)};
 }
+
+#ifdef MGDL_COMPILED
+template class SampledTrainer<float>;
+template class SampledTrainer<double>;
+#endif
 
 }  // namespace mgdl

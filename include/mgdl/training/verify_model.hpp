@@ -11,6 +11,7 @@
 
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/training/grade_trainer.hpp"
@@ -78,7 +79,7 @@ struct GradeClaim {
 /// \param claims  none, or one for each grade
 template <class Scalar>
 ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const DataSplit<Scalar>& data,
-                                const std::vector<GradeClaim>& claims, int threads);
+                                const std::vector<GradeClaim>& claims, const Executor& threads);
 
 }  // namespace detail
 
@@ -99,7 +100,8 @@ ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const Data
 ///         claims
 template <class Scalar, class Claim = GradeFitReport>
 ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataSplit<Scalar>& data,
-                               const std::vector<Claim>& claims = {}, int threads = 0) {
+                               const std::vector<Claim>& claims = {},
+                               const Executor& threads = {}) {
   std::vector<detail::GradeClaim> borrowed;
   for (const Claim& claim : claims) {
     borrowed.push_back({claim.certificate ? &*claim.certificate : nullptr,
@@ -111,10 +113,12 @@ ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataS
 #ifdef MGDL_COMPILED
 extern template ModelVerification detail::verify_claims(const MultigradeModel<float>&,
                                                         const DataSplit<float>&,
-                                                        const std::vector<GradeClaim>&, int);
+                                                        const std::vector<GradeClaim>&,
+                                                        const Executor&);
 extern template ModelVerification detail::verify_claims(const MultigradeModel<double>&,
                                                         const DataSplit<double>&,
-                                                        const std::vector<GradeClaim>&, int);
+                                                        const std::vector<GradeClaim>&,
+                                                        const Executor&);
 #endif
 
 }  // namespace mgdl

@@ -36,7 +36,8 @@ bool same_rse(double a, double b) {
   return a == b || std::abs(std::sqrt(a) - std::sqrt(b)) <= residual_rounding<Scalar>();
 }
 
-inline std::string claim_text(const char* what, double stated, double found) {
+template <class Real = double>
+std::string claim_text(const char* what, double stated, double found) {
   std::ostringstream text;
   text.precision(12);
   text << what << ": stated " << stated << ", recomputed " << found;
@@ -47,7 +48,7 @@ inline std::string claim_text(const char* what, double stated, double found) {
 template <class Scalar>
 Verification verify_certificate(const Certificate& certificate, const CertificateWitness& witness,
                                 const SampleView<Scalar>& view, const ReluNetwork<Scalar>& network,
-                                int threads) {
+                                const Executor& threads) {
   const auto unit = static_cast<Scalar>(witness.unit);
   if (!(unit > 0) || !std::isfinite(unit) || !std::isfinite(1 / unit)) {
     throw InvalidArgument("unit", "a finite value > 0", to_text(witness.unit));
@@ -62,7 +63,7 @@ Verification verify_certificate(const Certificate& certificate, const Certificat
   const Dataset<double> data(view.inputs(Eigen::all, witness.columns).template cast<double>(),
                              targets.template cast<double>(), view.weights.template cast<double>());
   const Certificate found =
-      recertify(witness, certificate.lambda, data, network.scaled(1 / unit), threads);
+      recertify(witness, certificate.lambda, data, network.scaled(1 / unit), threads.requested());
   // A residual that is rounded to `residual_rounding` of the targets moves the objective by this.
   const double zero = data.weights().dot(data.targets().rowwise().squaredNorm()) / 2;
   const double rounding = residual_rounding<Scalar>() * std::sqrt(zero / found.primal);
@@ -72,7 +73,7 @@ Verification verify_certificate(const Certificate& certificate, const Certificat
 
 template <class Scalar>
 ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const DataSplit<Scalar>& data,
-                                const std::vector<GradeClaim>& claims, int threads) {
+                                const std::vector<GradeClaim>& claims, const Executor& threads) {
   const auto require_columns = [&](const Dataset<Scalar>& part) {
     require_cols("X", model.inputs(), part.inputs().cols());
     require_cols("Y", model.outputs(), part.targets().cols());
@@ -84,7 +85,7 @@ ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const Data
                           std::to_string(claims.size()));
   }
   require_threads("threads", threads);
-  ThreadPool pool(thread_count(threads));
+  ThreadPool& pool = threads.pool();
   ResidualChain<Scalar> train(data.train, model);
   std::optional<ResidualChain<Scalar>> validation;
   if (data.validation) validation.emplace(*data.validation, model);
@@ -137,5 +138,12 @@ ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const Data
   }
   return result;
 }
+
+#ifdef MGDL_COMPILED
+template ModelVerification verify_claims(const MultigradeModel<float>&, const DataSplit<float>&,
+                                         const std::vector<GradeClaim>&, const Executor&);
+template ModelVerification verify_claims(const MultigradeModel<double>&, const DataSplit<double>&,
+                                         const std::vector<GradeClaim>&, const Executor&);
+#endif
 
 }  // namespace mgdl::detail

@@ -1,21 +1,13 @@
 #pragma once
 
-#include <Eigen/Cholesky>
-#include <Eigen/Core>
-#include <algorithm>
-#include <cmath>
 #include <limits>
-#include <optional>
-#include <utility>
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/linalg/outer_product.hpp"
 #include "mgdl/network/panel_network.hpp"
 #include "mgdl/training/grade_trainer.hpp"
-#include "mgdl/training/gradient/backpropagation.hpp"
 
 namespace mgdl::detail {
 
@@ -24,35 +16,9 @@ namespace mgdl::detail {
 /// whole.
 ///
 /// \param fill  fill(first, count, z, stride, thread) writes rows z of samples first..first+count
-template <class Fill>
-Eigen::MatrixXd sample_moments(Index samples, Index rows, Index columns, ThreadPool& pool,
-                               const Fill& fill) {
-  constexpr Index kBlocks = 16;  // blocks filled between two sums
-  const Index stride = padded<double>(columns);
-  const Index rows_at_once = std::min(kBlocks * kForwardRows, samples);
-  AlignedVector<double> z = AlignedVector<double>::Zero(rows_at_once * stride);
-  const PanelShape<double> shape{rows, columns};
-  AlignedVector<double> sums = AlignedVector<double>::Zero(shape.size());
-  std::vector<AlignedVector<double>> buffers(static_cast<std::size_t>(pool.size()),
-                                             AlignedVector<double>::Zero(kOuterBuffer<double>));
-  for (Index start = 0; start < samples; start += rows_at_once) {
-    const Index count = std::min(rows_at_once, samples - start);
-    pool.parallel_for((count + kForwardRows - 1) / kForwardRows, [&](Index block, int thread) {
-      const Index first = block * kForwardRows;
-      fill(start + first, std::min(kForwardRows, count - first), z.data() + first * stride, stride,
-           thread);
-    });
-    pool.parallel_for(chunk_count(shape), [&](Index task, int thread) {
-      add_outer_products(count, z.data(), stride, z.data(), stride, shape, chunk_range(shape, task),
-                         sums.data(), start > 0, buffers[static_cast<std::size_t>(thread)].data());
-    });
-  }
-  Eigen::MatrixXd result(rows, columns);
-  for (Index i = 0; i < rows; ++i) {
-    for (Index j = 0; j < columns; ++j) result(i, j) = sums[shape.at(i, j)];
-  }
-  return result;
-}
+template <class Real>
+Matrix<Real> sample_moments(Index samples, Index rows, Index columns, ThreadPool& pool,
+                            FunctionRef<void(Index, Index, Real*, Index, int)> fill);
 
 /// Weighted second moments of [features, 1] (m + 1 columns) and of their products with the targets,
 /// in double: all that a least squares readout needs to know of the samples.
@@ -63,29 +29,18 @@ struct ReadoutMoments {
 
 template <class Scalar>
 ReadoutMoments readout_moments(const PanelNetwork<Scalar>& network,
-                               const SampleView<Scalar>& samples, ThreadPool& pool) {
-  const Index m = network.width();
-  const Index c = network.outputs();
-  std::vector<ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
-  for (auto& s : scratch) network.reserve(s, kForwardRows);
-  const Eigen::MatrixXd moments = sample_moments(
-      samples.size(), m + 1, m + 1 + c, pool,
-      [&](Index first, Index count, double* z, Index stride, int thread) {
-        auto& s = scratch[static_cast<std::size_t>(thread)];
-        const Index in_stride = samples.inputs.outerStride();
-        const Scalar* h =
-            network.forward(count, {samples.inputs.data() + first * in_stride, in_stride, 1}, s);
-        for (Index i = 0; i < count; ++i, z += stride) {
-          const double root = std::sqrt(static_cast<double>(samples.weights[first + i]));
-          for (Index j = 0; j < m; ++j) z[j] = root * static_cast<double>(h[i * s.stride + j]);
-          z[m] = root;
-          for (Index j = 0; j < c; ++j) {
-            z[m + 1 + j] = root * static_cast<double>(samples.targets(first + i, j));
-          }
-        }
-      });
-  return {moments.leftCols(m + 1), moments.rightCols(c)};
-}
+                               const SampleView<Scalar>& samples, ThreadPool& pool);
+
+/// A ridge, what it solves to, and the trace of the map from targets to predictions (with the
+/// weights' square roots on both sides), its degrees of freedom.
+struct RidgeCandidate {
+  double ridge = 0;
+  Eigen::MatrixXd readout;
+  double degrees = 0;
+
+  /// Whether there is a readout.
+  bool solved() const noexcept { return readout.size() > 0; }
+};
 
 /// Coefficients B ((m + 1) x c, the last row the bias) that minimise
 ///
@@ -94,50 +49,55 @@ ReadoutMoments readout_moments(const PanelNetwork<Scalar>& network,
 /// t the mean square of all features, which makes `ridge` dimensionless. All features share one t:
 /// a feature that is nearly zero at the samples must not get a coefficient that makes it large
 /// elsewhere. Any ridge > 0 makes the system positive definite, so dependent features share their
-/// weight instead of breaking the solve. Empty if the factorisation fails.
-inline std::optional<Eigen::MatrixXd> solve_readout(const ReadoutMoments& moments, double ridge) {
-  const Index m = moments.gram.rows() - 1;
-  const double mean_square = moments.gram.diagonal().head(m).mean();
-  Eigen::MatrixXd system = moments.gram;
-  system.diagonal().head(m).array() += mean_square > 0 ? ridge * mean_square : 1.0;
-  const Eigen::LLT<Eigen::MatrixXd> factor(system);
-  if (factor.info() != Eigen::Success) return std::nullopt;
-  Eigen::MatrixXd result = factor.solve(moments.cross);
-  if (!result.allFinite()) return std::nullopt;
-  return result;
-}
-
-/// Factor s that minimises sum_i w_i |s g(x_i) - y_i|^2 for the readout B; 0 if g is zero.
-inline double optimal_step(const ReadoutMoments& moments, const Eigen::MatrixXd& readout) {
-  const double square = (readout.transpose() * moments.gram * readout).trace();
-  const double cross = (readout.array() * moments.cross.array()).sum();
-  return square > 0 ? cross / square : 0;
-}
+/// weight instead of breaking the solve. No readout if the factorisation fails.
+///
+/// \param degrees  whether to compute the degrees of freedom, too
+template <class Real = double>
+RidgeCandidate solve_ridge(const ReadoutMoments& moments, double ridge, bool degrees = false);
 
 /// A network's readout and its bias as one (m + 1) x c matrix.
 template <class Scalar>
-Eigen::MatrixXd get_readout(const PanelNetwork<Scalar>& network) {
-  const std::size_t last = network.layers().size() - 1;
-  Eigen::MatrixXd readout(network.width() + 1, network.outputs());
-  for (Index j = 0; j < network.outputs(); ++j) {
-    for (Index i = 0; i < network.width(); ++i) {
-      readout(i, j) = static_cast<double>(network.weight(last, i, j));
-    }
-    readout(network.width(), j) = static_cast<double>(network.bias(last)[j]);
-  }
-  return readout;
-}
+Eigen::MatrixXd get_readout(const PanelNetwork<Scalar>& network);
 
 template <class Scalar>
-void set_readout(PanelNetwork<Scalar>& network, const Eigen::MatrixXd& readout) {
-  const std::size_t last = network.layers().size() - 1;
-  for (Index j = 0; j < network.outputs(); ++j) {
-    for (Index i = 0; i < network.width(); ++i) {
-      network.weight(last, i, j) = static_cast<Scalar>(readout(i, j));
-    }
-    network.bias(last)[j] = static_cast<Scalar>(readout(network.width(), j));
+void set_readout(PanelNetwork<Scalar>& network, const Eigen::MatrixXd& readout);
+
+/// sum_i w_i |y_i|^2, the loss of the zero function; 1 if that is zero, to divide by.
+template <class Scalar>
+double zero_loss(const SampleView<Scalar>& samples);
+
+/// The loss of networks over samples, block by block, with the memory that this takes.
+template <class Scalar>
+class SampleLoss {
+ public:
+  SampleLoss(const PanelNetwork<Scalar>& network, ThreadPool& pool);
+
+  /// sum_i w_i |g(x_i) - y_i|^2 for a network of the same sizes.
+  double operator()(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples) {
+    sum_blocks(network, samples, 1);
+    double loss = 0;
+    for (const double part : m_sums) loss += part;
+    return loss;
   }
-}
+
+  /// The same for `count` networks in one: outputs of network k are k c, ..., (k + 1) c - 1.
+  RowVector<double> of_all(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
+                           Index count) {
+    sum_blocks(network, samples, count);
+    const RowMatrix<double> sums =
+        Eigen::Map<RowMatrix<double>>(m_sums.data(), std::ssize(m_sums) / count, count);
+    return sums.colwise().sum();
+  }
+
+ private:
+  /// Sums of each block of rows, blocks x count.
+  void sum_blocks(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
+                  Index count);
+
+  ThreadPool& m_pool;
+  std::vector<ForwardScratch<Scalar>> m_scratch;  // one for each thread
+  std::vector<double> m_sums;
+};
 
 /// Objectives of a network, relative to the zero function.
 struct RelativeLoss {
@@ -145,24 +105,10 @@ struct RelativeLoss {
   double validation = std::numeric_limits<double>::quiet_NaN();
 };
 
-/// sum_i w_i |g(x_i) - y_i|^2 / sum_i w_i |y_i|^2.
-template <class Scalar>
-double relative_loss(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
-                     ThreadPool& pool) {
-  std::vector<ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
-  for (auto& s : scratch) network.reserve(s, kForwardRows);
-  std::vector<double> block_loss;
-  return sample_loss(network, samples, scratch, block_loss, pool) / zero_loss(samples);
-}
-
-/// The same on both parts of a problem.
+/// sum_i w_i |g(x_i) - y_i|^2 / sum_i w_i |y_i|^2 on both parts of a problem.
 template <class Scalar>
 RelativeLoss relative_loss(const PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
-                           ThreadPool& pool) {
-  RelativeLoss loss{relative_loss(network, problem.train, pool)};
-  if (problem.validation) loss.validation = relative_loss(network, *problem.validation, pool);
-  return loss;
-}
+                           ThreadPool& pool);
 
 /// Scales the readout by the step in (0, 1] that is best on the validation part: what a grade has
 /// learnt of the training samples only, noise above all, is left out of the model in proportion.
@@ -171,19 +117,7 @@ RelativeLoss relative_loss(const PanelNetwork<Scalar>& network, const GradeProbl
 /// is for the driver to judge).
 template <class Scalar>
 void shrink_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
-                    RelativeLoss& loss, ThreadPool& pool) {
-  if (!problem.validation) return;
-  const Eigen::MatrixXd readout = get_readout(network);
-  const double step = optimal_step(readout_moments(network, *problem.validation, pool), readout);
-  if (!(step > 0 && step < 1)) return;
-  set_readout(network, Eigen::MatrixXd(step * readout));
-  const RelativeLoss shrunk = relative_loss(network, problem, pool);
-  if (shrunk.train < 1 && shrunk.validation < loss.validation) {
-    loss = shrunk;
-  } else {
-    set_readout(network, readout);
-  }
-}
+                    RelativeLoss& loss, ThreadPool& pool);
 
 /// Solves the readout anew for the final features.
 ///
@@ -196,125 +130,7 @@ void shrink_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& p
 /// becomes zero, which the driver rejects.
 template <class Scalar>
 RelativeLoss finish_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
-                            double smallest_ridge, ThreadPool& pool) {
-  const ReadoutMoments moments = readout_moments(network, problem.train, pool);
-  const Eigen::MatrixXd trained = get_readout(network);
-  std::vector<Eigen::MatrixXd> candidates{trained, trained * optimal_step(moments, trained)};
-  for (double ridge = smallest_ridge; ridge < 1e2; ridge *= 100) {
-    if (auto solved = solve_readout(moments, ridge)) candidates.push_back(std::move(*solved));
-  }
-
-  std::vector<ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
-  for (auto& s : scratch) network.reserve(s, kForwardRows);
-  std::vector<double> block_loss;
-  const auto relative_loss = [&](const SampleView<Scalar>& samples) {
-    return sample_loss(network, samples, scratch, block_loss, pool) / zero_loss(samples);
-  };
-
-  constexpr double kSlack = 1.01;
-  Eigen::MatrixXd best = Eigen::MatrixXd::Zero(trained.rows(), trained.cols());
-  RelativeLoss best_loss;
-  double best_score = std::numeric_limits<double>::infinity();
-  // From the least to the most regularised, so that a later one may win within the slack.
-  for (const auto& candidate : candidates) {
-    if (!candidate.template cast<Scalar>().allFinite()) continue;
-    set_readout(network, candidate);
-    RelativeLoss loss{relative_loss(problem.train)};
-    if (!(loss.train < 1)) continue;
-    if (problem.validation) loss.validation = relative_loss(*problem.validation);
-    const double score = problem.validation ? loss.validation : loss.train / kSlack;
-    if (score < best_score) {
-      best = candidate;
-      best_loss = loss;
-      best_score = problem.validation ? score : std::min(best_score, loss.train);
-    }
-  }
-  set_readout(network, best);
-  shrink_readout(network, problem, best_loss, pool);
-  return best_loss;
-}
-
-/// A ridge, what it solves to, and the trace of the map from targets to predictions (with the
-/// weights' square roots on both sides), its degrees of freedom.
-struct RidgeCandidate {
-  double ridge = 0;
-  Eigen::MatrixXd readout;
-  double degrees = 0;
-};
-
-/// Solves for one ridge; an empty readout if the factorisation fails.
-inline RidgeCandidate solve_ridge(const ReadoutMoments& moments, double ridge) {
-  RidgeCandidate result;
-  result.ridge = ridge;
-  const Index m = moments.gram.rows() - 1;
-  const double unit = moments.gram.diagonal().head(m).mean();
-  const double shift = unit > 0 ? ridge * unit : 1.0;
-  Eigen::MatrixXd system = moments.gram;
-  system.diagonal().head(m).array() += shift;
-  const Eigen::LLT<Eigen::MatrixXd> factor(system);
-  if (factor.info() != Eigen::Success) return result;
-  Eigen::MatrixXd readout = factor.solve(moments.cross);
-  // tr(A^-1 G) with A = G + shift I (without the bias): A^-1 = L^-T L^-1.
-  Eigen::MatrixXd inverse = Eigen::MatrixXd::Identity(m + 1, m + 1);
-  factor.matrixL().solveInPlace(inverse);
-  result.degrees =
-      static_cast<double>(m + 1) - shift * inverse.leftCols(m).colwise().squaredNorm().sum();
-  if (readout.allFinite() && std::isfinite(result.degrees)) result.readout = std::move(readout);
-  return result;
-}
-
-/// Samples that weights w with sum 1 amount to, 1 / sum_i w_i^2: n for equal ones.
-template <class Scalar>
-double effective_samples(const SampleView<Scalar>& samples) {
-  return 1 / samples.weights.template cast<double>().squaredNorm();
-}
-
-/// sum_i w_i |g_k(x_i) - y_i|^2 of networks g_k that differ in their readouts only, in one pass.
-template <class Scalar>
-std::vector<double> losses_of(const PanelNetwork<Scalar>& network,
-                              const std::vector<RidgeCandidate>& candidates,
-                              const SampleView<Scalar>& samples, ThreadPool& pool) {
-  const Index c = network.outputs();
-  const Index m = network.width();
-  const Index count = std::ssize(candidates);
-  RowMatrix<Scalar> weights(m, count * c);
-  RowVector<Scalar> bias(count * c);
-  for (Index k = 0; k < count; ++k) {
-    const auto& readout = candidates[static_cast<std::size_t>(k)].readout;
-    weights.middleCols(k * c, c) = readout.topRows(m).template cast<Scalar>();
-    bias.segment(k * c, c) = readout.row(m).template cast<Scalar>();
-  }
-  auto layers = network.to_layers();
-  layers.back() = DenseLayer<Scalar>(std::move(weights), std::move(bias));
-  const PanelNetwork<Scalar> all(layers);
-  std::vector<ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
-  for (auto& s : scratch) all.reserve(s, kForwardRows);
-  const Index n = samples.size();
-  const Index blocks = (n + kForwardRows - 1) / kForwardRows;
-  RowMatrix<double> sums = RowMatrix<double>::Zero(blocks, count);
-  pool.parallel_for(blocks, [&](Index block, int thread) {
-    auto& s = scratch[static_cast<std::size_t>(thread)];
-    const Index first = block * kForwardRows;
-    const Index rows = std::min(kForwardRows, n - first);
-    const Index in_stride = samples.inputs.outerStride();
-    all.forward(rows, {samples.inputs.data() + first * in_stride, in_stride, 1}, s);
-    for (Index i = 0; i < rows; ++i) {
-      const Scalar* y = samples.targets.data() + (first + i) * samples.targets.outerStride();
-      const Scalar* g = s.output.data() + i * all.layers().back().stride();
-      const auto weight = static_cast<double>(samples.weights[first + i]);
-      for (Index k = 0; k < count; ++k) {
-        double squares = 0;
-        for (Index j = 0; j < c; ++j) {
-          const double error = static_cast<double>(g[k * c + j]) - static_cast<double>(y[j]);
-          squares += error * error;
-        }
-        sums(block, k) += weight * squares;
-      }
-    }
-  });
-  const RowVector<double> totals = sums.colwise().sum();
-  return {totals.data(), totals.data() + count};
-}
+                            double smallest_ridge, ThreadPool& pool);
 
 /// Solves the readout by ridge regression, the ridge chosen by generalised cross-validation: the
 /// one of least
@@ -331,45 +147,44 @@ std::vector<double> losses_of(const PanelNetwork<Scalar>& network,
 /// ridge parameter" (Technometrics 21, 1979).
 template <class Scalar>
 RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
-                         const std::vector<double>& ridges, ThreadPool& pool, double& chosen) {
-  const ReadoutMoments moments = readout_moments(network, problem.train, pool);
-  std::vector<RidgeCandidate> candidates(ridges.size());
-  pool.parallel_for(std::ssize(ridges), [&](Index k, int) {
-    const auto i = static_cast<std::size_t>(k);
-    candidates[i] = solve_ridge(moments, ridges[i]);
-  });
-  // Where all degrees of freedom are used up, the criterion is zero by zero.
-  constexpr double kFewestFree = 1e-6;
-  const double samples = effective_samples(problem.train);
-  std::erase_if(candidates, [&](const RidgeCandidate& candidate) {
-    const bool usable =
-        candidate.readout.size() > 0 && candidate.readout.template cast<Scalar>().allFinite();
-    return !usable || (ridges.size() > 1 && !(1 - candidate.degrees / samples > kFewestFree));
-  });
+                         const std::vector<double>& ridges, ThreadPool& pool, double& chosen);
 
-  Eigen::MatrixXd best = Eigen::MatrixXd::Zero(network.width() + 1, network.outputs());
-  RelativeLoss best_loss;
-  double best_score = std::numeric_limits<double>::infinity();
-  chosen = 0;
-  if (!candidates.empty()) {
-    const double zero = zero_loss(problem.train);
-    const auto losses = losses_of(network, candidates, problem.train, pool);
-    for (std::size_t k = 0; k < candidates.size(); ++k) {
-      const double loss = losses[k] / zero;
-      const double left = 1 - candidates[k].degrees / samples;
-      const double score = ridges.size() > 1 ? loss / (left * left) : loss;
-      if (!(loss < 1) || !(score < best_score)) continue;
-      best = candidates[k].readout;
-      best_loss.train = loss;
-      best_score = score;
-      chosen = candidates[k].ridge;
-    }
-  }
-  set_readout(network, best);
-  if (problem.validation) {
-    best_loss.validation = relative_loss(network, *problem.validation, pool);
-  }
-  return best_loss;
-}
+#ifdef MGDL_COMPILED
+extern template Matrix<double> sample_moments(Index, Index, Index, ThreadPool&,
+                                              FunctionRef<void(Index, Index, double*, Index, int)>);
+extern template RidgeCandidate solve_ridge<double>(const ReadoutMoments&, double, bool);
+extern template ReadoutMoments readout_moments(const PanelNetwork<float>&, const SampleView<float>&,
+                                               ThreadPool&);
+extern template Eigen::MatrixXd get_readout(const PanelNetwork<float>&);
+extern template void set_readout(PanelNetwork<float>&, const Eigen::MatrixXd&);
+extern template double zero_loss(const SampleView<float>&);
+extern template RelativeLoss relative_loss(const PanelNetwork<float>&, const GradeProblem<float>&,
+                                           ThreadPool&);
+extern template void shrink_readout(PanelNetwork<float>&, const GradeProblem<float>&, RelativeLoss&,
+                                    ThreadPool&);
+extern template RelativeLoss finish_readout(PanelNetwork<float>&, const GradeProblem<float>&,
+                                            double, ThreadPool&);
+extern template RelativeLoss gcv_readout(PanelNetwork<float>&, const GradeProblem<float>&,
+                                         const std::vector<double>&, ThreadPool&, double&);
+extern template ReadoutMoments readout_moments(const PanelNetwork<double>&,
+                                               const SampleView<double>&, ThreadPool&);
+extern template Eigen::MatrixXd get_readout(const PanelNetwork<double>&);
+extern template void set_readout(PanelNetwork<double>&, const Eigen::MatrixXd&);
+extern template double zero_loss(const SampleView<double>&);
+extern template RelativeLoss relative_loss(const PanelNetwork<double>&, const GradeProblem<double>&,
+                                           ThreadPool&);
+extern template void shrink_readout(PanelNetwork<double>&, const GradeProblem<double>&,
+                                    RelativeLoss&, ThreadPool&);
+extern template RelativeLoss finish_readout(PanelNetwork<double>&, const GradeProblem<double>&,
+                                            double, ThreadPool&);
+extern template RelativeLoss gcv_readout(PanelNetwork<double>&, const GradeProblem<double>&,
+                                         const std::vector<double>&, ThreadPool&, double&);
+extern template class SampleLoss<float>;
+extern template class SampleLoss<double>;
+#endif
 
 }  // namespace mgdl::detail
+
+#ifndef MGDL_COMPILED
+#include "mgdl/training/chain/readout_impl.hpp"  // IWYU pragma: export
+#endif

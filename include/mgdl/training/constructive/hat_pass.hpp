@@ -22,6 +22,7 @@ namespace mgdl::detail {
 class HatLattice {
  public:
   /// points: n x d; spacing: a power of two
+  template <class Real = double>
   HatLattice(const RowMatrix<double>& points, double spacing)
       : m_corners(points.cols() + 1),
         m_node(static_cast<std::size_t>(points.rows() * m_corners), -1),
@@ -71,7 +72,8 @@ class HatLattice {
   }
 
   /// sum_j values_j * hat_j(x_i): n x c, for values (nodes x c).
-  RowMatrix<double> evaluate(const RowMatrix<double>& values) const {
+  template <class Real = double>
+  RowMatrix<Real> evaluate(const RowMatrix<double>& values) const {
     const Index n = static_cast<Index>(m_node.size()) / m_corners;
     RowMatrix<double> sum = RowMatrix<double>::Zero(n, values.cols());
     for (Index i = 0; i < n; ++i) {
@@ -93,15 +95,16 @@ class HatLattice {
 inline constexpr double kWaits = 0.125;
 
 /// Largest residual of each output beyond `floors`.
-inline RowVector<double> excess(const RowMatrix<double>& residual,
-                                const RowMatrix<double>& floors) {
+template <class Real = double>
+RowVector<double> excess(const RowMatrix<double>& residual, const RowMatrix<double>& floors) {
   return (residual.cwiseAbs() - floors).colwise().maxCoeff().cwiseMax(0.0);
 }
 
 /// What no function of the inputs can take away: max - min of |r| among samples with equal inputs,
 /// max |r| if their signs differ, and so 0 for a sample that is alone. n x c.
-inline RowMatrix<double> residual_floors(const RowMatrix<double>& points,
-                                         const RowMatrix<double>& residual) {
+template <class Real = double>
+RowMatrix<double> residual_floors(const RowMatrix<double>& points,
+                                  const RowMatrix<double>& residual) {
   const DistinctRows groups(points);
   RowMatrix<double> floors(residual.rows(), residual.cols());
   for (Index g = 0; g < groups.size(); ++g) {
@@ -128,6 +131,7 @@ inline RowMatrix<double> residual_floors(const RowMatrix<double>& points,
 /// every sample the sum of any of the hats is a convex combination of numbers between 0 and r_i
 /// (balanced: 2 r_i), so it lies between them too.
 struct HatPass {
+  template <class Real = double>
   HatPass(HatLattice where, const RowMatrix<double>& residual, const RowMatrix<double>& floors,
           bool balanced)
       : lattice(std::move(where)), before(excess(residual, floors)) {
@@ -179,9 +183,10 @@ struct ChosenPass {
 /// the pass that leaves least. Nothing if there is nothing to take away.
 ///
 /// points: n x d, residual: n x c, epsilon: rounding of the points
-inline std::optional<ChosenPass> choose_pass(const RowMatrix<double>& points,
-                                             const RowMatrix<double>& residual, bool balanced,
-                                             double epsilon) {
+template <class Real = double>
+std::optional<ChosenPass> choose_pass(const RowMatrix<double>& points,
+                                      const RowMatrix<double>& residual, bool balanced,
+                                      double epsilon) {
   const RowMatrix<double> floors = residual_floors(points, residual);
   const double extent = (points.colwise().maxCoeff() - points.colwise().minCoeff()).maxCoeff();
   const double finest = std::max(4 * epsilon * points.cwiseAbs().maxCoeff(), 0x1p-90);
@@ -240,7 +245,8 @@ struct UnfinishedPass {
 };
 
 /// Nodes whose hat is not zero, but for those in `placed` (sorted).
-inline std::vector<Index> nodes_left(const HatPass& pass, const std::vector<Index>& placed) {
+template <class Real = double>
+std::vector<Index> nodes_left(const HatPass& pass, const std::vector<Index>& placed) {
   std::vector<Index> left;
   for (Index j = 0; j < pass.lattice.size(); ++j) {
     if ((pass.values.row(j).array() != 0).any() &&
@@ -289,8 +295,9 @@ std::optional<UnfinishedPass> continue_pass(const MultigradeModel<Scalar>& model
 
 /// The nodes of the pass's next grade. Those left are dealt in turn to the grades that they need,
 /// by falling contribution to the sum of squares, so that every grade lowers it by about the same.
-inline std::vector<Index> next_share(const UnfinishedPass& work, const Vector<double>& weights,
-                                     Index hats) {
+template <class Real = double>
+std::vector<Index> next_share(const UnfinishedPass& work, const Vector<double>& weights,
+                              Index hats) {
   const HatPass& pass = work.chosen.pass;
   Vector<double> gain = Vector<double>::Zero(pass.lattice.size());
   for (Index i = 0; i < work.start.rows(); ++i) {

@@ -31,7 +31,8 @@ struct KuhnSimplex {
 
 /// \param x        d coordinates, |x| / spacing below 2^53
 /// \param spacing  a power of two, so that the division is exact
-inline KuhnSimplex kuhn_simplex(const double* x, Index d, double spacing) {
+template <class Real = double>
+KuhnSimplex kuhn_simplex(const double* x, Index d, double spacing) {
   KuhnSimplex simplex;
   std::array<double, kMaxKuhnInputs> part{};
   std::array<std::size_t, kMaxKuhnInputs> order{0, 1, 2};
@@ -93,7 +94,8 @@ class KuhnInterpolant {
   Vector<double>& values() noexcept { return m_values; }
   const Vector<double>& values() const noexcept { return m_values; }
 
-  double at(const double* x) const {
+  template <class Real = double>
+  Real at(const double* x) const {
     const KuhnSimplex simplex = kuhn_simplex(x, m_nodes.d, 1 / static_cast<double>(m_steps));
     double sum = 0;
     for (std::size_t k = 0; k <= static_cast<std::size_t>(m_nodes.d); ++k) {
@@ -104,6 +106,7 @@ class KuhnInterpolant {
   }
 
   /// The sum with another one, on the finer of the two lattices.
+  template <class Real = double>
   KuhnInterpolant plus(const KuhnInterpolant& other) const {
     KuhnInterpolant sum(m_nodes.d, std::max(m_steps, other.m_steps));
     for (Index j = 0; j < sum.m_values.size(); ++j) {
@@ -118,7 +121,8 @@ class KuhnInterpolant {
   }
 
   /// For each of the steps^d cubes, the largest length of a gradient in its d! simplices.
-  Vector<double> slopes() const {
+  template <class Real = double>
+  Vector<Real> slopes() const {
     const Index d = m_nodes.d;
     const Box cubes{d, m_steps};
     Vector<double> slope = Vector<double>::Zero(cubes.count());
@@ -154,7 +158,8 @@ struct CellValues {
   double width() const noexcept { return 1 / static_cast<double>(cells.size); }
   /// No point of a cell is farther from its centre.
   double radius() const noexcept { return width() * std::sqrt(static_cast<double>(cells.d)) / 2; }
-  Vector<double> centre(Index cell) const {
+  template <class Real = double>
+  Vector<Real> centre(Index cell) const {
     const KuhnNode at = cells.point(cell);
     Vector<double> x(cells.d);
     for (Index i = 0; i < cells.d; ++i) {
@@ -166,8 +171,8 @@ struct CellValues {
 
 /// Asks for all values. Two neighbours that differ by more than the Lipschitz constant allows prove
 /// that it is wrong.
-template <class Function>
-CellValues cell_values(const Function& f, Box cells, double lipschitz) {
+template <class Real = double>
+CellValues cell_values(FunctionRef<double(const Vector<double>&)> f, Box cells, double lipschitz) {
   CellValues result{cells, Vector<double>(cells.count())};
   for (Index cell = 0; cell < result.values.size(); ++cell) {
     const Vector<double> x = result.centre(cell);
@@ -197,6 +202,7 @@ CellValues cell_values(const Function& f, Box cells, double lipschitz) {
 /// it differs from its value at the centre by at most (L_f + slope of the cube around) * radius.
 struct LipschitzResidual {
   /// \param slack  bound of rounding errors
+  template <class Real = double>
   LipschitzResidual(const CellValues& f, double lipschitz, const KuhnInterpolant& sum, double slack)
       : cells(f.cells), values(f.values), margins(f.values.size()) {
     const Vector<double> slopes = sum.slopes();
@@ -223,7 +229,8 @@ struct LipschitzResidual {
 
 /// The hats of a pass: for every node of the lattice with spacing 1 / steps the largest height that
 /// is proven to be at most |r|, with its sign, all over the hat's support; 0 if the sign is not.
-inline KuhnInterpolant proven_hats(const LipschitzResidual& residual, Index steps) {
+template <class Real = double>
+KuhnInterpolant proven_hats(const LipschitzResidual& residual, Index steps) {
   const Box& cells = residual.cells;
   const auto d = static_cast<std::size_t>(cells.d);
   const Index ratio = cells.size / steps;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -9,7 +8,9 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/linalg/dense_factorisations.hpp"
 #include "mgdl/network/panel_network.hpp"
+#include "mgdl/training/sampled/units.hpp"
 
 namespace mgdl::detail {
 
@@ -43,7 +44,11 @@ class UnitInitialiser {
     random.shuffle(rows);
     if (static_cast<Index>(rows.size()) > kProbes) rows.resize(kProbes);
     m_values.resize(network.layers().size());
-    m_values[0] = samples.inputs(rows, Eigen::all);
+    m_values[0].resize(std::ssize(rows), samples.inputs.cols());
+    for (Index i = 0; i < m_values[0].rows(); ++i) {
+      const Index row = rows[static_cast<std::size_t>(i)];
+      for (Index j = 0; j < m_values[0].cols(); ++j) m_values[0](i, j) = samples.inputs(row, j);
+    }
   }
 
   /// All units of all hidden layers; the readout is left as it is.
@@ -58,8 +63,7 @@ class UnitInitialiser {
 
   /// Restarts every hidden unit that is zero on all probes, and cuts what it fed, so that the
   /// output does not change at any probe. `restarted(layer, unit)` is called for each.
-  template <class Restarted>
-  Index revive(PanelNetwork<Scalar>& network, const Restarted& restarted) {
+  Index revive(PanelNetwork<Scalar>& network, FunctionRef<void(std::size_t, Index)> restarted) {
     Index count = 0;
     for (std::size_t l = 0; l + 1 < network.layers().size(); ++l) {
       probe_layer(network, l);
@@ -86,18 +90,29 @@ class UnitInitialiser {
   static constexpr double kBeside = 0.01;  // distance of kinks from probes
 
   void start_units(PanelNetwork<Scalar>& network, std::size_t l, const std::vector<Index>& units) {
-    const Eigen::MatrixXd values = m_values[l].template cast<double>();
-    const Eigen::RowVectorXd mean = values.colwise().mean();
-    const Eigen::MatrixXd centred = values.rowwise() - mean;
-    const auto probes = static_cast<double>(centred.rows());
+    const Index n = m_values[l].rows();
+    const auto probes = static_cast<double>(n);
+    Eigen::MatrixXd values(n, m_values[l].cols());
+    Eigen::MatrixXd centred(n, values.cols());
+    for (Index j = 0; j < values.cols(); ++j) {
+      for (Index i = 0; i < n; ++i) values(i, j) = static_cast<double>(m_values[l](i, j));
+      const double mean = values.col(j).mean();
+      for (Index i = 0; i < n; ++i) centred(i, j) = values(i, j) - mean;
+    }
     Eigen::MatrixXd noise(centred.rows(), static_cast<Index>(units.size()));
     for (Index j = 0; j < noise.cols(); ++j) {
       for (Index i = 0; i < noise.rows(); ++i) noise(i, j) = m_random.normal();
     }
-    Eigen::MatrixXd system = centred.transpose() * centred / probes;
-    const double diagonal = system.trace() / static_cast<double>(system.rows());
-    system.diagonal().array() += diagonal > 0 ? m_ridge * diagonal : 1.0;
-    const Eigen::MatrixXd directions = system.llt().solve(centred.transpose() * noise / probes);
+    Eigen::MatrixXd system = centred.transpose() * centred;
+    Eigen::MatrixXd fits = centred.transpose() * noise;
+    for (Index i = 0; i < system.size(); ++i) system.data()[i] /= probes;
+    for (Index i = 0; i < fits.size(); ++i) fits.data()[i] /= probes;
+    double trace = 0;
+    for (Index j = 0; j < system.rows(); ++j) trace += system(j, j);
+    const double diagonal = trace / static_cast<double>(system.rows());
+    const double ridge = diagonal > 0 ? m_ridge * diagonal : 1.0;
+    for (Index j = 0; j < system.rows(); ++j) system(j, j) += ridge;
+    const Eigen::MatrixXd directions = Cholesky<double>(system).solve(fits);
     const Eigen::MatrixXd products = values * directions;
     for (Index k = 0; k < noise.cols(); ++k) {
       const Index j = units[static_cast<std::size_t>(k)];
@@ -123,12 +138,56 @@ class UnitInitialiser {
     const RowMatrix<Scalar>& in = m_values[l];
     RowMatrix<Scalar> out(in.rows(), layer.stride());
     network.apply_layer(l, in.rows(), {in.data(), in.cols(), 1}, out.data(), layer.stride());
-    m_values[l + 1] = out.leftCols(layer.outputs());
+    m_values[l + 1].resize(in.rows(), layer.outputs());
+    for (Index i = 0; i < in.rows(); ++i) {
+      const Scalar* from = out.data() + i * layer.stride();
+      std::copy(from, from + layer.outputs(), m_values[l + 1].data() + i * layer.outputs());
+    }
   }
 
   RandomStream& m_random;
   double m_ridge;
   std::vector<RowMatrix<Scalar>> m_values;  // inputs of each layer at the probes
 };
+
+/// Normal weights of variance 2 / inputs and no biases. Source: He et al. (arXiv 1502.01852).
+template <class Scalar>
+void start_he(PanelNetwork<Scalar>& network, RandomStream& random) {
+  for (std::size_t l = 0; l + 1 < network.layers().size(); ++l) {
+    const auto& layer = network.layers()[l];
+    const double spread = std::sqrt(2.0 / static_cast<double>(layer.inputs()));
+    for (Index j = 0; j < layer.outputs(); ++j) {
+      for (Index i = 0; i < layer.inputs(); ++i) {
+        network.weight(l, i, j) = static_cast<Scalar>(spread * random.normal());
+      }
+      network.bias(l)[j] = 0;
+    }
+  }
+}
+
+/// Units drawn from pairs of samples, see SampledUnits. Where there are not enough different ones,
+/// the units stay as they are.
+template <class Scalar>
+void start_sampled(PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
+                   RandomStream& random) {
+  SampledUnits<> sampler(samples, network.width(), random);
+  for (std::size_t l = 0; l + 1 < network.layers().size(); ++l) {
+    const auto& layer = network.layers()[l];
+    const auto drawn = sampler.draw(layer.outputs());
+    SampledUnits<>::Units units{RowMatrix<double>(layer.inputs(), layer.outputs()),
+                                RowVector<double>(layer.outputs())};
+    for (Index j = 0; j < layer.outputs(); ++j) {
+      for (Index i = 0; i < layer.inputs(); ++i) {
+        if (j < drawn.bias.size()) {
+          network.weight(l, i, j) = static_cast<Scalar>(drawn.weights(i, j));
+        }
+        units.weights(i, j) = static_cast<double>(network.weight(l, i, j));
+      }
+      if (j < drawn.bias.size()) network.bias(l)[j] = static_cast<Scalar>(drawn.bias[j]);
+      units.bias[j] = static_cast<double>(network.bias(l)[j]);
+    }
+    sampler.advance(units);
+  }
+}
 
 }  // namespace mgdl::detail

@@ -20,7 +20,6 @@
 #include "mgdl/training/grade_trainer.hpp"
 #include "mgdl/training/gradient/backpropagation.hpp"
 #include "mgdl/training/gradient/initialisation.hpp"
-#include "mgdl/training/gradient/random_initialisation.hpp"
 #include "mgdl/training/gradient_options.hpp"
 
 namespace mgdl::detail {
@@ -39,8 +38,7 @@ class GradientRun {
                                    static_cast<std::uint64_t>(start) << 32),
         m_network(sizes(options, problem)),
         m_initialiser(m_network, problem.train, options.start_ridge, m_random),
-        m_scratch(static_cast<std::size_t>(m_pool.size())) {
-    for (auto& s : m_scratch) m_network.reserve(s, kForwardRows);
+        m_loss(m_network, pool) {
     m_zero_loss = zero_loss(problem.train);
     if (problem.validation) m_zero_validation = zero_loss(*problem.validation);
   }
@@ -80,9 +78,7 @@ class GradientRun {
     return result;
   }
 
-  double loss(const SampleView<Scalar>& samples) {
-    return sample_loss(m_network, samples, m_scratch, m_block_loss, m_pool);
-  }
+  double loss(const SampleView<Scalar>& samples) { return m_loss(m_network, samples); }
 
   /// What decides which iterate is the best: the validation error if there is a validation part.
   double score(double objective) {
@@ -283,7 +279,8 @@ class GradientRun {
 
   void solve_readout_for_start() {
     const auto moments = readout_moments(m_network, m_problem.train, m_pool);
-    if (const auto readout = solve_readout(moments, kStartRidge)) set_readout(m_network, *readout);
+    const RidgeCandidate start = solve_ridge(moments, kStartRidge);
+    if (start.solved()) set_readout(m_network, start.readout);
   }
 
   const GradientOptions& m_options;
@@ -293,8 +290,7 @@ class GradientRun {
   RandomStream m_random;
   PanelNetwork<Scalar> m_network;
   UnitInitialiser<Scalar> m_initialiser;
-  std::vector<ForwardScratch<Scalar>> m_scratch;
-  std::vector<double> m_block_loss;
+  SampleLoss<Scalar> m_loss;
   double m_zero_loss = 1;
   double m_zero_validation = 1;
   AlignedVector<Scalar> m_best;

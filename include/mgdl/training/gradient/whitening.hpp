@@ -1,6 +1,5 @@
 #pragma once
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -8,6 +7,7 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/linalg/dense_factorisations.hpp"
 #include "mgdl/network/panel_network.hpp"
 #include "mgdl/training/chain/readout.hpp"
 
@@ -29,7 +29,7 @@ class Whitening {
  public:
   Whitening(const SampleView<Scalar>& samples, double floor, ThreadPool& pool) {
     const Index m = samples.inputs.cols();
-    const Eigen::MatrixXd moments = sample_moments(
+    const Eigen::MatrixXd moments = sample_moments<double>(
         samples.size(), m + 1, m + 1, pool,
         [&](Index first, Index count, double* z, Index stride, int) {
           for (Index i = 0; i < count; ++i, z += stride) {
@@ -40,18 +40,25 @@ class Whitening {
             z[m] = root;
           }
         });
-    const Eigen::RowVectorXd mean = moments.row(m).head(m) / moments(m, m);
-    Eigen::MatrixXd covariance =
-        moments.topLeftCorner(m, m) / moments(m, m) - mean.transpose() * mean;
-    const double variance = covariance.trace() / static_cast<double>(m);
+    const double weight = moments(m, m);
+    Eigen::RowVectorXd mean(m);
+    for (Index j = 0; j < m; ++j) mean[j] = moments(m, j) / weight;
+    Eigen::MatrixXd covariance(m, m);
+    for (Index j = 0; j < m; ++j) {
+      for (Index i = 0; i < m; ++i) covariance(i, j) = moments(i, j) / weight - mean[i] * mean[j];
+    }
+    double trace = 0;
+    for (Index j = 0; j < m; ++j) trace += covariance(j, j);
+    const double variance = trace / static_cast<double>(m);
     // Without any variance all samples are alike, and any T will do. The smallest floor covers the
     // rounding of the covariance.
     constexpr double kRounding = 1e-14;
-    covariance.diagonal().array() +=
+    const double ridge =
         variance > 0 ? std::max(floor, static_cast<double>(m) * kRounding) * variance : 1.0;
-    const Eigen::LLT<Eigen::MatrixXd> factor(covariance);
+    for (Index j = 0; j < m; ++j) covariance(j, j) += ridge;
+    const Cholesky<double> factor(covariance);
     Eigen::MatrixXd transform = Eigen::MatrixXd::Identity(m, m);
-    if (factor.info() == Eigen::Success) factor.matrixU().solveInPlace(transform);
+    if (factor.ok()) factor.solve_upper(transform);
     const Eigen::RowVectorXd shift = -mean * transform;
     m_map = PanelNetwork<double>({m, m});
     for (Index j = 0; j < m; ++j) {
@@ -74,7 +81,9 @@ class Whitening {
       auto& scratch = out[static_cast<std::size_t>(thread)];
       const Index first = block * kForwardRows;
       const Index count = std::min(kForwardRows, x.rows() - first);
-      rows.topRows(count) = x.middleRows(first, count).template cast<double>();
+      for (Index i = 0; i < count; ++i) {
+        for (Index j = 0; j < m; ++j) rows(i, j) = static_cast<double>(x(first + i, j));
+      }
       m_map.forward(count, {rows.data(), m, 1}, scratch);
       const Index stride = m_map.layers().front().stride();
       for (Index i = 0; i < count; ++i) {

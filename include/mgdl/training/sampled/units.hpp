@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/sample_pairs.hpp"
 #include "mgdl/core/types.hpp"
@@ -24,6 +25,7 @@ namespace mgdl::detail {
 /// anyway.
 ///
 /// Source: Bolager et al., "Sampling weights of deep neural networks" (arXiv 2306.16830).
+template <class Real = double>
 class SampledUnits {
  public:
   /// \param width  of the widest hidden layer that will be drawn
@@ -39,26 +41,35 @@ class SampledUnits {
       random.shuffle(rows);
       rows.resize(static_cast<std::size_t>(most));
     }
-    m_values = samples.inputs(rows, Eigen::all).template cast<double>();
-    m_residual = samples.targets(rows, Eigen::all).template cast<double>();
+    const auto pick = [&rows](const ConstRowMatrixRef<Scalar>& from) {
+      Matrix<Real> picked(from.cols(), std::ssize(rows));
+      for (Index i = 0; i < picked.cols(); ++i) {
+        const Index row = rows[static_cast<std::size_t>(i)];
+        for (Index j = 0; j < picked.rows(); ++j) picked(j, i) = static_cast<Real>(from(row, j));
+      }
+      return picked;
+    };
+    m_values = pick(samples.inputs);
+    m_residual = pick(samples.targets);
   }
 
   /// Units that were drawn: relu(x weights + bias).
   struct Units {
-    RowMatrix<double> weights;  // inputs x units
-    RowVector<double> bias;
+    RowMatrix<Real> weights;  // inputs x units
+    RowVector<Real> bias;
   };
 
   /// Up to `width` different units of the next layer; fewer if there are not so many.
   Units draw(Index width) {
-    const SamplePairs pairs(m_values);
-    Units units{RowMatrix<double>(m_values.cols(), width), RowVector<double>(width)};
+    const ConstRowMatrixRef<Real> values = by_rows(m_values);
+    const SamplePairs pairs(values);
+    Units units{RowMatrix<Real>(values.cols(), width), RowVector<Real>(width)};
     Index count = 0;
     if (pairs.size() > 0) {
-      const RowVector<double> scale = RowVector<double>::Ones(m_values.cols());
+      const RowVector<Real> scale = RowVector<Real>::Ones(values.cols());
       const auto candidates =
           candidate_pairs(pairs, static_cast<std::uint64_t>(kCandidates * width), m_random);
-      WeightedDraw draw(pair_slopes(m_values, m_residual, candidates, scale));
+      WeightedDraw draw(pair_slopes(values, by_rows(m_residual), candidates, scale));
       std::vector<std::pair<Index, Index>> drawn;
       while (count < width && draw.left() > 0) {
         drawn.resize(static_cast<std::size_t>(std::min({kAtOnce, width - count, draw.left()})));
@@ -73,9 +84,17 @@ class SampledUnits {
 
   /// Makes the values of these units the layer below of the next draw.
   void advance(const Units& units) {
-    RowMatrix<double> values = m_values * units.weights;
-    values.rowwise() += units.bias;
-    m_values = values.cwiseMax(0);
+    const Index width = units.bias.size();
+    const Matrix<Real> weights =
+        Eigen::Map<const Matrix<Real>>(units.weights.data(), width, m_values.rows());
+    Matrix<Real> values = weights * m_values;
+    for (Index i = 0; i < values.cols(); ++i) {
+      for (Index j = 0; j < width; ++j) {
+        const Real value = values(j, i) + units.bias[j];
+        values(j, i) = value < 0 ? Real(0) : value;
+      }
+    }
+    m_values = std::move(values);
   }
 
  private:
@@ -90,43 +109,56 @@ class SampledUnits {
   /// already; returns how many there are then.
   Index add_units(const std::vector<std::pair<Index, Index>>& pairs, Index count,
                   Units& units) const {
-    RowMatrix<double> slopes(std::ssize(pairs), m_values.cols());
-    for (Index k = 0; k < slopes.rows(); ++k) {
+    const Index d = m_values.rows();
+    Matrix<Real> slopes(d, std::ssize(pairs));
+    for (Index k = 0; k < slopes.cols(); ++k) {
       const auto [a, b] = pairs[static_cast<std::size_t>(k)];
-      slopes.row(k) = m_values.row(b) - m_values.row(a);
-      slopes.row(k) /= slopes.row(k).squaredNorm();
+      for (Index j = 0; j < d; ++j) slopes(j, k) = m_values(j, b) - m_values(j, a);
+      const Real square = slopes.col(k).squaredNorm();
+      for (Index j = 0; j < d; ++j) slopes(j, k) /= square;
     }
-    const Matrix<double> products = m_values * slopes.transpose();
-    for (Index k = 0; k < slopes.rows(); ++k) {
+    const Matrix<Real> products = m_values.transpose() * slopes;
+    RowVector<Real> weights(d);
+    for (Index k = 0; k < slopes.cols(); ++k) {
       const double kink = products(pairs[static_cast<std::size_t>(k)].first, k);
       const double square = (products.col(k).array() - kink).cwiseMax(0).square().mean();
       const double factor = 1 / std::sqrt(square);
-      const RowVector<double> weights = slopes.row(k) * factor;
+      for (Index j = 0; j < d; ++j) weights[j] = slopes(j, k) * factor;
       const double bias = -kink * factor;
       // Not so for distances that underflow.
-      if (!weights.allFinite() || !std::isfinite(bias)) continue;
+      if (!all_finite(weights) || !std::isfinite(bias)) continue;
       if (is_repeated(weights, bias, count, units)) continue;
-      units.weights.col(count) = weights.transpose();
+      for (Index j = 0; j < d; ++j) units.weights(j, count) = weights[j];
       units.bias[count] = bias;
       ++count;
     }
     return count;
   }
 
-  static bool is_repeated(const RowVector<double>& weights, double bias, Index count,
+  static bool is_repeated(const RowVector<Real>& weights, double bias, Index count,
                           const Units& units) {
-    const double close = kSame * (weights.cwiseAbs().maxCoeff() + std::abs(bias));
+    double largest = 0;
+    for (Index j = 0; j < weights.size(); ++j) largest = std::max(largest, std::abs(weights[j]));
+    const double close = kSame * (largest + std::abs(bias));
     for (Index k = 0; k < count; ++k) {
       if (std::abs(units.bias[k] - bias) > close) continue;
-      const double difference = (units.weights.col(k).transpose() - weights).cwiseAbs().maxCoeff();
+      double difference = 0;
+      for (Index j = 0; j < weights.size(); ++j) {
+        difference = std::max(difference, std::abs(units.weights(j, k) - weights[j]));
+      }
       if (difference <= close) return true;
     }
     return false;
   }
 
+  /// One sample a row.
+  static Eigen::Map<const RowMatrix<Real>> by_rows(const Matrix<Real>& samples) {
+    return {samples.data(), samples.cols(), samples.rows()};
+  }
+
   RandomStream& m_random;
-  RowMatrix<double> m_values;    // of the layer below, at the samples that are looked at
-  RowMatrix<double> m_residual;  // there
+  Matrix<Real> m_values;    // of the layer below, one sample that is looked at a column
+  Matrix<Real> m_residual;  // there
 };
 
 }  // namespace mgdl::detail

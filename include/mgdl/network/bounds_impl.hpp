@@ -33,11 +33,10 @@ namespace mgdl::detail {
 /// A knot may be at infinity; its row of values then holds the derivative away from zero, to which
 /// biases do not contribute. With that, values at both ends of a piece have the signs of the
 /// function on it, for rays too.
-template <class Scalar>
+template <class Real>
 class PieceTracer {
-  using Real = typename Wide<Scalar>::Real;
-
  public:
+  template <class Scalar>
   PieceTracer(const MultigradeModel<Scalar>& model, Index k)
       : m_mean(model.input_standardizer().mean()[0]),
         m_scale(model.input_standardizer().scale()[0]),
@@ -106,6 +105,7 @@ class PieceTracer {
 
   static constexpr Index kKnots = 1024;
 
+  template <class Scalar>
   static Layer to_layer(const DenseLayer<Scalar>& layer) {
     return {layer.weights().template cast<double>(), layer.bias().template cast<double>()};
   }
@@ -397,43 +397,44 @@ void Enclosure<Real>::intersect() {
   }
 }
 
-template <class Scalar>
-typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::input(
-    const Standardizer<Scalar>& standardizer, const ConstVectorRef<Scalar>& lower,
-    const ConstVectorRef<Scalar>& upper) {
-  const auto mean = standardizer.mean().template cast<double>().array();
-  const auto scale = standardizer.scale().template cast<double>().array();
-  const double gamma = rounding_factor<Scalar>(2) + rounding_factor<double>(8);
-  Box z;
-  z.lower = lower.transpose().template cast<double>().array() - mean;
-  z.upper = upper.transpose().template cast<double>().array() - mean;
-  const RowVector<Real> largest = z.magnitude();
-  z.lower.array() /= scale;
-  z.upper.array() /= scale;
-  z.lower.array() -= gamma * z.lower.array().abs() + kTiny + kTiny / scale;
-  z.upper.array() += gamma * z.upper.array().abs() + kTiny + kTiny / scale;
-  z.center = z.lower / 2 + z.upper / 2;
-  const RowVector<Real> radius = (z.upper - z.center).cwiseMax(z.center - z.lower);
-  z.generators = radius.asDiagonal();
-  z.error = 4 * kRoundoff<double> * (z.magnitude() + radius);
-  mark_overflow(z, largest);
-  return z;
+/// How Scalar rounds, where its arithmetic has no bounds, and its smallest normal value.
+struct ScalarArithmetic {
+  double roundoff;
+  double largest;
+  double tiny;
+
+  template <class Scalar>
+  static ScalarArithmetic of() {
+    using Limits = std::numeric_limits<Scalar>;
+    return {kRoundoff<Scalar>, static_cast<double>(Limits::max()),
+            static_cast<double>(Limits::min())};
+  }
+};
+
+/// Parts of a sum may overflow where the sum does not.
+template <class Real>
+void mark_overflow(Enclosure<Real>& h, const RowVector<Real>& largest_part, double largest) {
+  for (Index j = 0; j < h.width(); ++j) {
+    if (largest_part[j] <= largest) continue;
+    h.lower[j] = -std::numeric_limits<double>::infinity();
+    h.upper[j] = std::numeric_limits<double>::infinity();
+  }
 }
 
-template <class Scalar>
-typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::affine(const Box& in,
-                                                                    const RowMatrix<Real>& W,
-                                                                    const RowVector<Real>& b,
-                                                                    Index terms) {
+template <class Real>
+Enclosure<Real> affine_enclosure(const Enclosure<Real>& in, const RowMatrix<Real>& W,
+                                 const RowVector<Real>& b, Index terms,
+                                 const ScalarArithmetic& scalar) {
   const RowMatrix<Real> absolute = W.cwiseAbs();
   const RowMatrix<Real> positive = W.cwiseMax(0);
   const RowMatrix<Real> negative = W.cwiseMin(0);
   const RowVector<Real> magnitude = in.magnitude() * absolute + b.cwiseAbs();
   // What Scalar's rounding adds to the sum, and what rounding adds to its bounds.
-  const RowVector<Real> computed = (rounding_factor<Scalar>(terms + 1) * magnitude).array() +
-                                   static_cast<double>(terms + 1) * kTiny;
+  const RowVector<Real> computed =
+      (rounding_factor(terms + 1, scalar.roundoff) * magnitude).array() +
+      static_cast<double>(terms + 1) * scalar.tiny;
   const RowVector<Real> slack = computed + 2 * rounding_factor<double>(terms + 6) * magnitude;
-  Box out;
+  Enclosure<Real> out;
   out.lower = in.lower * positive + in.upper * negative + b - slack;
   out.upper = in.upper * positive + in.lower * negative + b + slack;
   const RowVector<Real> reach = in.center.cwiseAbs() + in.radius();
@@ -443,19 +444,12 @@ typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::affine(const Box& i
       in.error * absolute + computed +
       2 * rounding_factor<double>(terms + in.symbols() + 12) * (reach * absolute + b.cwiseAbs());
   out.intersect();
-  mark_overflow(out, magnitude + computed);
+  mark_overflow<Real>(out, magnitude + computed, scalar.largest);
   return out;
 }
 
-template <class Scalar>
-typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::affine(
-    const Box& in, const DenseLayer<Scalar>& layer) {
-  return affine(in, layer.weights().template cast<double>(), layer.bias().template cast<double>(),
-                layer.inputs());
-}
-
-template <class Scalar>
-void EnclosureRules<Scalar>::relu(Box& h) {
+template <class Real>
+void relu_enclosure(Enclosure<Real>& h) {
   std::vector<std::pair<Index, double>> symbols;
   const RowVector<Real> radius = h.radius();
   for (Index j = 0; j < h.width(); ++j) {
@@ -484,8 +478,8 @@ void EnclosureRules<Scalar>::relu(Box& h) {
   for (const auto& [unit, half] : symbols) h.generators(row++, unit) = half;
 }
 
-template <class Scalar>
-typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::stacked(const Box& h, Box z) {
+template <class Real>
+Enclosure<Real> stacked_enclosures(const Enclosure<Real>& h, Enclosure<Real> z) {
   z.add_symbols(h.symbols() - z.symbols());
   const Index width = h.width() + z.width();
   const auto beside = [width](const RowVector<Real>& a, const RowVector<Real>& b) {
@@ -497,15 +491,16 @@ typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::stacked(const Box& 
           std::move(generators), beside(h.error, z.error)};
 }
 
-template <class Scalar>
-typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::plus(Box sum, const Box& next) {
+template <class Real>
+Enclosure<Real> sum_of_enclosures(Enclosure<Real> sum, const Enclosure<Real>& next,
+                                  const ScalarArithmetic& scalar) {
   sum.add_symbols(next.symbols() - sum.symbols());
   const RowVector<Real> reach =
       sum.center.cwiseAbs() + sum.radius() + next.center.cwiseAbs() + next.radius();
   sum.lower += next.lower;
   sum.upper += next.upper;
   const RowVector<Real> computed =
-      (rounding_factor<Scalar>(1) + 4 * kRoundoff<double>)*sum.magnitude();
+      (rounding_factor(1, scalar.roundoff) + 4 * kRoundoff<double>)*sum.magnitude();
   sum.lower -= computed;
   sum.upper += computed;
   sum.center += next.center;
@@ -516,17 +511,64 @@ typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::plus(Box sum, const
 }
 
 template <class Scalar>
-bool EnclosureRules<Scalar>::overflows(const Box& h) {
-  return !(h.lower.array() >= -kLargest).all() || !(h.upper.array() <= kLargest).all();
+typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::input(
+    const Standardizer<Scalar>& standardizer, const ConstVectorRef<Scalar>& lower,
+    const ConstVectorRef<Scalar>& upper) {
+  const auto mean = standardizer.mean().template cast<double>().array();
+  const auto scale = standardizer.scale().template cast<double>().array();
+  const double gamma = rounding_factor<Scalar>(2) + rounding_factor<double>(8);
+  Box z;
+  z.lower = lower.transpose().template cast<double>().array() - mean;
+  z.upper = upper.transpose().template cast<double>().array() - mean;
+  const RowVector<Real> largest = z.magnitude();
+  z.lower.array() /= scale;
+  z.upper.array() /= scale;
+  z.lower.array() -= gamma * z.lower.array().abs() + kTiny + kTiny / scale;
+  z.upper.array() += gamma * z.upper.array().abs() + kTiny + kTiny / scale;
+  z.center = z.lower / 2 + z.upper / 2;
+  const RowVector<Real> radius = (z.upper - z.center).cwiseMax(z.center - z.lower);
+  z.generators = radius.asDiagonal();
+  z.error = 4 * kRoundoff<double> * (z.magnitude() + radius);
+  mark_overflow(z, largest, kLargest);
+  return z;
 }
 
 template <class Scalar>
-void EnclosureRules<Scalar>::mark_overflow(Box& h, const RowVector<Real>& largest_part) {
+typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::affine(const Box& in,
+                                                                    const RowMatrix<Real>& W,
+                                                                    const RowVector<Real>& b,
+                                                                    Index terms) {
+  return affine_enclosure(in, W, b, terms, ScalarArithmetic::of<Scalar>());
+}
+
+template <class Scalar>
+typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::affine(
+    const Box& in, const DenseLayer<Scalar>& layer) {
+  return affine(in, layer.weights().template cast<double>(), layer.bias().template cast<double>(),
+                layer.inputs());
+}
+
+template <class Scalar>
+void EnclosureRules<Scalar>::relu(Box& h) {
+  relu_enclosure(h);
+}
+
+template <class Scalar>
+typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::stacked(const Box& h, Box z) {
+  return stacked_enclosures(h, std::move(z));
+}
+
+template <class Scalar>
+typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::plus(Box sum, const Box& next) {
+  return sum_of_enclosures(std::move(sum), next, ScalarArithmetic::of<Scalar>());
+}
+
+template <class Scalar>
+bool EnclosureRules<Scalar>::overflows(const Box& h) {
   for (Index j = 0; j < h.width(); ++j) {
-    if (largest_part[j] <= kLargest) continue;
-    h.lower[j] = -std::numeric_limits<double>::infinity();
-    h.upper[j] = std::numeric_limits<double>::infinity();
+    if (!(h.lower[j] >= -kLargest) || !(h.upper[j] <= kLargest)) return true;
   }
+  return false;
 }
 
 }  // namespace mgdl::detail
@@ -544,7 +586,7 @@ PiecewiseLinear to_spline(const MultigradeModel<Scalar>& model, double lower, do
   if (!(lower < upper)) {
     throw InvalidArgument("upper", "a value > " + detail::to_text(lower), detail::to_text(upper));
   }
-  return detail::PieceTracer<Scalar>(model, k).trace({lower, upper});
+  return detail::PieceTracer<double>(model, k).trace({lower, upper});
 }
 
 template <class Scalar>
@@ -556,7 +598,7 @@ double lipschitz_bound(const MultigradeModel<Scalar>& model, Index k) {
   }
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const double mean = model.input_standardizer().mean()[0];
-  return detail::PieceTracer<Scalar>(model, k).trace({-infinity, mean, infinity}).lipschitz();
+  return detail::PieceTracer<double>(model, k).trace({-infinity, mean, infinity}).lipschitz();
 }
 
 template <class Scalar>

@@ -74,9 +74,6 @@ struct EnclosureRules {
 
  private:
   static constexpr double kLargest = static_cast<double>(std::numeric_limits<Scalar>::max());
-
-  /// Parts of a sum may overflow where the sum does not.
-  static void mark_overflow(Box& h, const RowVector<Real>& largest_part);
 };
 
 #ifdef MGDL_COMPILED

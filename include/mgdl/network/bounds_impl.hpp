@@ -370,24 +370,24 @@ double interval_jacobian_bound(const MultigradeModel<Scalar>& model, Index k) {
 }
 
 template <class Real>
-RowVector<Real> Enclosure<Real>::magnitude() const {
+RowVector<Real> BasicEnclosure<Real>::magnitude() const {
   return lower.cwiseAbs().cwiseMax(upper.cwiseAbs());
 }
 
 template <class Real>
-RowVector<Real> Enclosure<Real>::radius() const {
+RowVector<Real> BasicEnclosure<Real>::radius() const {
   return generators.cwiseAbs().colwise().sum() + error;
 }
 
 template <class Real>
-void Enclosure<Real>::add_symbols(Index count) {
+void BasicEnclosure<Real>::add_symbols(Index count) {
   const Index before = symbols();
   generators.conservativeResize(before + count, Eigen::NoChange);
   generators.bottomRows(count).setZero();
 }
 
 template <class Real>
-void Enclosure<Real>::intersect() {
+void BasicEnclosure<Real>::intersect() {
   const RowVector<Real> r = radius();
   const double gamma = rounding_factor<double>(symbols() + 8);
   for (Index j = 0; j < width(); ++j) {
@@ -413,7 +413,7 @@ struct ScalarArithmetic {
 
 /// Parts of a sum may overflow where the sum does not.
 template <class Real>
-void mark_overflow(Enclosure<Real>& h, const RowVector<Real>& largest_part, double largest) {
+void mark_overflow(BasicEnclosure<Real>& h, const RowVector<Real>& largest_part, double largest) {
   for (Index j = 0; j < h.width(); ++j) {
     if (largest_part[j] <= largest) continue;
     h.lower[j] = -std::numeric_limits<double>::infinity();
@@ -422,9 +422,9 @@ void mark_overflow(Enclosure<Real>& h, const RowVector<Real>& largest_part, doub
 }
 
 template <class Real>
-Enclosure<Real> affine_enclosure(const Enclosure<Real>& in, const RowMatrix<Real>& W,
-                                 const RowVector<Real>& b, Index terms,
-                                 const ScalarArithmetic& scalar) {
+BasicEnclosure<Real> affine_enclosure(const BasicEnclosure<Real>& in, const RowMatrix<Real>& W,
+                                      const RowVector<Real>& b, Index terms,
+                                      const ScalarArithmetic& scalar) {
   const RowMatrix<Real> absolute = W.cwiseAbs();
   const RowMatrix<Real> positive = W.cwiseMax(0);
   const RowMatrix<Real> negative = W.cwiseMin(0);
@@ -434,7 +434,7 @@ Enclosure<Real> affine_enclosure(const Enclosure<Real>& in, const RowMatrix<Real
       (rounding_factor(terms + 1, scalar.roundoff) * magnitude).array() +
       static_cast<double>(terms + 1) * scalar.tiny;
   const RowVector<Real> slack = computed + 2 * rounding_factor<double>(terms + 6) * magnitude;
-  Enclosure<Real> out;
+  BasicEnclosure<Real> out;
   out.lower = in.lower * positive + in.upper * negative + b - slack;
   out.upper = in.upper * positive + in.lower * negative + b + slack;
   const RowVector<Real> reach = in.center.cwiseAbs() + in.radius();
@@ -449,7 +449,7 @@ Enclosure<Real> affine_enclosure(const Enclosure<Real>& in, const RowMatrix<Real
 }
 
 template <class Real>
-void relu_enclosure(Enclosure<Real>& h) {
+void relu_enclosure(BasicEnclosure<Real>& h) {
   std::vector<std::pair<Index, double>> symbols;
   const RowVector<Real> radius = h.radius();
   for (Index j = 0; j < h.width(); ++j) {
@@ -479,7 +479,7 @@ void relu_enclosure(Enclosure<Real>& h) {
 }
 
 template <class Real>
-Enclosure<Real> stacked_enclosures(const Enclosure<Real>& h, Enclosure<Real> z) {
+BasicEnclosure<Real> stacked_enclosures(const BasicEnclosure<Real>& h, BasicEnclosure<Real> z) {
   z.add_symbols(h.symbols() - z.symbols());
   const Index width = h.width() + z.width();
   const auto beside = [width](const RowVector<Real>& a, const RowVector<Real>& b) {
@@ -492,8 +492,8 @@ Enclosure<Real> stacked_enclosures(const Enclosure<Real>& h, Enclosure<Real> z) 
 }
 
 template <class Real>
-Enclosure<Real> sum_of_enclosures(Enclosure<Real> sum, const Enclosure<Real>& next,
-                                  const ScalarArithmetic& scalar) {
+BasicEnclosure<Real> sum_of_enclosures(BasicEnclosure<Real> sum, const BasicEnclosure<Real>& next,
+                                       const ScalarArithmetic& scalar) {
   sum.add_symbols(next.symbols() - sum.symbols());
   const RowVector<Real> reach =
       sum.center.cwiseAbs() + sum.radius() + next.center.cwiseAbs() + next.radius();
@@ -653,7 +653,7 @@ OutputBounds output_bounds(const MultigradeModel<Scalar>& model,
 }
 
 #ifdef MGDL_COMPILED
-template struct detail::Enclosure<double>;
+template struct detail::BasicEnclosure<double>;
 template struct detail::EnclosureRules<float>;
 template struct detail::EnclosureRules<double>;
 template PiecewiseLinear to_spline(const MultigradeModel<float>&, double, double, Index);

@@ -17,8 +17,8 @@ namespace mgdl::detail {
 /// one for each unit whose sign is not known. They keep what intervals forget, that values of
 /// different units move together. All of it is in double, and holds for h in exact arithmetic as
 /// well as for h computed in Scalar with sums in any order.
-template <class Real = double>
-struct Enclosure {
+template <class Real>
+struct BasicEnclosure {
   RowVector<Real> lower;
   RowVector<Real> upper;
   RowVector<Real> center;
@@ -40,11 +40,13 @@ struct Enclosure {
   void intersect();
 };
 
+using Enclosure = BasicEnclosure<double>;
+
 /// Rules for enclosures of values that are computed in Scalar.
 template <class Scalar>
 struct EnclosureRules {
   using Real = typename Wide<Scalar>::Real;
-  using Box = Enclosure<Real>;
+  using Box = BasicEnclosure<Real>;
 
   // Covers an underflow, also where results below the normal range are flushed to zero.
   static constexpr double kTiny = static_cast<double>(std::numeric_limits<Scalar>::min());
@@ -77,7 +79,7 @@ struct EnclosureRules {
 };
 
 #ifdef MGDL_COMPILED
-extern template struct Enclosure<double>;
+extern template struct BasicEnclosure<double>;
 extern template struct EnclosureRules<float>;
 extern template struct EnclosureRules<double>;
 #endif

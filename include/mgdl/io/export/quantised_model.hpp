@@ -135,7 +135,7 @@ class Quantiser {
 
   /// Bounds of the values that a layer reads: of the model's |h|, and of the integers' error.
   struct Reach {
-    Enclosure<> box;
+    Enclosure box;
     RowVector<double> magnitude, error;  // of each value
     double magnitude_norm = 0, error_norm = 0;
     int exponent = 0;

@@ -105,8 +105,8 @@ class UnitInitialiser {
     for (Index j = 0; j < noise.cols(); ++j) {
       for (Index i = 0; i < noise.rows(); ++i) noise(i, j) = m_random.normal();
     }
-    Matrix<Real> system = centred.transpose() * centred;
-    Matrix<Real> fits = centred.transpose() * noise;
+    Matrix<Real> system = transposed_product(centred, centred);
+    Matrix<Real> fits = transposed_product(centred, noise);
     for (Index i = 0; i < system.size(); ++i) system.data()[i] /= probes;
     for (Index i = 0; i < fits.size(); ++i) fits.data()[i] /= probes;
     double trace = 0;
@@ -115,7 +115,7 @@ class UnitInitialiser {
     const double ridge = diagonal > 0 ? m_ridge * diagonal : 1.0;
     for (Index j = 0; j < system.rows(); ++j) system(j, j) += ridge;
     const Matrix<Real> directions = Cholesky<Real>(system).solve(fits);
-    const Matrix<Real> products = values * directions;
+    const Matrix<Real> products = product(values, directions);
     for (Index k = 0; k < noise.cols(); ++k) {
       const Index j = units[static_cast<std::size_t>(k)];
       const auto probe =

@@ -45,7 +45,7 @@ struct FitOptions {
   bool tolerance_on_training = false;
   double time_limit = std::numeric_limits<double>::infinity();
   std::uint64_t seed = MultigradeOptions{}.seed;
-  int threads = MultigradeOptions{}.threads;
+  int threads = MultigradeOptions{}.threads.requested();
 
   std::string convex_problem;
   std::optional<Index> patterns;

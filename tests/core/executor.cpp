@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -150,4 +151,54 @@ TEST_CASE("numbers of threads", "[core/executor]") {
   mgdl::detail::require_threads("threads", 3);
   CHECK(mgdl::test::error_of([] { mgdl::detail::require_threads("threads", -1); }) ==
         "threads: expected a value >= 0 (0: all available), found -1");
+}
+
+TEST_CASE("an executor is made of a number, and its copies share its threads", "[core/executor]") {
+  const mgdl::Executor executor = 3;
+  CHECK(executor.requested() == 3);
+  CHECK(executor.pool().size() == 3);
+  const mgdl::Executor copy = executor;
+  CHECK(&copy.pool() == &executor.pool());
+  CHECK(&mgdl::Executor(3).pool() != &executor.pool());
+  mgdl::Executor assigned;
+  assigned = copy;
+  CHECK(&assigned.pool() == &executor.pool());
+  CHECK(mgdl::Executor().requested() == 0);
+  CHECK(mgdl::Executor().pool().size() == mgdl::detail::thread_count(0));
+}
+
+TEST_CASE("threads outlive the executor they were made by", "[core/executor]") {
+  std::optional<mgdl::Executor> first(2);
+  CHECK(runs_once(first->pool(), 40));
+  const mgdl::Executor second = *first;
+  first.reset();
+  CHECK(runs_once(second.pool(), 40));
+}
+
+TEST_CASE("a task may use the executor that it runs on", "[core/executor]") {
+  const mgdl::Executor executor = 3;
+  std::vector<Index> sums(7, 0);
+  for (int job = 0; job < 200; ++job) {
+    executor.pool().parallel_for(7, [&](Index i, int) {
+      const mgdl::Executor same = executor;
+      std::vector<Index> parts(5, 0);
+      same.pool().parallel_for(
+          5, [&](Index j, int) { parts[static_cast<std::size_t>(j)] = 10 * i + j; });
+      for (const Index part : parts) sums[static_cast<std::size_t>(i)] += part;
+    });
+  }
+  for (Index i = 0; i < 7; ++i) CHECK(sums[static_cast<std::size_t>(i)] == 200 * (50 * i + 10));
+}
+
+TEST_CASE("several callers may use one executor at a time", "[core/executor]") {
+  const mgdl::Executor executor = 2;
+  std::vector<int> right(4, 0);
+  std::vector<std::thread> callers;
+  for (std::size_t caller = 0; caller < right.size(); ++caller) {
+    callers.emplace_back([&, caller] {
+      for (int job = 0; job < 300; ++job) right[caller] += runs_once(executor.pool(), 9) ? 1 : 0;
+    });
+  }
+  for (auto& caller : callers) caller.join();
+  CHECK(right == std::vector<int>(4, 300));
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "mgdl/training/chain/readout.hpp"
 #include "support/networks.hpp"
 
 using mgdl::Index;
@@ -264,10 +265,8 @@ TEMPLATE_TEST_CASE("the loss over all samples", "[training/gradient/backpropagat
   double first = 0;
   for (int threads = 1; threads <= 3; ++threads) {
     ThreadPool pool(threads);
-    std::vector<mgdl::detail::ForwardScratch<TestType>> scratch(static_cast<std::size_t>(threads));
-    for (auto& s : scratch) network.reserve(s, mgdl::detail::kForwardRows);
-    std::vector<double> block_loss;
-    const double loss = sample_loss(network, samples.view(), scratch, block_loss, pool);
+    mgdl::detail::SampleLoss<TestType> loss_of(network, pool);
+    const double loss = loss_of(network, samples.view());
     CHECK(std::abs(loss - expected) < mgdl::test::sum_tolerance<TestType> * expected);
     if (threads == 1) first = loss;
     CHECK(loss == first);

@@ -91,7 +91,7 @@ TEST_CASE("A weight counts like that many copies of the sample", "[training/mult
       pass.refresh();
     }
     const auto moments = mgdl::detail::readout_moments(network, samples, pool);
-    mgdl::detail::set_readout(network, *mgdl::detail::solve_readout(moments, 1e-9));
+    mgdl::detail::set_readout(network, mgdl::detail::solve_ridge(moments, 1e-9).readout);
     return network.parameters();
   };
   const auto a = descend(weighted);

@@ -35,16 +35,26 @@ class RunControl {
   Index max_iterations() const noexcept { return m_max_iterations; }
   bool out_of_time() const { return seconds() >= m_time_limit; }
 
-  /// Tells the observer. NotRun means go on; else StoppedByObserver, MaxIterations (if there is a
-  /// limit and `progress.iteration` has reached it) or TimeLimit.
-  Termination check(Progress progress) const {
+  /// Tells the observer. NotRun means go on; else StoppedByObserver or TimeLimit.
+  Termination observe(Progress progress) const {
     progress.max_iterations = m_max_iterations;
     progress.elapsed_seconds = seconds();
     if (m_observer && m_observer(progress) == Action::Stop) return Termination::StoppedByObserver;
-    if (m_max_iterations > 0 && progress.iteration >= m_max_iterations) {
-      return Termination::MaxIterations;
-    }
     return progress.elapsed_seconds >= m_time_limit ? Termination::TimeLimit : Termination::NotRun;
+  }
+
+  /// The same, with MaxIterations (before TimeLimit) if there is a limit and `progress.iteration`
+  /// has reached it.
+  Termination check(const Progress& progress) const {
+    const Termination reason = observe(progress);
+    const bool last = m_max_iterations > 0 && progress.iteration >= m_max_iterations;
+    return last && reason != Termination::StoppedByObserver ? Termination::MaxIterations : reason;
+  }
+
+  /// A sentence on what `observe` found.
+  static const char* explain(Termination reason) noexcept {
+    return reason == Termination::StoppedByObserver ? "The observer asked to stop."
+                                                    : "The time limit was reached.";
   }
 
  private:

@@ -86,7 +86,7 @@ class Standardizer {
   void apply(const Eigen::MatrixBase<In>& values, Eigen::MatrixBase<Out>& out) const {
     require_shapes(values, out);
     for (Index i = 0; i < values.rows(); ++i) {
-      out.row(i) = (values.row(i) - m_mean).cwiseQuotient(m_scale);
+      for (Index j = 0; j < columns(); ++j) out(i, j) = (values(i, j) - m_mean[j]) / m_scale[j];
     }
   }
 
@@ -96,7 +96,7 @@ class Standardizer {
   void invert(const Eigen::MatrixBase<In>& values, Eigen::MatrixBase<Out>& out) const {
     require_shapes(values, out);
     for (Index i = 0; i < values.rows(); ++i) {
-      out.row(i) = values.row(i).cwiseProduct(m_scale) + m_mean;
+      for (Index j = 0; j < columns(); ++j) out(i, j) = values(i, j) * m_scale[j] + m_mean[j];
     }
   }
 

@@ -50,6 +50,13 @@ using ConstVectorRef = Eigen::Ref<const Vector<Scalar>>;
 
 namespace mgdl::detail {
 
+/// The type of sums and of whatever else is done in double, for values in Scalar. As it depends on
+/// Scalar, expressions of it are compiled where they are used, not wherever they are included.
+template <class Scalar>
+struct Wide {
+  using Real = double;
+};
+
 template <class Signature>
 class FunctionRef;
 

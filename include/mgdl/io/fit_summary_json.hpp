@@ -14,6 +14,7 @@
 
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/executor.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
@@ -140,11 +141,12 @@ void for_each_field(Self& summary, Visit&& visit) {
 /// \param data  what the fit was made with
 /// \param test  samples to test every prefix on, or null
 /// \param peak  of the PSNR, in the unit of the targets, > 0
-/// \param threads  for the predictions on `test`; 0: all available
+/// \param threads  for the predictions on `test`
 /// \throws InvalidArgument if the columns of `test` are not the model's
 template <std::floating_point Scalar>
 FitSummary summarise(const MultigradeFit<Scalar>& fit, const DataSplit<Scalar>& data,
-                     const Dataset<Scalar>* test = nullptr, double peak = 1, int threads = 0) {
+                     const Dataset<Scalar>* test = nullptr, double peak = 1,
+                     const Executor& threads = {}) {
   FitSummary summary;
   summary.termination = fit.report.termination;
   summary.message = fit.report.message;

@@ -6,10 +6,18 @@
 #include "mgdl/core/types.hpp"
 
 /// \file
-/// Factorisations of dense matrices behind plain calls, so that Eigen's templates for them are
-/// compiled in one place. `Real` is the type of the arithmetic.
+/// Products and factorisations of dense matrices behind plain calls, so that Eigen's templates for
+/// them are compiled in one place. `Real` is the type of the arithmetic.
 
 namespace mgdl::detail {
+
+/// A B.
+template <class Real>
+Matrix<Real> product(const Matrix<Real>& A, const Matrix<Real>& B);
+
+/// A' B.
+template <class Real>
+Matrix<Real> transposed_product(const Matrix<Real>& A, const Matrix<Real>& B);
 
 /// A = L L' of a symmetric positive definite matrix, of which the lower triangle counts.
 template <class Real>
@@ -64,6 +72,8 @@ template <class Real>
 Matrix<Real> least_norm_solution(const Matrix<Real>& A, const Matrix<Real>& B);
 
 #ifdef MGDL_COMPILED
+extern template Matrix<double> product(const Matrix<double>&, const Matrix<double>&);
+extern template Matrix<double> transposed_product(const Matrix<double>&, const Matrix<double>&);
 extern template class Cholesky<double>;
 extern template std::pair<Matrix<double>, Matrix<double>> orthogonal_coordinates(
     const Matrix<double>&, const Matrix<double>&);

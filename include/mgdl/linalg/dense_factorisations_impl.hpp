@@ -11,6 +11,16 @@
 namespace mgdl::detail {
 
 template <class Real>
+Matrix<Real> product(const Matrix<Real>& A, const Matrix<Real>& B) {
+  return A * B;
+}
+
+template <class Real>
+Matrix<Real> transposed_product(const Matrix<Real>& A, const Matrix<Real>& B) {
+  return A.transpose() * B;
+}
+
+template <class Real>
 bool Cholesky<Real>::compute(const Matrix<Real>& A) {
   m_factor.compute(A);
   m_ok = m_factor.info() == Eigen::Success;
@@ -57,6 +67,8 @@ Matrix<Real> least_norm_solution(const Matrix<Real>& A, const Matrix<Real>& B) {
 }
 
 #ifdef MGDL_COMPILED
+template Matrix<double> product(const Matrix<double>&, const Matrix<double>&);
+template Matrix<double> transposed_product(const Matrix<double>&, const Matrix<double>&);
 template class Cholesky<double>;
 template std::pair<Matrix<double>, Matrix<double>> orthogonal_coordinates(const Matrix<double>&,
                                                                           const Matrix<double>&);

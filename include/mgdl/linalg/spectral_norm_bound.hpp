@@ -15,10 +15,14 @@ inline constexpr double kRoundoff = static_cast<double>(std::numeric_limits<Scal
 /// gamma_n = n u / (1 - n u): a sum of products in which every term passes through at most n
 /// roundings differs from the exact one by at most gamma_n times the sum of the terms' absolute
 /// values, in whatever order they are added (Higham, section 3.1).
+inline double rounding_factor(Index roundings, double roundoff) {
+  const double nu = static_cast<double>(roundings) * roundoff;
+  return nu < 1 ? nu / (1 - nu) : std::numeric_limits<double>::infinity();
+}
+
 template <class Scalar>
 double rounding_factor(Index roundings) {
-  const double nu = static_cast<double>(roundings) * kRoundoff<Scalar>;
-  return nu < 1 ? nu / (1 - nu) : std::numeric_limits<double>::infinity();
+  return rounding_factor(roundings, kRoundoff<Scalar>);
 }
 
 /// Bounds the largest eigenvalue of a symmetric positive semidefinite matrix from above, by

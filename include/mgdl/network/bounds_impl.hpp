@@ -33,9 +33,10 @@ namespace mgdl::detail {
 /// A knot may be at infinity; its row of values then holds the derivative away from zero, to which
 /// biases do not contribute. With that, values at both ends of a piece have the signs of the
 /// function on it, for rays too.
-template <class Scalar>
+template <class Real>
 class PieceTracer {
  public:
+  template <class Scalar>
   PieceTracer(const MultigradeModel<Scalar>& model, Index k)
       : m_mean(model.input_standardizer().mean()[0]),
         m_scale(model.input_standardizer().scale()[0]),
@@ -70,11 +71,11 @@ class PieceTracer {
   }
 
  private:
-  using Rows = RowMatrix<double>;
+  using Rows = RowMatrix<Real>;
 
   struct Layer {
     Rows weights;
-    RowVector<double> bias;
+    RowVector<Real> bias;
   };
   struct Step {
     Layer hidden;
@@ -92,7 +93,7 @@ class PieceTracer {
           output_slopes(capacity - 1, outputs) {}
 
     Index knots = 0;
-    Vector<double> x;
+    Vector<Real> x;
     Rows values, output;         // knots x width, knots x c
     Rows slopes, output_slopes;  // pieces x width, pieces x c
   };
@@ -104,6 +105,7 @@ class PieceTracer {
 
   static constexpr Index kKnots = 1024;
 
+  template <class Scalar>
   static Layer to_layer(const DenseLayer<Scalar>& layer) {
     return {layer.weights().template cast<double>(), layer.bias().template cast<double>()};
   }
@@ -129,8 +131,8 @@ class PieceTracer {
     const Rows slopes = block.slopes.topRows(block.knots - 1) * step.hidden.weights;
 
     Block next(kKnots + width + 1, width, m_output_mean.size());
-    RowVector<double> left = before.row(0);
-    RowVector<double> right(width);
+    RowVector<Real> left = before.row(0);
+    RowVector<Real> right(width);
     const auto add_knot = [&](double x, const auto& output) {
       next.x[next.knots] = x;
       next.values.row(next.knots) = left.cwiseMax(0);
@@ -213,12 +215,12 @@ class PieceTracer {
     for (Index i = 0; i < block.knots; ++i) {
       if (i == 0 && !m_x.empty()) continue;  // the last knot of the block before
       m_x.push_back(block.x[i]);
-      const RowVector<double> value =
+      const RowVector<Real> value =
           block.output.row(i).cwiseProduct(m_output_scale) + m_output_mean;
       m_values.insert(m_values.end(), value.data(), value.data() + value.size());
     }
     for (Index i = 0; i + 1 < block.knots; ++i) {
-      const RowVector<double> slope = block.output_slopes.row(i).cwiseProduct(m_output_scale);
+      const RowVector<Real> slope = block.output_slopes.row(i).cwiseProduct(m_output_scale);
       m_slopes.insert(m_slopes.end(), slope.data(), slope.data() + slope.size());
     }
   }
@@ -275,8 +277,8 @@ class PieceTracer {
 
   double m_mean;
   double m_scale;
-  RowVector<double> m_output_mean;
-  RowVector<double> m_output_scale;
+  RowVector<Real> m_output_mean;
+  RowVector<Real> m_output_scale;
   std::vector<Step> m_steps;
   std::vector<Crossing> m_crossings;
   std::vector<double> m_x, m_values, m_slopes;  // rows of c
@@ -286,12 +288,13 @@ class PieceTracer {
 /// weights beside it, where its scales cannot all meet the worst direction.
 template <class Scalar>
 double norm_product_bound(const MultigradeModel<Scalar>& model, Index k) {
-  const auto in_double = [](const DenseLayer<Scalar>& layer) -> Eigen::MatrixXd {
+  using Real = typename Wide<Scalar>::Real;
+  const auto in_double = [](const DenseLayer<Scalar>& layer) -> Matrix<Real> {
     return layer.weights().template cast<double>();
   };
-  const Eigen::VectorXd per_scale =
+  const Vector<Real> per_scale =
       model.input_standardizer().scale().transpose().template cast<double>().cwiseInverse();
-  const Eigen::VectorXd output_scale =
+  const Vector<Real> output_scale =
       model.output_standardizer().scale().transpose().template cast<double>();
   const Index d = model.inputs();
   double hidden = 0;  // Lipschitz constant of the last hidden layer
@@ -299,7 +302,7 @@ double norm_product_bound(const MultigradeModel<Scalar>& model, Index k) {
   Index roundings = 8;
   for (Index g = 1; g <= k; ++g) {
     const auto& layers = model.grade(g).network.layers();
-    const Eigen::MatrixXd first = in_double(layers.front());
+    const Matrix<Real> first = in_double(layers.front());
     if (g == 1) {
       hidden = spectral_norm_bound(per_scale.asDiagonal() * first);
     } else if (model.link() == FeatureLink::LastHidden) {
@@ -324,23 +327,24 @@ double norm_product_bound(const MultigradeModel<Scalar>& model, Index k) {
 /// intervals; behind a ReLU, which multiplies them by 0 or 1, they are stretched to contain 0.
 template <class Scalar>
 double interval_jacobian_bound(const MultigradeModel<Scalar>& model, Index k) {
+  using Real = typename Wide<Scalar>::Real;
   struct Entries {
-    Eigen::MatrixXd low, high;  // d x width
+    Matrix<Real> low, high;  // d x width
   };
-  const auto times = [](const Entries& in, const Eigen::MatrixXd& W) {
-    const Eigen::MatrixXd positive = W.cwiseMax(0);
-    const Eigen::MatrixXd negative = W.cwiseMin(0);
-    const Eigen::MatrixXd slack = 2 * rounding_factor<double>(2 * W.rows() + 8) *
-                                  (in.low.cwiseAbs().cwiseMax(in.high.cwiseAbs()) * W.cwiseAbs());
+  const auto times = [](const Entries& in, const Matrix<Real>& W) {
+    const Matrix<Real> positive = W.cwiseMax(0);
+    const Matrix<Real> negative = W.cwiseMin(0);
+    const Matrix<Real> slack = 2 * rounding_factor<double>(2 * W.rows() + 8) *
+                               (in.low.cwiseAbs().cwiseMax(in.high.cwiseAbs()) * W.cwiseAbs());
     return Entries{in.low * positive + in.high * negative - slack,
                    in.high * positive + in.low * negative + slack};
   };
   const Index d = model.inputs();
-  const Eigen::MatrixXd per_scale =
+  const Matrix<Real> per_scale =
       model.input_standardizer().scale().template cast<double>().cwiseInverse().asDiagonal();
   const Entries input{per_scale, per_scale};
   Entries value = input;
-  Entries sum{Eigen::MatrixXd::Zero(d, model.outputs()), Eigen::MatrixXd::Zero(d, model.outputs())};
+  Entries sum{Matrix<Real>::Zero(d, model.outputs()), Matrix<Real>::Zero(d, model.outputs())};
   for (Index g = 1; g <= k; ++g) {
     const auto& layers = model.grade(g).network.layers();
     for (const auto& layer : layers) {
@@ -353,38 +357,38 @@ double interval_jacobian_bound(const MultigradeModel<Scalar>& model, Index k) {
       }
     }
     if (model.link() == FeatureLink::LastHiddenAndInput) {
-      const auto stacked = [d](const Eigen::MatrixXd& h, const Eigen::MatrixXd& z) {
-        return (Eigen::MatrixXd(d, h.cols() + d) << h, z).finished();
+      const auto stacked = [d](const Matrix<Real>& h, const Matrix<Real>& z) {
+        return (Matrix<Real>(d, h.cols() + d) << h, z).finished();
       };
       value = {stacked(value.low, input.low), stacked(value.high, input.high)};
     }
   }
-  const Eigen::MatrixXd largest =
+  const Matrix<Real> largest =
       sum.low.cwiseAbs().cwiseMax(sum.high.cwiseAbs()) *
       model.output_standardizer().scale().template cast<double>().asDiagonal();
   return spectral_norm_bound(largest) * (1 + rounding_factor<double>(2 * k + 8));
 }
 
 template <class Real>
-RowVector<Real> Enclosure::magnitude() const {
+RowVector<Real> BasicEnclosure<Real>::magnitude() const {
   return lower.cwiseAbs().cwiseMax(upper.cwiseAbs());
 }
 
 template <class Real>
-RowVector<Real> Enclosure::radius() const {
+RowVector<Real> BasicEnclosure<Real>::radius() const {
   return generators.cwiseAbs().colwise().sum() + error;
 }
 
 template <class Real>
-void Enclosure::add_symbols(Index count) {
+void BasicEnclosure<Real>::add_symbols(Index count) {
   const Index before = symbols();
   generators.conservativeResize(before + count, Eigen::NoChange);
   generators.bottomRows(count).setZero();
 }
 
 template <class Real>
-void Enclosure::intersect() {
-  const RowVector<double> r = radius();
+void BasicEnclosure<Real>::intersect() {
+  const RowVector<Real> r = radius();
   const double gamma = rounding_factor<double>(symbols() + 8);
   for (Index j = 0; j < width(); ++j) {
     const double reach = r[j] + gamma * (r[j] + std::abs(center[j]));
@@ -393,64 +397,61 @@ void Enclosure::intersect() {
   }
 }
 
-template <class Scalar>
-Enclosure EnclosureRules<Scalar>::input(const Standardizer<Scalar>& standardizer,
-                                        const ConstVectorRef<Scalar>& lower,
-                                        const ConstVectorRef<Scalar>& upper) {
-  const auto mean = standardizer.mean().template cast<double>().array();
-  const auto scale = standardizer.scale().template cast<double>().array();
-  const double gamma = rounding_factor<Scalar>(2) + rounding_factor<double>(8);
-  Enclosure z;
-  z.lower = lower.transpose().template cast<double>().array() - mean;
-  z.upper = upper.transpose().template cast<double>().array() - mean;
-  const RowVector<double> largest = z.magnitude();
-  z.lower.array() /= scale;
-  z.upper.array() /= scale;
-  z.lower.array() -= gamma * z.lower.array().abs() + kTiny + kTiny / scale;
-  z.upper.array() += gamma * z.upper.array().abs() + kTiny + kTiny / scale;
-  z.center = z.lower / 2 + z.upper / 2;
-  const RowVector<double> radius = (z.upper - z.center).cwiseMax(z.center - z.lower);
-  z.generators = radius.asDiagonal();
-  z.error = 4 * kRoundoff<double> * (z.magnitude() + radius);
-  mark_overflow(z, largest);
-  return z;
+/// How Scalar rounds, where its arithmetic has no bounds, and its smallest normal value.
+struct ScalarArithmetic {
+  double roundoff;
+  double largest;
+  double tiny;
+
+  template <class Scalar>
+  static ScalarArithmetic of() {
+    using Limits = std::numeric_limits<Scalar>;
+    return {kRoundoff<Scalar>, static_cast<double>(Limits::max()),
+            static_cast<double>(Limits::min())};
+  }
+};
+
+/// Parts of a sum may overflow where the sum does not.
+template <class Real>
+void mark_overflow(BasicEnclosure<Real>& h, const RowVector<Real>& largest_part, double largest) {
+  for (Index j = 0; j < h.width(); ++j) {
+    if (largest_part[j] <= largest) continue;
+    h.lower[j] = -std::numeric_limits<double>::infinity();
+    h.upper[j] = std::numeric_limits<double>::infinity();
+  }
 }
 
-template <class Scalar>
-Enclosure EnclosureRules<Scalar>::affine(const Enclosure& in, const RowMatrix<double>& W,
-                                         const RowVector<double>& b, Index terms) {
-  const RowMatrix<double> absolute = W.cwiseAbs();
-  const RowMatrix<double> positive = W.cwiseMax(0);
-  const RowMatrix<double> negative = W.cwiseMin(0);
-  const RowVector<double> magnitude = in.magnitude() * absolute + b.cwiseAbs();
+template <class Real>
+BasicEnclosure<Real> affine_enclosure(const BasicEnclosure<Real>& in, const RowMatrix<Real>& W,
+                                      const RowVector<Real>& b, Index terms,
+                                      const ScalarArithmetic& scalar) {
+  const RowMatrix<Real> absolute = W.cwiseAbs();
+  const RowMatrix<Real> positive = W.cwiseMax(0);
+  const RowMatrix<Real> negative = W.cwiseMin(0);
+  const RowVector<Real> magnitude = in.magnitude() * absolute + b.cwiseAbs();
   // What Scalar's rounding adds to the sum, and what rounding adds to its bounds.
-  const RowVector<double> computed = (rounding_factor<Scalar>(terms + 1) * magnitude).array() +
-                                     static_cast<double>(terms + 1) * kTiny;
-  const RowVector<double> slack = computed + 2 * rounding_factor<double>(terms + 6) * magnitude;
-  Enclosure out;
+  const RowVector<Real> computed =
+      (rounding_factor(terms + 1, scalar.roundoff) * magnitude).array() +
+      static_cast<double>(terms + 1) * scalar.tiny;
+  const RowVector<Real> slack = computed + 2 * rounding_factor<double>(terms + 6) * magnitude;
+  BasicEnclosure<Real> out;
   out.lower = in.lower * positive + in.upper * negative + b - slack;
   out.upper = in.upper * positive + in.lower * negative + b + slack;
-  const RowVector<double> reach = in.center.cwiseAbs() + in.radius();
+  const RowVector<Real> reach = in.center.cwiseAbs() + in.radius();
   out.center = in.center * W + b;
   out.generators = in.generators * W;
   out.error =
       in.error * absolute + computed +
       2 * rounding_factor<double>(terms + in.symbols() + 12) * (reach * absolute + b.cwiseAbs());
   out.intersect();
-  mark_overflow(out, magnitude + computed);
+  mark_overflow<Real>(out, magnitude + computed, scalar.largest);
   return out;
 }
 
-template <class Scalar>
-Enclosure EnclosureRules<Scalar>::affine(const Enclosure& in, const DenseLayer<Scalar>& layer) {
-  return affine(in, layer.weights().template cast<double>(), layer.bias().template cast<double>(),
-                layer.inputs());
-}
-
-template <class Scalar>
-void EnclosureRules<Scalar>::relu(Enclosure& h) {
+template <class Real>
+void relu_enclosure(BasicEnclosure<Real>& h) {
   std::vector<std::pair<Index, double>> symbols;
-  const RowVector<double> radius = h.radius();
+  const RowVector<Real> radius = h.radius();
   for (Index j = 0; j < h.width(); ++j) {
     const double l = h.lower[j];
     const double u = h.upper[j];
@@ -477,28 +478,29 @@ void EnclosureRules<Scalar>::relu(Enclosure& h) {
   for (const auto& [unit, half] : symbols) h.generators(row++, unit) = half;
 }
 
-template <class Scalar>
-Enclosure EnclosureRules<Scalar>::stacked(const Enclosure& h, Enclosure z) {
+template <class Real>
+BasicEnclosure<Real> stacked_enclosures(const BasicEnclosure<Real>& h, BasicEnclosure<Real> z) {
   z.add_symbols(h.symbols() - z.symbols());
   const Index width = h.width() + z.width();
-  const auto beside = [width](const RowVector<double>& a, const RowVector<double>& b) {
-    return (RowVector<double>(width) << a, b).finished();
+  const auto beside = [width](const RowVector<Real>& a, const RowVector<Real>& b) {
+    return (RowVector<Real>(width) << a, b).finished();
   };
-  RowMatrix<double> generators(h.symbols(), width);
+  RowMatrix<Real> generators(h.symbols(), width);
   generators << h.generators, z.generators;
   return {beside(h.lower, z.lower), beside(h.upper, z.upper), beside(h.center, z.center),
           std::move(generators), beside(h.error, z.error)};
 }
 
-template <class Scalar>
-Enclosure EnclosureRules<Scalar>::plus(Enclosure sum, const Enclosure& next) {
+template <class Real>
+BasicEnclosure<Real> sum_of_enclosures(BasicEnclosure<Real> sum, const BasicEnclosure<Real>& next,
+                                       const ScalarArithmetic& scalar) {
   sum.add_symbols(next.symbols() - sum.symbols());
-  const RowVector<double> reach =
+  const RowVector<Real> reach =
       sum.center.cwiseAbs() + sum.radius() + next.center.cwiseAbs() + next.radius();
   sum.lower += next.lower;
   sum.upper += next.upper;
-  const RowVector<double> computed =
-      (rounding_factor<Scalar>(1) + 4 * kRoundoff<double>)*sum.magnitude();
+  const RowVector<Real> computed =
+      (rounding_factor(1, scalar.roundoff) + 4 * kRoundoff<double>)*sum.magnitude();
   sum.lower -= computed;
   sum.upper += computed;
   sum.center += next.center;
@@ -509,17 +511,64 @@ Enclosure EnclosureRules<Scalar>::plus(Enclosure sum, const Enclosure& next) {
 }
 
 template <class Scalar>
-bool EnclosureRules<Scalar>::overflows(const Enclosure& h) {
-  return !(h.lower.array() >= -kLargest).all() || !(h.upper.array() <= kLargest).all();
+typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::input(
+    const Standardizer<Scalar>& standardizer, const ConstVectorRef<Scalar>& lower,
+    const ConstVectorRef<Scalar>& upper) {
+  const auto mean = standardizer.mean().template cast<double>().array();
+  const auto scale = standardizer.scale().template cast<double>().array();
+  const double gamma = rounding_factor<Scalar>(2) + rounding_factor<double>(8);
+  Box z;
+  z.lower = lower.transpose().template cast<double>().array() - mean;
+  z.upper = upper.transpose().template cast<double>().array() - mean;
+  const RowVector<Real> largest = z.magnitude();
+  z.lower.array() /= scale;
+  z.upper.array() /= scale;
+  z.lower.array() -= gamma * z.lower.array().abs() + kTiny + kTiny / scale;
+  z.upper.array() += gamma * z.upper.array().abs() + kTiny + kTiny / scale;
+  z.center = z.lower / 2 + z.upper / 2;
+  const RowVector<Real> radius = (z.upper - z.center).cwiseMax(z.center - z.lower);
+  z.generators = radius.asDiagonal();
+  z.error = 4 * kRoundoff<double> * (z.magnitude() + radius);
+  mark_overflow(z, largest, kLargest);
+  return z;
 }
 
 template <class Scalar>
-void EnclosureRules<Scalar>::mark_overflow(Enclosure& h, const RowVector<double>& largest_part) {
+typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::affine(const Box& in,
+                                                                    const RowMatrix<Real>& W,
+                                                                    const RowVector<Real>& b,
+                                                                    Index terms) {
+  return affine_enclosure(in, W, b, terms, ScalarArithmetic::of<Scalar>());
+}
+
+template <class Scalar>
+typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::affine(
+    const Box& in, const DenseLayer<Scalar>& layer) {
+  return affine(in, layer.weights().template cast<double>(), layer.bias().template cast<double>(),
+                layer.inputs());
+}
+
+template <class Scalar>
+void EnclosureRules<Scalar>::relu(Box& h) {
+  relu_enclosure(h);
+}
+
+template <class Scalar>
+typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::stacked(const Box& h, Box z) {
+  return stacked_enclosures(h, std::move(z));
+}
+
+template <class Scalar>
+typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::plus(Box sum, const Box& next) {
+  return sum_of_enclosures(std::move(sum), next, ScalarArithmetic::of<Scalar>());
+}
+
+template <class Scalar>
+bool EnclosureRules<Scalar>::overflows(const Box& h) {
   for (Index j = 0; j < h.width(); ++j) {
-    if (largest_part[j] <= kLargest) continue;
-    h.lower[j] = -std::numeric_limits<double>::infinity();
-    h.upper[j] = std::numeric_limits<double>::infinity();
+    if (!(h.lower[j] >= -kLargest) || !(h.upper[j] <= kLargest)) return true;
   }
+  return false;
 }
 
 }  // namespace mgdl::detail
@@ -537,7 +586,7 @@ PiecewiseLinear to_spline(const MultigradeModel<Scalar>& model, double lower, do
   if (!(lower < upper)) {
     throw InvalidArgument("upper", "a value > " + detail::to_text(lower), detail::to_text(upper));
   }
-  return detail::PieceTracer<Scalar>(model, k).trace({lower, upper});
+  return detail::PieceTracer<double>(model, k).trace({lower, upper});
 }
 
 template <class Scalar>
@@ -549,7 +598,7 @@ double lipschitz_bound(const MultigradeModel<Scalar>& model, Index k) {
   }
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const double mean = model.input_standardizer().mean()[0];
-  return detail::PieceTracer<Scalar>(model, k).trace({-infinity, mean, infinity}).lipschitz();
+  return detail::PieceTracer<double>(model, k).trace({-infinity, mean, infinity}).lipschitz();
 }
 
 template <class Scalar>
@@ -558,6 +607,7 @@ OutputBounds output_bounds(const MultigradeModel<Scalar>& model,
                            const ConstVectorRef<typename MultigradeModel<Scalar>::Scalar>& upper,
                            Index k) {
   using Rules = detail::EnclosureRules<Scalar>;
+  using Real = typename Rules::Real;
   model.feature_count(k);  // throws for k out of range
   detail::require_rows("lower", model.inputs(), lower.rows());
   detail::require_rows("upper", model.inputs(), upper.rows());
@@ -572,17 +622,17 @@ OutputBounds output_bounds(const MultigradeModel<Scalar>& model,
   const auto& output = model.output_standardizer();
   const Index c = model.outputs();
   const double infinity = std::numeric_limits<double>::infinity();
-  const OutputBounds unbounded{Vector<double>::Constant(c, -infinity),
-                               Vector<double>::Constant(c, infinity)};
-  const detail::Enclosure input = Rules::input(model.input_standardizer(), lower, upper);
+  const OutputBounds unbounded{Vector<Real>::Constant(c, -infinity),
+                               Vector<Real>::Constant(c, infinity)};
+  const typename Rules::Box input = Rules::input(model.input_standardizer(), lower, upper);
   if (Rules::overflows(input)) return unbounded;
-  detail::Enclosure features = input;
-  detail::Enclosure sum{RowVector<double>::Zero(c), RowVector<double>::Zero(c),
-                        RowVector<double>::Zero(c), RowMatrix<double>::Zero(0, c),
-                        RowVector<double>::Zero(c)};
+  typename Rules::Box features = input;
+  typename Rules::Box sum{RowVector<Real>::Zero(c), RowVector<Real>::Zero(c),
+                          RowVector<Real>::Zero(c), RowMatrix<Real>::Zero(0, c),
+                          RowVector<Real>::Zero(c)};
   for (Index g = 1; g <= k; ++g) {
     for (const auto& layer : model.grade(g).network.layers()) {
-      detail::Enclosure next = Rules::affine(features, layer);
+      typename Rules::Box next = Rules::affine(features, layer);
       if (Rules::overflows(next)) return unbounded;
       if (&layer == &model.grade(g).network.readout()) {
         sum = Rules::plus(std::move(sum), next);
@@ -603,10 +653,7 @@ OutputBounds output_bounds(const MultigradeModel<Scalar>& model,
 }
 
 #ifdef MGDL_COMPILED
-template RowVector<double> detail::Enclosure::magnitude<double>() const;
-template RowVector<double> detail::Enclosure::radius<double>() const;
-template void detail::Enclosure::add_symbols<double>(Index);
-template void detail::Enclosure::intersect<double>();
+template struct detail::BasicEnclosure<double>;
 template struct detail::EnclosureRules<float>;
 template struct detail::EnclosureRules<double>;
 template PiecewiseLinear to_spline(const MultigradeModel<float>&, double, double, Index);

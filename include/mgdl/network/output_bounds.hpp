@@ -17,74 +17,69 @@ namespace mgdl::detail {
 /// one for each unit whose sign is not known. They keep what intervals forget, that values of
 /// different units move together. All of it is in double, and holds for h in exact arithmetic as
 /// well as for h computed in Scalar with sums in any order.
-struct Enclosure {
-  RowVector<double> lower;
-  RowVector<double> upper;
-  RowVector<double> center;
-  RowMatrix<double> generators;  // symbols x width
-  RowVector<double> error;
+template <class Real>
+struct BasicEnclosure {
+  RowVector<Real> lower;
+  RowVector<Real> upper;
+  RowVector<Real> center;
+  RowMatrix<Real> generators;  // symbols x width
+  RowVector<Real> error;
 
   Index width() const noexcept { return lower.size(); }
   Index symbols() const noexcept { return generators.rows(); }
 
   /// max |h| by the interval.
-  template <class Real = double>
   RowVector<Real> magnitude() const;
   /// max |h - center| by the zonotope, up to rounding.
-  template <class Real = double>
   RowVector<Real> radius() const;
 
   /// Makes room for symbols that do not occur yet.
-  template <class Real = double>
   void add_symbols(Index count);
 
   /// Lets the interval profit from the zonotope. A comparison with NaN, from an overflow, is false.
-  template <class Real = double>
   void intersect();
 };
+
+using Enclosure = BasicEnclosure<double>;
 
 /// Rules for enclosures of values that are computed in Scalar.
 template <class Scalar>
 struct EnclosureRules {
+  using Real = typename Wide<Scalar>::Real;
+  using Box = BasicEnclosure<Real>;
+
   // Covers an underflow, also where results below the normal range are flushed to zero.
   static constexpr double kTiny = static_cast<double>(std::numeric_limits<Scalar>::min());
 
   /// (x - mean) / scale for x in [lower, upper].
-  static Enclosure input(const Standardizer<Scalar>& standardizer,
-                         const ConstVectorRef<Scalar>& lower, const ConstVectorRef<Scalar>& upper);
+  static Box input(const Standardizer<Scalar>& standardizer, const ConstVectorRef<Scalar>& lower,
+                   const ConstVectorRef<Scalar>& upper);
 
   /// h W + b, where each column of W has at most `terms` entries that are not zero.
-  static Enclosure affine(const Enclosure& in, const RowMatrix<double>& W,
-                          const RowVector<double>& b, Index terms);
+  static Box affine(const Box& in, const RowMatrix<Real>& W, const RowVector<Real>& b, Index terms);
 
-  static Enclosure affine(const Enclosure& in, const DenseLayer<Scalar>& layer);
+  static Box affine(const Box& in, const DenseLayer<Scalar>& layer);
 
   /// max(0, h). A unit that may have either sign gets a symbol: between l < 0 < u,
   ///
   ///     0 <= max(0, h) - t h <= max(-t l, (1 - t) u)   for any t in [0, 1]; t = u / (u - l).
-  static void relu(Enclosure& h);
+  static void relu(Box& h);
 
   /// [h, z], where z has a part of h's symbols.
-  static Enclosure stacked(const Enclosure& h, Enclosure z);
+  static Box stacked(const Box& h, Box z);
 
   /// sum + next, where `sum` has a part of next's symbols.
-  static Enclosure plus(Enclosure sum, const Enclosure& next);
+  static Box plus(Box sum, const Box& next);
 
   /// Whether values may be beyond the range of Scalar, where its arithmetic has no bounds.
-  static bool overflows(const Enclosure& h);
+  static bool overflows(const Box& h);
 
  private:
   static constexpr double kLargest = static_cast<double>(std::numeric_limits<Scalar>::max());
-
-  /// Parts of a sum may overflow where the sum does not.
-  static void mark_overflow(Enclosure& h, const RowVector<double>& largest_part);
 };
 
 #ifdef MGDL_COMPILED
-extern template RowVector<double> Enclosure::magnitude<double>() const;
-extern template RowVector<double> Enclosure::radius<double>() const;
-extern template void Enclosure::add_symbols<double>(Index);
-extern template void Enclosure::intersect<double>();
+extern template struct BasicEnclosure<double>;
 extern template struct EnclosureRules<float>;
 extern template struct EnclosureRules<double>;
 #endif

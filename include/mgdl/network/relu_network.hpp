@@ -73,7 +73,11 @@ class ReluNetwork {
 
   /// The network x -> factor * g(x).
   ReluNetwork scaled(Scalar factor) const {
-    return with_readout({readout().weights() * factor, readout().bias() * factor});
+    RowMatrix<Scalar> weights = readout().weights();
+    RowVector<Scalar> bias = readout().bias();
+    for (Index i = 0; i < weights.size(); ++i) weights.data()[i] *= factor;
+    for (Index j = 0; j < bias.size(); ++j) bias[j] *= factor;
+    return with_readout({std::move(weights), std::move(bias)});
   }
 
   /// g at each row of X (n x inputs): n x outputs. The bits of the result do not depend on the

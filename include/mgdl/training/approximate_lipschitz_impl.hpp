@@ -52,7 +52,8 @@ ConstructiveApproximation approximate(FunctionRef<Real(const Vector<Real>&)> f, 
   require_option(inputs >= 1 && inputs <= kMaxKuhnInputs, "inputs", "a value from 1 to 3", inputs);
   require_option(lipschitz >= 0 && lipschitz < std::numeric_limits<double>::infinity(), "lipschitz",
                  "a finite value >= 0", lipschitz);
-  const Stopwatch clock;
+  const RunControl control(options.observer, std::numeric_limits<double>::infinity(),
+                           options.max_passes);
   ConstructiveApproximation result{MultigradeModel<double>(Standardizer<double>::identity(inputs),
                                                            Standardizer<double>::identity(1)),
                                    {}};
@@ -60,7 +61,7 @@ ConstructiveApproximation approximate(FunctionRef<Real(const Vector<Real>&)> f, 
   const auto stop = [&](Termination termination, std::string message) {
     report.termination = termination;
     report.message = std::move(message);
-    report.elapsed_seconds = clock.seconds();
+    report.elapsed_seconds = control.seconds();
     return result;
   };
   CellValues values;
@@ -127,16 +128,10 @@ ConstructiveApproximation approximate(FunctionRef<Real(const Vector<Real>&)> f, 
       }
       size *= 2;
     }
-    if (!options.observer) continue;
-    Progress progress;
-    progress.grade = result.model.grades();
-    progress.iteration = static_cast<Index>(report.passes.size());
-    progress.max_iterations = options.max_passes;
-    progress.objective = bound / report.initial_bound;
-    progress.elapsed_seconds = clock.seconds();
-    if (options.observer(progress) == Action::Stop) {
-      return stop(Termination::StoppedByObserver, "The observer asked to stop.");
-    }
+    const Termination reason = control.observe({.grade = result.model.grades(),
+                                                .iteration = std::ssize(report.passes),
+                                                .objective = bound / report.initial_bound});
+    if (reason != Termination::NotRun) return stop(reason, RunControl::explain(reason));
   }
 }
 

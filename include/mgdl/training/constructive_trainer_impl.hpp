@@ -127,7 +127,8 @@ std::string ConstructiveTrainer<Scalar>::power_text(double spacing) {
 
 template <class Scalar>
 GradeFit<Scalar> ConstructiveTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem) {
-  const detail::Stopwatch clock;
+  const detail::RunControl control(problem.observer, problem.time_limit_seconds,
+                                   /*max_iterations=*/1);
   const detail::CarriedCoordinates coordinates = coordinates_of(problem);
   const Index outputs = problem.train.targets.cols();
   GradeFit<Scalar> fit{detail::hat_network(coordinates, no_hats(outputs)), {}};
@@ -139,7 +140,7 @@ GradeFit<Scalar> ConstructiveTrainer<Scalar>::fit(const GradeProblem<Scalar>& pr
   const auto give_up = [&](Termination termination, std::string message) {
     report.termination = termination;
     report.message = std::move(message);
-    report.elapsed_seconds = clock.seconds();
+    report.elapsed_seconds = control.seconds();
     return fit;
   };
   if (!coordinates.complete()) {
@@ -195,18 +196,12 @@ GradeFit<Scalar> ConstructiveTrainer<Scalar>::fit(const GradeProblem<Scalar>& pr
           << samples.residual.cwiseAbs().maxCoeff() * unit << " -> "
           << after.cwiseAbs().maxCoeff() * unit << '.';
   report.message = message.str();
-  report.elapsed_seconds = clock.seconds();
-  if (problem.observer) {
-    Progress progress;
-    progress.grade = problem.grade;
-    progress.iteration = progress.max_iterations = 1;
-    progress.objective = report.final_objective;
-    progress.validation = report.validation;
-    progress.elapsed_seconds = report.elapsed_seconds;
-    if (problem.observer(progress) == Action::Stop) {
-      report.termination = Termination::StoppedByObserver;
-    }
-  }
+  report.elapsed_seconds = control.seconds();
+  const Termination reason = control.observe({.grade = problem.grade,
+                                              .iteration = 1,
+                                              .objective = report.final_objective,
+                                              .validation = report.validation});
+  if (reason == Termination::StoppedByObserver) report.termination = reason;
   return fit;
 }
 

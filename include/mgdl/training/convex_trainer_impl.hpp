@@ -165,7 +165,8 @@ Dataset<double> ConvexTrainer<Scalar>::in_double(const SampleView<Scalar>& sampl
 
 template <class Scalar>
 GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem) {
-  const detail::Stopwatch clock;
+  const detail::RunControl control(
+      {}, std::min(m_options.solver.time_limit_seconds, problem.time_limit_seconds));
   const std::vector<Index> used = columns(problem.train);
   const Dataset<double> data = in_double(problem.train, used);
   std::optional<Dataset<double>> validation;
@@ -175,7 +176,7 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
   }
   ConvexOptions solver = m_options.solver;
   solver.threads = problem.threads.requested();
-  solver.time_limit_seconds = std::min(solver.time_limit_seconds, problem.time_limit_seconds);
+  solver.time_limit_seconds = control.time_limit_seconds();
   bool stopped = false;
   if (problem.observer) {
     solver.observer = [&](Progress progress) {
@@ -200,7 +201,7 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
     const SampleView<double> view{data.inputs(), data.targets(), data.weights()};
     polished =
         detail::polish_neurons(neurons, view, solved.solution.lambda, m_options.polish_iterations,
-                               pool, [&] { return clock.seconds() < solver.time_limit_seconds; });
+                               pool, [&] { return !control.out_of_time(); });
   }
   const ReluNetwork<double> exact(neurons.to_layers());
   std::vector<DenseLayer<Scalar>> layers;
@@ -241,7 +242,7 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
   report.initial_objective = 1;
   report.final_objective = loss.train;
   report.validation = loss.validation;
-  report.elapsed_seconds = clock.seconds();
+  report.elapsed_seconds = control.seconds();
   return fit;
 }
 

@@ -226,7 +226,6 @@ class MultigradeTrainer {
   static void judge(Run& run, const ReluNetwork<Scalar>& network, bool features, GradeReport& line);
 
   bool may_continue(Run& run, const GradeReport& line, Index first) const;
-  Action observe_grade(Run& run, const GradeReport& line, Index first) const;
   GradeProblem<Scalar> problem(Run& run, Index number, Index first, Scalar unit) const;
 
   /// Below this, residuals are rounding errors of predictions: nothing is left to learn.

@@ -23,8 +23,12 @@ template <class Scalar>
 struct MultigradeTrainer<Scalar>::Run {
   using Verdict = detail::PairedComparison::Verdict;
 
-  Run(MultigradeModel<Scalar> start, const DataSplit<Scalar>& data, detail::ThreadPool& threads)
-      : model(std::move(start)), train(data.train, model), pool(threads) {
+  Run(MultigradeModel<Scalar> start, const DataSplit<Scalar>& data,
+      const MultigradeOptions& options)
+      : model(std::move(start)),
+        train(data.train, model),
+        pool(options.threads.pool()),
+        control(options.observer, options.time_limit_seconds) {
     if (data.validation) validation.emplace(*data.validation, model);
     for (Index k = 1; k <= model.grades(); ++k) {
       const auto& network = model.grade(k).network;
@@ -55,7 +59,7 @@ struct MultigradeTrainer<Scalar>::Run {
   detail::ResidualChain<Scalar> train;
   std::optional<detail::ResidualChain<Scalar>> validation;
   detail::ThreadPool& pool;
-  detail::Stopwatch clock;
+  detail::RunControl control;
   MultigradeReport report;
   Index best_grades = 0;
   Vector<double> best_errors;         // of the validation samples, by the best prefix
@@ -77,7 +81,7 @@ bool MultigradeTrainer<Scalar>::add_grade(Run& run, Index first) {
   const auto trainer =
       static_cast<std::size_t>(std::min(number, static_cast<Index>(m_trainers.size())) - 1);
   const double before = run.train.square();
-  const double started = run.clock.seconds();
+  const double started = run.control.seconds();
   const Scalar scale = detail::residual_scale<Scalar>(before);
   scale_residuals(run, 1 / scale);
   const GradeFit<Scalar> fit = m_trainers[trainer].fit(problem(run, number, first, scale));
@@ -102,7 +106,7 @@ bool MultigradeTrainer<Scalar>::add_grade(Run& run, Index first) {
     run.model.add_grade({network, line.train_rse, line.validation_rse});
     if (run.verdict == Run::Verdict::Better) run.best_grades = number;
   }
-  line.seconds = run.clock.seconds() - started;
+  line.seconds = run.control.seconds() - started;
   run.report.grades.push_back(line);
   if (!lower) {
     // A grade that was cut short says why; any other has simply nothing left to learn.
@@ -140,7 +144,13 @@ void MultigradeTrainer<Scalar>::judge(Run& run, const ReluNetwork<Scalar>& netwo
 
 template <class Scalar>
 bool MultigradeTrainer<Scalar>::may_continue(Run& run, const GradeReport& line, Index first) const {
-  const bool stop_asked = observe_grade(run, line, first) == Action::Stop ||
+  const Termination reason = run.control.observe({.event = Progress::Event::Grade,
+                                                  .grade = line.grade,
+                                                  .max_grades = first + m_options.max_grades,
+                                                  .iteration = line.fit.iterations,
+                                                  .objective = line.train_rse,
+                                                  .validation = line.validation_rse});
+  const bool stop_asked = reason == Termination::StoppedByObserver ||
                           line.fit.termination == Termination::StoppedByObserver;
   if (run.judged_error(m_options) <= m_options.tolerance) {
     return run.stop(Termination::ToleranceReached, "The error is within the tolerance.");
@@ -149,13 +159,14 @@ bool MultigradeTrainer<Scalar>::may_continue(Run& run, const GradeReport& line, 
     return run.stop(Termination::ToleranceReached, "The residual is down to rounding.");
   }
   if (stop_asked) {
-    return run.stop(Termination::StoppedByObserver, "The observer asked to stop.");
+    return run.stop(Termination::StoppedByObserver,
+                    detail::RunControl::explain(Termination::StoppedByObserver));
   }
   if (line.fit.termination == Termination::NumericalFailure) {
     return run.stop(Termination::NumericalFailure, line.fit.message);
   }
-  if (run.clock.seconds() >= m_options.time_limit_seconds) {
-    return run.stop(Termination::TimeLimit, "The time limit was reached.");
+  if (run.control.out_of_time()) {
+    return run.stop(Termination::TimeLimit, detail::RunControl::explain(Termination::TimeLimit));
   }
   if (line.grade - run.best_grades >= m_options.patience) {
     if (run.verdict == Run::Verdict::Flat) {
@@ -173,21 +184,6 @@ bool MultigradeTrainer<Scalar>::may_continue(Run& run, const GradeReport& line, 
 }
 
 template <class Scalar>
-Action MultigradeTrainer<Scalar>::observe_grade(Run& run, const GradeReport& line,
-                                                Index first) const {
-  if (!m_options.observer) return Action::Continue;
-  Progress progress;
-  progress.event = Progress::Event::Grade;
-  progress.grade = line.grade;
-  progress.max_grades = first + m_options.max_grades;
-  progress.iteration = line.fit.iterations;
-  progress.objective = line.train_rse;
-  progress.validation = line.validation_rse;
-  progress.elapsed_seconds = run.clock.seconds();
-  return m_options.observer(progress);
-}
-
-template <class Scalar>
 GradeProblem<Scalar> MultigradeTrainer<Scalar>::problem(Run& run, Index number, Index first,
                                                         Scalar unit) const {
   GradeProblem<Scalar> problem{run.train.view(), std::nullopt};
@@ -197,7 +193,7 @@ GradeProblem<Scalar> MultigradeTrainer<Scalar>::problem(Run& run, Index number, 
   problem.threads = m_options.threads;
   problem.model = &run.model;
   problem.unit = unit;
-  const double elapsed = run.clock.seconds();
+  const double elapsed = run.control.seconds();
   // The grades to come get their share.
   problem.time_limit_seconds = (m_options.time_limit_seconds - elapsed) /
                                static_cast<double>(first + m_options.max_grades - number + 1);
@@ -285,7 +281,7 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> 
 template <class Scalar>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::add_grades(MultigradeModel<Scalar> model,
                                                             const DataSplit<Scalar>& data) {
-  Run run(std::move(model), data, m_options.threads.pool());
+  Run run(std::move(model), data, m_options);
   const Index first = run.model.grades();
   if (run.judged_error(m_options) <= m_options.tolerance || run.train.rse() <= rounding_rse()) {
     run.stop(Termination::ToleranceReached, "The model meets the tolerance as it is.");
@@ -295,7 +291,7 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::add_grades(MultigradeModel<Scal
   }
   run.model.truncate(run.best_grades);
   for (auto& grade : run.report.grades) grade.kept = grade.grade <= run.best_grades;
-  run.report.elapsed_seconds = run.clock.seconds();
+  run.report.elapsed_seconds = run.control.seconds();
   return {std::move(run.model), std::move(run.report)};
 }
 

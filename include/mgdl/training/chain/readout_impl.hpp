@@ -99,7 +99,13 @@ RidgeCandidate solve_ridge(const ReadoutMoments& moments, double ridge, bool deg
 /// Factor s that minimises sum_i w_i |s g(x_i) - y_i|^2 for the readout B; 0 if g is zero.
 template <class Real = double>
 double optimal_step(const ReadoutMoments& moments, const Matrix<Real>& readout) {
-  const Real square = (readout.transpose() * moments.gram * readout).trace();
+  const Matrix<Real> half = transposed_product(readout, moments.gram);
+  Real square = 0;
+  for (Index j = 0; j < readout.cols(); ++j) {
+    Real dot = half(j, 0) * readout(0, j);
+    for (Index i = 1; i < readout.rows(); ++i) dot += half(j, i) * readout(i, j);
+    square += dot;
+  }
   const Real cross = (readout.array() * moments.cross.array()).sum();
   return square > 0 ? cross / square : 0;
 }

@@ -32,6 +32,8 @@ namespace mgdl::detail {
 /// measured instead of assumed.)
 template <class Scalar>
 class UnitInitialiser {
+  using Real = typename Wide<Scalar>::Real;
+
  public:
   /// Looks at up to kProbes random samples of positive weight.
   UnitInitialiser(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
@@ -92,19 +94,19 @@ class UnitInitialiser {
   void start_units(PanelNetwork<Scalar>& network, std::size_t l, const std::vector<Index>& units) {
     const Index n = m_values[l].rows();
     const auto probes = static_cast<double>(n);
-    Eigen::MatrixXd values(n, m_values[l].cols());
-    Eigen::MatrixXd centred(n, values.cols());
+    Matrix<Real> values(n, m_values[l].cols());
+    Matrix<Real> centred(n, values.cols());
     for (Index j = 0; j < values.cols(); ++j) {
       for (Index i = 0; i < n; ++i) values(i, j) = static_cast<double>(m_values[l](i, j));
       const double mean = values.col(j).mean();
       for (Index i = 0; i < n; ++i) centred(i, j) = values(i, j) - mean;
     }
-    Eigen::MatrixXd noise(centred.rows(), static_cast<Index>(units.size()));
+    Matrix<Real> noise(centred.rows(), static_cast<Index>(units.size()));
     for (Index j = 0; j < noise.cols(); ++j) {
       for (Index i = 0; i < noise.rows(); ++i) noise(i, j) = m_random.normal();
     }
-    Eigen::MatrixXd system = centred.transpose() * centred;
-    Eigen::MatrixXd fits = centred.transpose() * noise;
+    Matrix<Real> system = transposed_product(centred, centred);
+    Matrix<Real> fits = transposed_product(centred, noise);
     for (Index i = 0; i < system.size(); ++i) system.data()[i] /= probes;
     for (Index i = 0; i < fits.size(); ++i) fits.data()[i] /= probes;
     double trace = 0;
@@ -112,8 +114,8 @@ class UnitInitialiser {
     const double diagonal = trace / static_cast<double>(system.rows());
     const double ridge = diagonal > 0 ? m_ridge * diagonal : 1.0;
     for (Index j = 0; j < system.rows(); ++j) system(j, j) += ridge;
-    const Eigen::MatrixXd directions = Cholesky<double>(system).solve(fits);
-    const Eigen::MatrixXd products = values * directions;
+    const Matrix<Real> directions = Cholesky<Real>(system).solve(fits);
+    const Matrix<Real> products = product(values, directions);
     for (Index k = 0; k < noise.cols(); ++k) {
       const Index j = units[static_cast<std::size_t>(k)];
       const auto probe =

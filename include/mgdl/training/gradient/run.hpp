@@ -34,6 +34,7 @@ class GradientRun {
       : m_options(options),
         m_problem(problem),
         m_pool(pool),
+        m_control(problem.observer, problem.time_limit_seconds, options.epochs),
         m_random(problem.seed, static_cast<std::uint64_t>(problem.grade) |
                                    static_cast<std::uint64_t>(start) << 32),
         m_network(sizes(options, problem)),
@@ -100,23 +101,12 @@ class GradientRun {
       m_best = m_network.parameters();
       m_best_iteration = iteration;
     }
-    const double seconds = m_clock.seconds();
-    if (m_problem.observer) {
-      Progress progress;
-      progress.grade = m_problem.grade;
-      progress.iteration = iteration;
-      progress.max_iterations = m_options.epochs;
-      progress.objective = objective;
-      progress.validation = m_report.validation;
-      progress.elapsed_seconds = seconds;
-      progress.samples_per_second = samples_per_second;
-      if (m_problem.observer(progress) == Action::Stop) {
-        return stop(Termination::StoppedByObserver, "The observer asked to stop.");
-      }
-    }
-    if (seconds >= m_problem.time_limit_seconds) {
-      return stop(Termination::TimeLimit, "The time limit was reached.");
-    }
+    const Termination reason = m_control.observe({.grade = m_problem.grade,
+                                                  .iteration = iteration,
+                                                  .objective = objective,
+                                                  .validation = m_report.validation,
+                                                  .samples_per_second = samples_per_second});
+    if (reason != Termination::NotRun) return stop(reason, RunControl::explain(reason));
     if (m_problem.validation && m_options.patience > 0 &&
         iteration - m_best_iteration >= m_options.patience) {
       return stop(Termination::ValidationStop,
@@ -134,7 +124,7 @@ class GradientRun {
 
   /// Part of the schedule that is over, in [0, 1]: by steps, or by time if that runs out sooner.
   double schedule_position(double step, double steps) const {
-    const double by_time = m_clock.seconds() / m_problem.time_limit_seconds;
+    const double by_time = m_control.seconds() / m_problem.time_limit_seconds;
     return std::min(1.0, std::max(step / steps, std::isfinite(by_time) ? by_time : 0.0));
   }
 
@@ -166,13 +156,13 @@ class GradientRun {
     double training_seconds = 0;
     Index trained = 0;  // samples
     for (Index epoch = 1; epoch <= m_options.epochs; ++epoch) {
-      const double epoch_start = m_clock.seconds();
+      const double epoch_start = m_control.seconds();
       m_random.shuffle(order);
       double loss_sum = 0;
       Index seen = 0;
       for (Index count = batch; seen < n; seen += count) {
         // An epoch may be long: do not wait for its end.
-        if (seen > 0 && m_clock.seconds() >= m_problem.time_limit_seconds) break;
+        if (seen > 0 && m_control.out_of_time()) break;
         count = std::min(batch, n - seen);
         const Index step = (epoch - 1) * steps_per_epoch + seen / batch;
         adam.begin_step(learning_rate(schedule_position(static_cast<double>(step + 1), steps)));
@@ -187,7 +177,7 @@ class GradientRun {
         loss_sum += batch_loss * static_cast<double>(count);
       }
       trained += seen;
-      training_seconds += m_clock.seconds() - epoch_start;
+      training_seconds += m_control.seconds() - epoch_start;
       const double rate = static_cast<double>(trained) / training_seconds;
       if (!finish_iteration(epoch, (loss_sum / static_cast<double>(seen) + penalty()) / m_zero_loss,
                             rate))
@@ -260,7 +250,7 @@ class GradientRun {
     };
     const auto outcome =
         lbfgs.minimise(m_network.parameters(), evaluate, [&](Index iteration, double value) {
-          const double rate = evaluations * static_cast<double>(n) / m_clock.seconds();
+          const double rate = evaluations * static_cast<double>(n) / m_control.seconds();
           return finish_iteration(iteration, value / m_zero_loss, rate);
         });
     switch (outcome) {
@@ -286,7 +276,7 @@ class GradientRun {
   const GradientOptions& m_options;
   const GradeProblem<Scalar>& m_problem;
   ThreadPool& m_pool;
-  Stopwatch m_clock;
+  RunControl m_control;
   RandomStream m_random;
   PanelNetwork<Scalar> m_network;
   UnitInitialiser<Scalar> m_initialiser;

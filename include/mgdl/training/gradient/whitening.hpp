@@ -26,10 +26,12 @@ namespace mgdl::detail {
 /// (spectral bias). The networks that can be reached are the same.
 template <class Scalar>
 class Whitening {
+  using Real = typename Wide<Scalar>::Real;
+
  public:
   Whitening(const SampleView<Scalar>& samples, double floor, ThreadPool& pool) {
     const Index m = samples.inputs.cols();
-    const Eigen::MatrixXd moments = sample_moments<double>(
+    const Matrix<Real> moments = sample_moments<Real>(
         samples.size(), m + 1, m + 1, pool,
         [&](Index first, Index count, double* z, Index stride, int) {
           for (Index i = 0; i < count; ++i, z += stride) {
@@ -41,9 +43,9 @@ class Whitening {
           }
         });
     const double weight = moments(m, m);
-    Eigen::RowVectorXd mean(m);
+    RowVector<Real> mean(m);
     for (Index j = 0; j < m; ++j) mean[j] = moments(m, j) / weight;
-    Eigen::MatrixXd covariance(m, m);
+    Matrix<Real> covariance(m, m);
     for (Index j = 0; j < m; ++j) {
       for (Index i = 0; i < m; ++i) covariance(i, j) = moments(i, j) / weight - mean[i] * mean[j];
     }
@@ -56,11 +58,11 @@ class Whitening {
     const double ridge =
         variance > 0 ? std::max(floor, static_cast<double>(m) * kRounding) * variance : 1.0;
     for (Index j = 0; j < m; ++j) covariance(j, j) += ridge;
-    const Cholesky<double> factor(covariance);
-    Eigen::MatrixXd transform = Eigen::MatrixXd::Identity(m, m);
+    const Cholesky<Real> factor(covariance);
+    Matrix<Real> transform = Matrix<Real>::Identity(m, m);
     if (factor.ok()) factor.solve_upper(transform);
-    const Eigen::RowVectorXd shift = -mean * transform;
-    m_map = PanelNetwork<double>({m, m});
+    const RowVector<Real> shift = -mean * transform;
+    m_map = PanelNetwork<Real>({m, m});
     for (Index j = 0; j < m; ++j) {
       for (Index i = 0; i < m; ++i) m_map.weight(0, i, j) = transform(i, j);
       m_map.bias(0)[j] = shift[j];
@@ -72,9 +74,9 @@ class Whitening {
     const Index m = m_map.inputs();
     RowMatrix<Scalar> z(x.rows(), m);
     // In double: small directions are small differences of large numbers.
-    std::vector<RowMatrix<double>> in(static_cast<std::size_t>(pool.size()),
-                                      RowMatrix<double>(kForwardRows, m));
-    std::vector<ForwardScratch<double>> out(static_cast<std::size_t>(pool.size()));
+    std::vector<RowMatrix<Real>> in(static_cast<std::size_t>(pool.size()),
+                                    RowMatrix<Real>(kForwardRows, m));
+    std::vector<ForwardScratch<Real>> out(static_cast<std::size_t>(pool.size()));
     for (auto& scratch : out) m_map.reserve(scratch, kForwardRows);
     pool.parallel_for((x.rows() + kForwardRows - 1) / kForwardRows, [&](Index block, int thread) {
       auto& rows = in[static_cast<std::size_t>(thread)];
@@ -101,7 +103,7 @@ class Whitening {
     const Index m = m_map.inputs();
     const auto& layer = network.layers().front();
     bool finite = true;
-    Eigen::RowVectorXd trained(m);
+    RowVector<Real> trained(m);
     for (Index j = 0; j < layer.outputs(); ++j) {
       for (Index i = 0; i < m; ++i) trained[i] = static_cast<double>(network.weight(0, i, j));
       double bias = static_cast<double>(network.bias(0)[j]);
@@ -121,7 +123,7 @@ class Whitening {
 
  private:
   // A single layer without ReLU: weights T (upper triangular), bias -mean T.
-  PanelNetwork<double> m_map;
+  PanelNetwork<Real> m_map;
 };
 
 }  // namespace mgdl::detail

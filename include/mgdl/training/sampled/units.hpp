@@ -11,6 +11,7 @@
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/sample_pairs.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/linalg/dense_factorisations.hpp"
 
 namespace mgdl::detail {
 
@@ -87,7 +88,7 @@ class SampledUnits {
     const Index width = units.bias.size();
     const Matrix<Real> weights =
         Eigen::Map<const Matrix<Real>>(units.weights.data(), width, m_values.rows());
-    Matrix<Real> values = weights * m_values;
+    Matrix<Real> values = product(weights, m_values);
     for (Index i = 0; i < values.cols(); ++i) {
       for (Index j = 0; j < width; ++j) {
         const Real value = values(j, i) + units.bias[j];
@@ -117,7 +118,7 @@ class SampledUnits {
       const Real square = slopes.col(k).squaredNorm();
       for (Index j = 0; j < d; ++j) slopes(j, k) /= square;
     }
-    const Matrix<Real> products = m_values.transpose() * slopes;
+    const Matrix<Real> products = transposed_product(m_values, slopes);
     RowVector<Real> weights(d);
     for (Index k = 0; k < slopes.cols(); ++k) {
       const double kink = products(pairs[static_cast<std::size_t>(k)].first, k);

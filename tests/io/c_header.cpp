@@ -233,7 +233,7 @@ TEST_CASE("The bound of fixed point holds at the corners of the box", "[io/c_hea
         }
         for (Index k = 1; k <= 2; ++k) {
           const Eigen::MatrixXd exact = mgdl::test::plain_model(model, x.transpose(), k).prediction;
-          const auto found = quantised.predict(x.cast<float>(), k).cast<double>();
+          const mgdl::Vector<double> found = quantised.predict(x.cast<float>(), k).cast<double>();
           const auto& bound = quantised.bound[static_cast<std::size_t>(k)];
           CHECK(((found - exact.transpose()).cwiseAbs().array() <= bound.array()).all());
           worst = std::max(

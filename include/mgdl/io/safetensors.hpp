@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
 
 namespace mgdl {

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 #include <vector>
 
 #include "mgdl/core/types.hpp"
+#include "mgdl/linalg/dense_factorisations.hpp"
 
 namespace mgdl::detail {
 
@@ -17,10 +17,11 @@ namespace mgdl::detail {
 /// linear complementarity problems" (Computers & Operations Research 21, 1994).
 ///
 /// \returns false if H is not positive definite in this arithmetic
-inline bool pivot_to_minimum(const Matrix<double>& H, const Vector<double>& g,
-                             const Vector<double>& lower, Vector<double>& x) {
+template <class Real>
+bool pivot_to_minimum(const Matrix<Real>& H, const Vector<Real>& g, const Vector<Real>& lower,
+                      Vector<Real>& x) {
   const Index n = g.size();
-  const double tolerance = 1e-14 * g.cwiseAbs().maxCoeff();
+  const Real tolerance = 1e-14 * g.cwiseAbs().maxCoeff();
   std::vector<bool> is_free(static_cast<std::size_t>(n), true);
   Index fewest = n + 1;
   int patience = 3;
@@ -31,15 +32,14 @@ inline bool pivot_to_minimum(const Matrix<double>& H, const Vector<double>& g,
     }
     x = lower;
     if (!free.empty()) {
-      const Matrix<double> block = H(free, free);
-      const Eigen::LLT<Matrix<double>> factor(block);
-      if (factor.info() != Eigen::Success) return false;
-      Vector<double> solution = g(free);
-      if (!fixed.empty()) solution -= H(free, fixed) * Vector<double>(lower(fixed));
-      factor.solveInPlace(solution);
-      x(free) = solution;
+      const Matrix<Real> block = H(free, free);
+      const Cholesky<Real> factor(block);
+      if (!factor.ok()) return false;
+      Vector<Real> solution = g(free);
+      if (!fixed.empty()) solution -= H(free, fixed) * Vector<Real>(lower(fixed));
+      x(free) = factor.solve(solution);
     }
-    const Vector<double> multiplier = H * x - g;
+    const Vector<Real> multiplier = H * x - g;
     std::vector<Index> violated;
     for (const Index i : free) {
       if (x[i] < lower[i]) violated.push_back(i);
@@ -72,16 +72,17 @@ inline bool pivot_to_minimum(const Matrix<double>& H, const Vector<double>& g,
 /// \param H      symmetric positive semidefinite, lower triangle
 /// \param ridge  this multiple of the mean diagonal of H is added to its diagonal, and more if that
 ///               is not enough to make it positive definite
-inline Vector<double> minimise_bounded(const Matrix<double>& H, const Vector<double>& g,
-                                       const Vector<double>& lower, double ridge) {
-  Vector<double> x = lower.cwiseMax(0);
+template <class Real>
+Vector<Real> minimise_bounded(const Matrix<Real>& H, const Vector<Real>& g,
+                              const Vector<Real>& lower, Real ridge) {
+  Vector<Real> x = lower.cwiseMax(0);
   if (g.size() == 0) return x;
-  Matrix<double> full = H.selfadjointView<Eigen::Lower>();
-  const double mean = full.diagonal().cwiseAbs().mean();
-  for (double added = 0; ridge < 1e3; ridge = std::max(100 * ridge, 1e-15)) {
+  Matrix<Real> full = H.template selfadjointView<Eigen::Lower>();
+  const Real mean = full.diagonal().cwiseAbs().mean();
+  for (Real added = 0; ridge < 1e3; ridge = std::max(100 * ridge, 1e-15)) {
     full.diagonal().array() += ridge * mean - added;
     added = ridge * mean;
-    if (pivot_to_minimum(full, g, lower, x)) break;
+    if (pivot_to_minimum<Real>(full, g, lower, x)) break;
   }
   return x;
 }
@@ -92,18 +93,18 @@ inline Vector<double> minimise_bounded(const Matrix<double>& H, const Vector<dou
 /// \param H       H_jk = <phi_j, K^-1 phi_k>, lower triangle
 /// \param norms   ||g_j||
 /// \param bounds  -eta
-inline Vector<double> secular_step(const Matrix<double>& H, const Vector<double>& norms,
-                                   const Vector<double>& bounds, double lambda,
-                                   double ridge = 1e-13) {
-  return minimise_bounded(H, norms.array() - lambda, lambda * bounds, ridge) / lambda;
+template <class Real>
+Vector<Real> secular_step(const Matrix<Real>& H, const Vector<Real>& norms,
+                          const Vector<Real>& bounds, Real lambda, Real ridge = 1e-13) {
+  return minimise_bounded<Real>(H, norms.array() - lambda, lambda * bounds, ridge) / lambda;
 }
 
 /// Newton's step for the gradient: slower where norms are far from lambda, but f falls along it.
-inline Vector<double> descent_step(const Matrix<double>& H, const Vector<double>& norms,
-                                   const Vector<double>& bounds, double lambda,
-                                   double ridge = 1e-13) {
-  return minimise_bounded(norms.asDiagonal() * H * norms.asDiagonal(),
-                          0.5 * (norms.array().square() - lambda * lambda), bounds, ridge);
+template <class Real>
+Vector<Real> descent_step(const Matrix<Real>& H, const Vector<Real>& norms,
+                          const Vector<Real>& bounds, Real lambda, Real ridge = 1e-13) {
+  return minimise_bounded<Real>(norms.asDiagonal() * H * norms.asDiagonal(),
+                                0.5 * (norms.array().square() - lambda * lambda), bounds, ridge);
 }
 
 }  // namespace mgdl::detail

@@ -45,40 +45,44 @@ inline constexpr double kMaxLattice = 1 << 20;
 /// Integers k_i with |values_i - base - k_i step| <= 4 error, for one step, if there are such
 /// numbers with |k_i| <= kMaxLattice; `step` is set to it. What values of a regular grid look like
 /// after they have been rounded.
-inline std::optional<Vector<double>> lattice_coordinates(const ConstVectorRef<double>& values,
-                                                         double base, double error, double& step) {
+template <class Real>
+std::optional<Vector<Real>> lattice_coordinates(const ConstVectorRef<Real>& values, Real base,
+                                                Real error, Real& step) {
   ApproximateDivisor divisor;
-  double largest = 0;
-  for (const double value : values) {
-    const double distance = std::abs(value - base);
+  Real largest = 0;
+  for (const Real value : values) {
+    const Real distance = std::abs(value - base);
     largest = std::max(largest, distance);
     if (distance > error) divisor.add(distance, error);
   }
   step = 1;
-  if (divisor.value() == 0) return Vector<double>::Zero(values.size());
-  const double steps = std::round(largest / divisor.value());
+  if (divisor.value() == 0) return Vector<Real>::Zero(values.size());
+  const Real steps = std::round(largest / divisor.value());
   if (!(steps <= kMaxLattice)) return {};
   step = largest / steps;
-  const Vector<double> distances = values.array() - base;
-  const Vector<double> coordinates = (distances / step).array().round();
+  const Vector<Real> distances = values.array() - base;
+  const Vector<Real> coordinates = (distances / step).array().round();
   if ((distances - step * coordinates).cwiseAbs().maxCoeff() > 4 * error) return {};
   return coordinates;
 }
 
 /// Points of a regular grid whose coordinates have been rounded.
+template <class Real>
 struct LatticePoints {
-  RowMatrix<double> coordinates;  // integers, m x 2
-  Eigen::Vector2d step;           // of each coordinate
+  RowMatrix<Real> coordinates;  // integers, m x 2
+  Eigen::Vector2<Real> step;    // of each coordinate
 };
 
 /// Nothing unless both columns of `points` (largest value below 1) are on a grid. Without bias, the
 /// origin is a point of it.
-inline std::optional<LatticePoints> lattice_points(const RowMatrix<double>& points, bool bias) {
-  constexpr double kRounding = 0x1p-46;
-  LatticePoints lattice{points, Eigen::Vector2d::Ones()};
+template <class Real>
+std::optional<LatticePoints<Real>> lattice_points(const RowMatrix<Real>& points, bool bias) {
+  constexpr Real kRounding = 0x1p-46;
+  LatticePoints<Real> lattice{points, Eigen::Vector2<Real>::Ones()};
   for (Index k = 0; k < 2; ++k) {
-    const double base = bias ? points.col(k).minCoeff() : 0;
-    const auto integers = lattice_coordinates(points.col(k), base, kRounding, lattice.step[k]);
+    const Real base = bias ? points.col(k).minCoeff() : 0;
+    const auto integers =
+        lattice_coordinates<Real>(points.col(k), base, kRounding, lattice.step[k]);
     if (!integers) return {};
     lattice.coordinates.col(k) = *integers;
   }

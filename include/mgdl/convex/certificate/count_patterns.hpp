@@ -26,35 +26,35 @@ namespace mgdl::detail {
 /// "Adaptive precision floating-point arithmetic and fast robust geometric predicates" (Discrete &
 /// Computational Geometry 18, 1997), algorithm GROW-EXPANSION.
 template <std::size_t count>
-int sign_of_products(const std::array<std::pair<double, double>, count>& factors) {
-  double value = 0;
-  double size = 0;
+int sign_of_products(const std::array<std::pair<Real, Real>, count>& factors) {
+  Real value = 0;
+  Real size = 0;
   for (const auto& [a, b] : factors) {
     value += a * b;
     size += std::abs(a * b);
   }
   // Every product and every sum is off by half a unit in its last place.
-  constexpr double epsilon = std::numeric_limits<double>::epsilon();
-  if (std::abs(value) > static_cast<double>(count) * epsilon * size) return value > 0 ? 1 : -1;
+  constexpr Real epsilon = std::numeric_limits<Real>::epsilon();
+  if (std::abs(value) > static_cast<Real>(count) * epsilon * size) return value > 0 ? 1 : -1;
 
-  std::array<double, 2 * count> parts{};  // ascending magnitude, the largest decides
+  std::array<Real, 2 * count> parts{};  // ascending magnitude, the largest decides
   std::size_t used = 0;
-  const auto add = [&](double term) {
+  const auto add = [&](Real term) {
     for (std::size_t k = 0; k < used; ++k) {
-      const double sum = term + parts[k];
-      const double added = sum - term;
+      const Real sum = term + parts[k];
+      const Real added = sum - term;
       parts[k] = (term - (sum - added)) + (parts[k] - added);
       term = sum;
     }
     parts[used++] = term;
   };
   for (const auto& [a, b] : factors) {
-    const double product = a * b;
+    const Real product = a * b;
     add(std::fma(a, b, -product));
     add(product);
   }
   while (used > 0) {
-    const double largest = parts[--used];
+    const Real largest = parts[--used];
     if (largest != 0) return largest > 0 ? 1 : -1;
   }
   return 0;
@@ -69,9 +69,10 @@ int sign_of_products(const std::array<std::pair<double, double>, count>& factors
 /// every line is a pair of vertices where t circles meet. (m >= 2; 1 for m = 1.)
 ///
 /// \param X  n x d, d = 1 or 2
-inline Index count_patterns(const RowMatrix<double>& X) {
+template <class Real>
+Index count_patterns(const RowMatrix<Real>& X) {
   const bool plane = X.cols() == 2;
-  using Point = std::array<double, 2>;
+  using Point = std::array<Real, 2>;
   std::vector<Point> points(static_cast<std::size_t>(X.rows()));
   for (Index i = 0; i < X.rows(); ++i) {
     points[static_cast<std::size_t>(i)] = {X(i, 0), plane ? X(i, 1) : 0};
@@ -108,7 +109,8 @@ inline Index count_patterns(const RowMatrix<double>& X) {
 ///
 /// Patterns are told apart by a hash: if two had the same one, the count would be too small and the
 /// answer no.
-inline bool has_all_patterns(const RowMatrix<double>& X, const Gates& gates, ThreadPool& pool) {
+template <class Real>
+bool has_all_patterns(const RowMatrix<Real>& X, const Gates& gates, ThreadPool& pool) {
   const Index d = X.cols();
   if (!gates.bias() || d > 2) return false;
   const Index expected = count_patterns(X);
@@ -119,7 +121,7 @@ inline bool has_all_patterns(const RowMatrix<double>& X, const Gates& gates, Thr
     std::uint64_t hash = 0x9E3779B97F4A7C15u;
     bool any = false;
     for (Index i = 0; i < X.rows(); ++i) {
-      double value = 0;
+      Real value = 0;
       for (Index k = 0; k < d; ++k) value = std::fma(X(i, k), gate[k], value);
       const bool active = value + gate[d] >= 0;
       const int sign = sign_of_products<3>(

@@ -27,17 +27,18 @@ namespace mgdl::detail {
 /// of Phi: the method of GroupLassoNewton in one number per row, eta_k = ||o_k|| / lambda at the
 /// optimum, in dense algebra. Phi and Y are first replaced by their coordinates in an orthonormal
 /// basis, so that K = I + Phi diag(eta) Phi' has no more than m rows.
+template <class Real>
 class RowLasso {
  public:
   /// \param Phi  n x m
   /// \param Y    n x c
-  RowLasso(const Matrix<double>& Phi, const Matrix<double>& Y, double lambda)
+  RowLasso(const Matrix<Real>& Phi, const Matrix<Real>& Y, Real lambda)
       : m_phi(Phi), m_targets(Y), m_lambda(lambda) {
     if (Phi.rows() <= Phi.cols()) return;
     const Index m = Phi.cols();
-    const Eigen::HouseholderQR<Matrix<double>> qr(Phi);
-    const Matrix<double> coordinates = qr.householderQ().transpose() * Y;
-    m_phi = qr.matrixQR().topRows(m).triangularView<Eigen::Upper>();
+    const Eigen::HouseholderQR<Matrix<Real>> qr(Phi);
+    const Matrix<Real> coordinates = qr.householderQ().transpose() * Y;
+    m_phi = qr.matrixQR().topRows(m).template triangularView<Eigen::Upper>();
     m_targets = coordinates.topRows(m);
     m_rest = coordinates.bottomRows(coordinates.rows() - m).squaredNorm();
   }
@@ -45,13 +46,13 @@ class RowLasso {
   /// \param start      O to start from
   /// \param tolerance  wanted relative duality gap
   /// \returns O; the rows that are zero are exactly zero
-  Matrix<double> solve(const Matrix<double>& start, double tolerance) const {
+  Matrix<Real> solve(const Matrix<Real>& start, Real tolerance) const {
     constexpr int kMaxSteps = 200;
     constexpr int kPatience = 40;  // steps: in those rounding alone hides any progress
     State state;
     if (!evaluate(start.rowwise().norm() / m_lambda, state)) return start;
     state.best_gap = state.relative_gap;
-    double target = 0.5 * state.best_gap;  // to be reached before patience runs out
+    Real target = 0.5 * state.best_gap;  // to be reached before patience runs out
     int patience = kPatience;
     for (int step = 0; step < kMaxSteps && state.relative_gap > tolerance && patience > 0; ++step) {
       --patience;
@@ -59,8 +60,8 @@ class RowLasso {
         target = 0.5 * state.best_gap;
         patience = kPatience;
       }
-      const Matrix<double> H = hessian(state);
-      const Vector<double> bounds = -state.eta;
+      const Matrix<Real> H = hessian(state);
+      const Vector<Real> bounds = -state.eta;
       if (move(secular_step(H, state.norms, bounds, m_lambda), state)) continue;
       if (!move(descent_step(H, state.norms, bounds, m_lambda), state)) break;
     }
@@ -69,18 +70,18 @@ class RowLasso {
 
  private:
   struct State {
-    Vector<double> eta;
-    Eigen::LLT<Matrix<double>> factor;  // of K
-    Matrix<double> correlation;         // Phi'N, N = K^-1 Y
-    Vector<double> norms;               // of its rows
-    double value = 0;                   // 1/2 <Y, K^-1 Y> + lambda^2 / 2 sum eta
-    double relative_gap = 0;
-    double best_gap = std::numeric_limits<double>::infinity();  // of all states so far
+    Vector<Real> eta;
+    Eigen::LLT<Matrix<Real>> factor;  // of K
+    Matrix<Real> correlation;         // Phi'N, N = K^-1 Y
+    Vector<Real> norms;               // of its rows
+    Real value = 0;                   // 1/2 <Y, K^-1 Y> + lambda^2 / 2 sum eta
+    Real relative_gap = 0;
+    Real best_gap = std::numeric_limits<Real>::infinity();  // of all states so far
   };
 
   /// Goes along the step until the objective in eta falls.
-  bool move(const Vector<double>& step, State& state) const {
-    for (double length = 1; length > 1e-6; length /= 2) {
+  bool move(const Vector<Real>& step, State& state) const {
+    for (Real length = 1; length > 1e-6; length /= 2) {
       State trial;
       if (!evaluate((state.eta + length * step).cwiseMax(0), trial)) continue;
       // The gap may rise while the objective falls: only a new record counts, or steps could cycle.
@@ -93,55 +94,56 @@ class RowLasso {
     return false;
   }
 
-  bool evaluate(const Vector<double>& eta, State& state) const {
-    Matrix<double> K = m_phi * eta.asDiagonal() * m_phi.transpose();
+  bool evaluate(const Vector<Real>& eta, State& state) const {
+    Matrix<Real> K = m_phi * eta.asDiagonal() * m_phi.transpose();
     K.diagonal().array() += 1;
     state.factor.compute(K);
     if (state.factor.info() != Eigen::Success) return false;
-    const Matrix<double> N = state.factor.solve(m_targets);
+    const Matrix<Real> N = state.factor.solve(m_targets);
     state.eta = eta;
     state.correlation = m_phi.transpose() * N;
     state.norms = state.correlation.rowwise().norm();
-    const double target = m_rest + (N.array() * m_targets.array()).sum();
-    const double square = m_rest + N.squaredNorm();
-    const double largest = state.norms.size() > 0 ? state.norms.maxCoeff() : 0;
-    const double primal = 0.5 * square + m_lambda * eta.dot(state.norms);
-    const double dual = scaled_dual(
-        target, square, largest > 0 ? m_lambda / largest : std::numeric_limits<double>::max());
+    const Real target = m_rest + (N.array() * m_targets.array()).sum();
+    const Real square = m_rest + N.squaredNorm();
+    const Real largest = state.norms.size() > 0 ? state.norms.maxCoeff() : 0;
+    const Real primal = 0.5 * square + m_lambda * eta.dot(state.norms);
+    const Real dual = scaled_dual(
+        target, square, largest > 0 ? m_lambda / largest : std::numeric_limits<Real>::max());
     state.value = 0.5 * target + 0.5 * m_lambda * m_lambda * eta.sum();
     state.relative_gap = primal > 0 ? (primal - dual) / primal : 0;
     return std::isfinite(state.value);
   }
 
-  Matrix<double> hessian(const State& state) const {
-    const Vector<double> inverse =
-        state.norms.cwiseMax(std::numeric_limits<double>::min()).cwiseInverse();
-    const Matrix<double> directions = inverse.asDiagonal() * state.correlation;
-    const Matrix<double> half = state.factor.matrixL().solve(m_phi);
+  Matrix<Real> hessian(const State& state) const {
+    const Vector<Real> inverse =
+        state.norms.cwiseMax(std::numeric_limits<Real>::min()).cwiseInverse();
+    const Matrix<Real> directions = inverse.asDiagonal() * state.correlation;
+    const Matrix<Real> half = state.factor.matrixL().solve(m_phi);
     return (half.transpose() * half).cwiseProduct(directions * directions.transpose());
   }
 
-  Matrix<double> m_phi;
-  Matrix<double> m_targets;
-  double m_rest = 0;  // ||Y||^2 outside the basis
-  double m_lambda;
+  Matrix<Real> m_phi;
+  Matrix<Real> m_targets;
+  Real m_rest = 0;  // ||Y||^2 outside the basis
+  Real m_lambda;
 };
 
 /// Neurons that serve all outputs: neuron k lies in the cone of gates[k], so it is active on the
 /// samples of that pattern, and adds D_j X v_k o_k to the fit at the penalty ||v_k|| ||o_k||.
+template <class Real>
 struct SharedNetwork {
   std::vector<Index> gates;
-  RowMatrix<double> hidden;  // row k: v_k, p values
-  RowMatrix<double> output;  // row k: o_k, c values
+  RowMatrix<Real> hidden;  // row k: v_k, p values
+  RowMatrix<Real> output;  // row k: o_k, c values
 
   SharedNetwork(Index p, Index c) : hidden(0, p), output(0, c) {}
 
   Index size() const noexcept { return hidden.rows(); }
   Index gate(Index k) const noexcept { return gates[static_cast<std::size_t>(k)]; }
-  double penalty() const { return hidden.rowwise().norm().dot(output.rowwise().norm()); }
+  Real penalty() const { return hidden.rowwise().norm().dot(output.rowwise().norm()); }
 
   /// Appends a neuron.
-  void add(Index gate, const Vector<double>& v, const RowVector<double>& o) {
+  void add(Index gate, const Vector<Real>& v, const RowVector<Real>& o) {
     const Index k = size();
     gates.push_back(gate);
     hidden.conservativeResize(k + 1, Eigen::NoChange);
@@ -151,8 +153,8 @@ struct SharedNetwork {
   }
 
   /// The given neurons, in that order.
-  SharedNetwork part(const std::vector<Index>& rows) const {
-    SharedNetwork result(hidden.cols(), output.cols());
+  SharedNetwork<Real> part(const std::vector<Index>& rows) const {
+    SharedNetwork<Real> result(hidden.cols(), output.cols());
     for (const Index k : rows) result.gates.push_back(gate(k));
     result.hidden = hidden(rows, Eigen::all);
     result.output = output(rows, Eigen::all);
@@ -160,7 +162,7 @@ struct SharedNetwork {
   }
 
   /// Without the neurons that give nothing.
-  SharedNetwork nonzero() const {
+  SharedNetwork<Real> nonzero() const {
     std::vector<Index> rows;
     for (Index k = 0; k < size(); ++k) {
       if (hidden.row(k).squaredNorm() > 0 && output.row(k).squaredNorm() > 0) rows.push_back(k);
@@ -170,9 +172,10 @@ struct SharedNetwork {
 };
 
 /// 1 where the pattern of a column contains the sample of a row, else 0.
-inline Matrix<double> active_samples(const GroupLassoProblem& problem,
+template <class Real>
+Matrix<Real> active_samples(const GroupLassoProblem<Real>& problem,
                                      const std::vector<Index>& gates) {
-  return Matrix<double>::NullaryExpr(
+  return Matrix<Real>::NullaryExpr(
       problem.products().size(), std::ssize(gates), [&](Index i, Index k) {
         return problem.products().bits().contains(gates[static_cast<std::size_t>(k)], i) ? 1.0
                                                                                          : 0.0;
@@ -183,9 +186,9 @@ inline Matrix<double> active_samples(const GroupLassoProblem& problem,
 ///
 /// \param active  active_samples of the gates of the neurons
 template <class Hidden>
-Matrix<double> activations(const GroupLassoProblem& problem, const Matrix<double>& active,
+Matrix<Real> activations(const GroupLassoProblem<Real>& problem, const Matrix<Real>& active,
                            const Hidden& hidden) {
-  Matrix<double> result = active.cwiseProduct(problem.products().samples() * hidden.transpose());
+  Matrix<Real> result = active.cwiseProduct(problem.products().samples() * hidden.transpose());
   problem.project(result);
   return result;
 }
@@ -214,10 +217,11 @@ Matrix<double> activations(const GroupLassoProblem& problem, const Matrix<double
 /// Nesterov, Richtarik & Sepulchre, "Generalized power method for sparse principal component
 /// analysis" (JMLR 11, 2010), for the search; Sahiner, Ergen, Pauly & Pilanci, "Vector-output ReLU
 /// neural network problems are copositive programs" (ICLR 2021), for the problem.
+template <class Real>
 class ColumnGeneration {
  public:
-  ColumnGeneration(ThreadPool& pool, const GroupLassoProblem& problem,
-                   const ConeProjector& projector)
+  ColumnGeneration(ThreadPool& pool, const GroupLassoProblem<Real>& problem,
+                   const ConeProjector<Real>& projector)
       : m_pool(pool),
         m_problem(problem),
         m_projector(projector),
@@ -226,7 +230,7 @@ class ColumnGeneration {
 
   /// max_j ||X' D_j Y||_2: from here on the solution is zero. Because of the cones it may be zero
   /// for smaller penalties already.
-  double lambda_max() {
+  Real lambda_max() {
     m_residual = m_problem.targets();
     correlate();
     return m_spectral.maxCoeff();
@@ -236,7 +240,7 @@ class ColumnGeneration {
   ///
   /// \returns NoProgress if no atom was found that lowers the objective and the relaxed bound does
   ///          not prove the tolerance
-  Termination run(double lambda, const SolveControl& control, ReluSolution& solution,
+  Termination run(Real lambda, const SolveControl& control, ReluSolution& solution,
                   Index& iterations) {
     m_lambda = lambda;
     m_network = SharedNetwork(m_projector.dimension(), outputs());
@@ -258,65 +262,65 @@ class ColumnGeneration {
  private:
   /// A unit vector u of the cone of a gate, found from the face on which it lies.
   struct Atom {
-    double value = 0;  // ||C_j'u||
-    Vector<double> u;
-    ConeProjector::Face face;
+    Real value = 0;  // ||C_j'u||
+    Vector<Real> u;
+    typename ConeProjector<Real>::Face face;
   };
 
   Index outputs() const noexcept { return m_problem.outputs(); }
 
   /// C_j, p x c.
   auto correlation(Index j) const {
-    return Eigen::Map<const RowMatrix<double>>(m_correlation.row(j).data(), m_projector.dimension(),
+    return Eigen::Map<const RowMatrix<Real>>(m_correlation.row(j).data(), m_projector.dimension(),
                                                outputs());
   }
 
   /// Right singular vectors and squared singular values of C, ascending.
   template <class Values>
-  static Eigen::SelfAdjointEigenSolver<Matrix<double>> right_vectors(const Values& C) {
-    return Eigen::SelfAdjointEigenSolver<Matrix<double>>(C.transpose() * C);
+  static Eigen::SelfAdjointEigenSolver<Matrix<Real>> right_vectors(const Values& C) {
+    return Eigen::SelfAdjointEigenSolver<Matrix<Real>>(C.transpose() * C);
   }
 
   void correlate() {
     m_problem.products().correlate(m_pool, m_problem.all_gates(), m_residual, m_correlation);
     m_spectral.resize(m_problem.gates());
     m_pool.parallel_for(m_problem.gates(), [&](Index j, int) {
-      const double square = right_vectors(correlation(j)).eigenvalues()[outputs() - 1];
+      const Real square = right_vectors(correlation(j)).eigenvalues()[outputs() - 1];
       m_spectral[j] = std::sqrt(std::max(0.0, square));
     });
   }
 
-  double relaxed_gap() const {
+  Real relaxed_gap() const {
     if (m_value == 0) return 0;
-    const double inner = (m_residual.array() * m_problem.targets().array()).sum();
-    const double largest = m_spectral.maxCoeff();
-    const double dual =
+    const Real inner = (m_residual.array() * m_problem.targets().array()).sum();
+    const Real largest = m_spectral.maxCoeff();
+    const Real dual =
         scaled_dual(inner, m_residual.squaredNorm(),
-                    largest > 0 ? m_lambda / largest : std::numeric_limits<double>::max());
+                    largest > 0 ? m_lambda / largest : std::numeric_limits<Real>::max());
     return (m_value - dual) / m_value;
   }
 
   /// \returns whether the objective has fallen
-  bool improve(double tolerance) {
-    const double limit = m_lambda * (1 + std::clamp(0.1 * tolerance, 1e-10, 1e-7));
+  bool improve(Real tolerance) {
+    const Real limit = m_lambda * (1 + std::clamp(0.1 * tolerance, 1e-10, 1e-7));
     // Near the end single atoms lower the objective by less and less, for very long.
-    const double least = std::max(1e-13, 1e-3 * tolerance);
+    const Real least = std::max(1e-13, 1e-3 * tolerance);
     if (add_atoms(limit, least, false)) return true;
     constexpr int kThorough = 5;  // searches: each takes as long as all before it
     return m_thorough++ < kThorough && add_atoms(limit, least, true);
   }
 
-  bool add_atoms(double limit, double least, bool thorough) {
-    SharedNetwork network = m_network;
+  bool add_atoms(Real limit, Real least, bool thorough) {
+    SharedNetwork<Real> network = m_network;
     const std::vector<Index> violated = violated_gates(limit, thorough);
     if (violated.empty() && network.size() == 0) return false;
     for (const Index j : violated) {
-      const Vector<double>& u = m_best[static_cast<std::size_t>(j)].u;
-      if (!is_known(network, j, u)) network.add(j, u, RowVector<double>::Zero(outputs()));
+      const Vector<Real>& u = m_best[static_cast<std::size_t>(j)].u;
+      if (!is_known(network, j, u)) network.add(j, u, RowVector<Real>::Zero(outputs()));
     }
     network = reweighted(refined(merged(reweighted(network))));
-    const RowMatrix<double> residual = m_problem.targets() - fit(network);
-    const double value = objective(residual, network.penalty());
+    const RowMatrix<Real> residual = m_problem.targets() - fit(network);
+    const Real value = objective(residual, network.penalty());
     if (!(value < m_value * (1 - least))) return false;
     m_network = std::move(network);
     m_residual = residual;
@@ -325,26 +329,26 @@ class ColumnGeneration {
   }
 
   /// The network with unit vectors v_k and the best o_k for them.
-  SharedNetwork reweighted(SharedNetwork network) const {
-    const Vector<double> norms = network.hidden.rowwise().norm();
+  SharedNetwork<Real> reweighted(SharedNetwork<Real> network) const {
+    const Vector<Real> norms = network.hidden.rowwise().norm();
     network.hidden = norms.cwiseInverse().asDiagonal() * network.hidden;
     network.output = norms.asDiagonal() * network.output;
-    const RowLasso lasso(activations(network), m_problem.targets(), m_lambda);
+    const RowLasso<Real> lasso(activations(network), m_problem.targets(), m_lambda);
     network.output = lasso.solve(network.output, 1e-12);
     return network.nonzero();
   }
 
-  Matrix<double> activations(const SharedNetwork& network) const {
+  Matrix<Real> activations(const SharedNetwork<Real>& network) const {
     return detail::activations(m_problem, active_samples(m_problem, network.gates), network.hidden);
   }
 
   /// Whether the network has the unit vector u: on a common face the cones of two gates share it.
-  bool is_known(const SharedNetwork& network, Index j, const Vector<double>& u) const {
-    constexpr double kSame = 1e-7;
+  bool is_known(const SharedNetwork<Real>& network, Index j, const Vector<Real>& u) const {
+    constexpr Real kSame = 1e-7;
     for (Index k = 0; k < network.size(); ++k) {
       if ((network.hidden.row(k).transpose() - u).norm() > kSame) continue;
-      const Matrix<double> active = active_samples(m_problem, {j, network.gate(k)});
-      const Vector<double> values = m_problem.products().samples() * u;
+      const Matrix<Real> active = active_samples(m_problem, {j, network.gate(k)});
+      const Vector<Real> values = m_problem.products().samples() * u;
       if ((active.col(0) - active.col(1)).cwiseProduct(values).norm() <= kSame * values.norm()) {
         return true;
       }
@@ -352,16 +356,16 @@ class ColumnGeneration {
     return false;
   }
 
-  RowMatrix<double> fit(const SharedNetwork& network) const {
+  RowMatrix<Real> fit(const SharedNetwork<Real>& network) const {
     return activations(network) * network.output;
   }
 
-  double objective(const RowMatrix<double>& residual, double penalty) const {
+  Real objective(const RowMatrix<Real>& residual, Real penalty) const {
     return 0.5 * residual.squaredNorm() + m_lambda * penalty;
   }
 
   /// Gates with an atom, then in m_best, of ||C_j'u|| > limit: those that violate it most.
-  std::vector<Index> violated_gates(double limit, bool thorough) {
+  std::vector<Index> violated_gates(Real limit, bool thorough) {
     m_pool.parallel_for(m_problem.gates(), [&](Index j, int) {
       m_best[static_cast<std::size_t>(j)].value = 0;
       if (m_spectral[j] > limit) search(j, thorough);
@@ -382,45 +386,45 @@ class ColumnGeneration {
   /// singular vectors of C_j, a thorough search also from the axes and their diagonals.
   void search(Index j, bool thorough) {
     const Index c = outputs();
-    const Matrix<double> C = correlation(j);
+    const Matrix<Real> C = correlation(j);
     Atom& best = m_best[static_cast<std::size_t>(j)];
-    const auto from = [&](const Vector<double>& a, const ConeProjector::Face& face) {
+    const auto from = [&](const Vector<Real>& a, const typename ConeProjector<Real>::Face& face) {
       Atom atom = ascend(j, C, a, face, thorough ? 100 : 10);
       if (atom.value > best.value) best = std::move(atom);
     };
-    const auto from_both = [&](const Vector<double>& a) {
+    const auto from_both = [&](const Vector<Real>& a) {
       from(a, {});
       from(-a, {});
     };
-    if (best.u.size() > 0) from(C.transpose() * best.u, ConeProjector::Face(best.face));
+    if (best.u.size() > 0) from(C.transpose() * best.u, typename ConeProjector<Real>::Face(best.face));
     for (Index k = 0; k < m_network.size(); ++k) {
       if (m_network.gate(k) == j) from(m_network.output.row(k).transpose(), {});
     }
-    const Matrix<double> vectors = right_vectors(C).eigenvectors();
+    const Matrix<Real> vectors = right_vectors(C).eigenvectors();
     from_both(vectors.col(c - 1));
     if (!thorough) return;
     for (Index o = 0; o + 1 < c; ++o) from_both(vectors.col(o));
     for (Index o = 0; o < c; ++o) {
-      const Vector<double> axis = Vector<double>::Unit(c, o);
+      const Vector<Real> axis = Vector<Real>::Unit(c, o);
       from_both(axis);
       for (Index q = 0; q < o; ++q) {
-        from_both(axis + Vector<double>::Unit(c, q));
-        from_both(axis - Vector<double>::Unit(c, q));
+        from_both(axis + Vector<Real>::Unit(c, q));
+        from_both(axis - Vector<Real>::Unit(c, q));
       }
     }
   }
 
-  Atom ascend(Index j, const Matrix<double>& C, Vector<double> a, ConeProjector::Face face,
+  Atom ascend(Index j, const Matrix<Real>& C, Vector<Real> a, typename ConeProjector<Real>::Face face,
               int steps) const {
     Atom atom;
     atom.face = std::move(face);
     for (int step = 0; step < steps; ++step) {
-      const Vector<double> projection = m_projector.project(j, C * a, atom.face);
-      const double norm = projection.norm();
+      const Vector<Real> projection = m_projector.project(j, C * a, atom.face);
+      const Real norm = projection.norm();
       if (norm == 0) break;
-      const Vector<double> u = projection / norm;
+      const Vector<Real> u = projection / norm;
       a = C.transpose() * u;
-      const double value = a.norm();
+      const Real value = a.norm();
       if (value <= atom.value * (1 + 1e-9)) break;
       atom.u = u;
       atom.value = value;
@@ -430,17 +434,17 @@ class ColumnGeneration {
 
   /// The network with pairs of neurons of a gate replaced by one where that does not raise the
   /// objective.
-  SharedNetwork merged(SharedNetwork network) const {
-    RowMatrix<double> residual = m_problem.targets() - fit(network);
-    double penalty = network.penalty();
+  SharedNetwork<Real> merged(SharedNetwork<Real> network) const {
+    RowMatrix<Real> residual = m_problem.targets() - fit(network);
+    Real penalty = network.penalty();
     for (Index k = 1; k < network.size(); ++k) {
       for (Index l = 0; l < k; ++l) {
         if (network.gate(l) != network.gate(k)) continue;
-        const SharedNetwork pair = network.part({k, l}).nonzero();
+        const SharedNetwork<Real> pair = network.part({k, l}).nonzero();
         if (pair.size() < 2) continue;
-        const SharedNetwork one = combined(pair);
-        const RowMatrix<double> trial = residual + fit(pair) - fit(one);
-        const double trial_penalty = penalty - pair.penalty() + one.penalty();
+        const SharedNetwork<Real> one = combined(pair);
+        const RowMatrix<Real> trial = residual + fit(pair) - fit(one);
+        const Real trial_penalty = penalty - pair.penalty() + one.penalty();
         if (objective(trial, trial_penalty) > objective(residual, penalty)) continue;
         residual = trial;
         penalty = trial_penalty;
@@ -453,67 +457,67 @@ class ColumnGeneration {
   }
 
   /// One neuron for two of a gate: the leading singular vectors of v_1 o_1 + v_2 o_2.
-  SharedNetwork combined(const SharedNetwork& pair) const {
-    const Matrix<double> sum = pair.hidden.transpose() * pair.output;
-    Vector<double> a = right_vectors(sum).eigenvectors().col(outputs() - 1);
+  SharedNetwork<Real> combined(const SharedNetwork<Real>& pair) const {
+    const Matrix<Real> sum = pair.hidden.transpose() * pair.output;
+    Vector<Real> a = right_vectors(sum).eigenvectors().col(outputs() - 1);
     if ((pair.output * a).sum() < 0) a = -a;
-    ConeProjector::Face face;
-    SharedNetwork one(m_projector.dimension(), outputs());
+    typename ConeProjector<Real>::Face face;
+    SharedNetwork<Real> one(m_projector.dimension(), outputs());
     one.add(pair.gate(0), m_projector.project(pair.gate(0), sum * a, face), a.transpose());
     return one;
   }
 
   /// The network after a descent in all neurons at once, each on its face of the cone. With single
   /// atoms alone the objective falls by less and less near such a minimum, for very long.
-  SharedNetwork refined(const SharedNetwork& network) const {
+  SharedNetwork<Real> refined(const SharedNetwork<Real>& network) const {
     const Index m = network.size();
     if (m == 0) return network;
     const Index p = m_projector.dimension();
     const Index c = outputs();
-    const RowMatrix<double>& samples = m_problem.products().samples();
-    const Matrix<double> active = active_samples(m_problem, network.gates);
-    std::vector<OrthonormalBasis> faces;
-    Vector<double> x(m * (p + c));
-    Eigen::Map<RowMatrix<double>> hidden(x.data(), m, p);
-    Eigen::Map<RowMatrix<double>> output(x.data() + m * p, m, c);
+    const RowMatrix<Real>& samples = m_problem.products().samples();
+    const Matrix<Real> active = active_samples(m_problem, network.gates);
+    std::vector<OrthonormalBasis<Real>> faces;
+    Vector<Real> x(m * (p + c));
+    Eigen::Map<RowMatrix<Real>> hidden(x.data(), m, p);
+    Eigen::Map<RowMatrix<Real>> output(x.data() + m * p, m, c);
     // In a unit that follows that of the targets: the length of a first step does not.
-    const double root = m_lambda > 0 ? std::exp2(std::round(std::log2(m_lambda) / 2)) : 1;
-    const double lambda = m_lambda / (root * root);
-    const RowMatrix<double> targets = m_problem.targets() / (root * root);
+    const Real root = m_lambda > 0 ? std::exp2(std::round(std::log2(m_lambda) / 2)) : 1;
+    const Real lambda = m_lambda / (root * root);
+    const RowMatrix<Real> targets = m_problem.targets() / (root * root);
     for (Index k = 0; k < m; ++k) {
-      const double balance = std::sqrt(network.output.row(k).norm() / network.hidden.row(k).norm());
+      const Real balance = std::sqrt(network.output.row(k).norm() / network.hidden.row(k).norm());
       hidden.row(k) = balance / root * network.hidden.row(k);
       output.row(k) = network.output.row(k) / (balance * root);
       faces.push_back(m_projector.normals_at(network.hidden.row(k).transpose()));
     }
-    const Vector<double> start = x;
-    const double value = objective(m_problem.targets() - fit(network), network.penalty());
+    const Vector<Real> start = x;
+    const Real value = objective(m_problem.targets() - fit(network), network.penalty());
     // 1/2 ||R||^2 + lambda / 2 sum_k (||v_k||^2 + ||o_k||^2), smooth, and least for equal norms.
-    const auto evaluate = [&](const Vector<double>& at, Vector<double>& gradient) {
-      const Eigen::Map<const RowMatrix<double>> V(at.data(), m, p);
-      const Eigen::Map<const RowMatrix<double>> O(at.data() + m * p, m, c);
-      const Matrix<double> columns = detail::activations(m_problem, active, V);
-      const RowMatrix<double> R = targets - columns * O;
-      Eigen::Map<RowMatrix<double>> G(gradient.data(), m, p);
+    const auto evaluate = [&](const Vector<Real>& at, Vector<Real>& gradient) {
+      const Eigen::Map<const RowMatrix<Real>> V(at.data(), m, p);
+      const Eigen::Map<const RowMatrix<Real>> O(at.data() + m * p, m, c);
+      const Matrix<Real> columns = detail::activations(m_problem, active, V);
+      const RowMatrix<Real> R = targets - columns * O;
+      Eigen::Map<RowMatrix<Real>> G(gradient.data(), m, p);
       G = lambda * V - active.cwiseProduct(R * O.transpose()).transpose() * samples;
       for (Index k = 0; k < m; ++k) {
         G.row(k) = faces[static_cast<std::size_t>(k)].reject(G.row(k).transpose()).transpose();
       }
-      gradient.tail(m * c).reshaped<Eigen::RowMajor>(m, c) = lambda * O - columns.transpose() * R;
+      gradient.tail(m * c).template reshaped<Eigen::RowMajor>(m, c) = lambda * O - columns.transpose() * R;
       return 0.5 * R.squaredNorm() + 0.5 * lambda * at.squaredNorm();
     };
-    Lbfgs<double> lbfgs(x.size(), {.max_iterations = 200, .relative_tolerance = 1e-14});
-    lbfgs.minimise(x, evaluate, [](Index, double) { return true; });
+    Lbfgs<Real> lbfgs(x.size(), {.max_iterations = 200, .relative_tolerance = 1e-14});
+    lbfgs.minimise(x, evaluate, [](Index, Real) { return true; });
 
-    const Vector<double> step = x - start;
-    for (double length = 1; length > 0.05; length /= 2) {
+    const Vector<Real> step = x - start;
+    for (Real length = 1; length > 0.05; length /= 2) {
       x = start + length * step;
-      SharedNetwork trial = network;
+      SharedNetwork<Real> trial = network;
       for (Index k = 0; k < m; ++k) {
         // Twice: the first is exact relative to what it projects only.
-        ConeProjector::Face first, second;
-        const Vector<double> v = root * hidden.row(k).transpose();
-        const Vector<double> near = m_projector.project(network.gate(k), v, first);
+        typename ConeProjector<Real>::Face first, second;
+        const Vector<Real> v = root * hidden.row(k).transpose();
+        const Vector<Real> near = m_projector.project(network.gate(k), v, first);
         trial.hidden.row(k) = m_projector.project(network.gate(k), near, second).transpose();
       }
       trial.output = root * output;
@@ -525,22 +529,22 @@ class ColumnGeneration {
   }
 
   void store(ReluSolution& solution) const {
-    const Vector<double> norms = m_network.output.rowwise().norm();
+    const Vector<Real> norms = m_network.output.rowwise().norm();
     solution.hidden = norms.asDiagonal() * m_network.hidden;
     solution.output = norms.cwiseInverse().asDiagonal() * m_network.output;
     solution.gates = m_network.gates;
   }
 
   ThreadPool& m_pool;
-  const GroupLassoProblem& m_problem;
-  const ConeProjector& m_projector;
-  double m_lambda = 0;
-  SharedNetwork m_network;
+  const GroupLassoProblem<Real>& m_problem;
+  const ConeProjector<Real>& m_projector;
+  Real m_lambda = 0;
+  SharedNetwork<Real> m_network;
   std::vector<Atom> m_best;         // of every gate, from the last search
-  RowMatrix<double> m_residual;     // R, n x c
-  RowMatrix<double> m_correlation;  // row j: C_j
-  Vector<double> m_spectral;        // ||C_j||_2
-  double m_value = 0;               // the objective
+  RowMatrix<Real> m_residual;     // R, n x c
+  RowMatrix<Real> m_correlation;  // row j: C_j
+  Vector<Real> m_spectral;        // ||C_j||_2
+  Real m_value = 0;               // the objective
   int m_thorough = 0;               // thorough searches so far
 };
 

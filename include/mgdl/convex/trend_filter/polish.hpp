@@ -24,13 +24,14 @@ enum class TrendFace {
 };
 
 /// A neuron. Slopes are positive and in the direction away from the kink.
+template <class Real>
 struct TrendAtom {
   HingeSide side = HingeSide::Right;
   TrendFace face = TrendFace::Sample;
   Index place = 0;
-  double sign = 1;
-  Eigen::Vector2d z{0, 0};
-  Eigen::Vector2d along{0, 0};  // of Direction, in the coordinates of Gap
+  Real sign = 1;
+  Eigen::Vector2<Real> z{0, 0};
+  Eigen::Vector2<Real> along{0, 0};  // of Direction, in the coordinates of Gap
   bool everywhere = false;      // of Direction: in those of Affine
 
   bool right() const noexcept { return side == HingeSide::Right; }
@@ -42,11 +43,11 @@ struct TrendAtom {
     return face == TrendFace::Gap || face == TrendFace::Affine ? 2 : 1;
   }
   /// Coordinates of the cone, whatever the face.
-  Eigen::Vector2d coordinates() const {
-    return face == TrendFace::Direction ? Eigen::Vector2d(z[0] * along) : z;
+  Eigen::Vector2<Real> coordinates() const {
+    return face == TrendFace::Direction ? Eigen::Vector2<Real>(z[0] * along) : z;
   }
   /// Component j on its face of a gradient in the coordinates of the cone.
-  double projected(const Eigen::Vector2d& v, Index j) const {
+  Real projected(const Eigen::Vector2<Real>& v, Index j) const {
     return face == TrendFace::Direction ? v.dot(along) : v[j];
   }
   /// Where its kink is: samples have even, gaps odd numbers.
@@ -55,45 +56,46 @@ struct TrendAtom {
 
 /// The cones of (a, b) of neurons of one side and sign with their kink in one gap, in which a
 /// network is linear in its neurons.
+template <class Real>
 class TrendCones {
  public:
   /// \param samples  kept by reference; at least two
-  explicit TrendCones(const TrendSamples& samples)
+  explicit TrendCones(const TrendSamples<Real>& samples)
       : m_samples(samples), m_length(samples.x[samples.size() - 1] - samples.x[0]) {}
 
   /// From the first to the last sample.
-  double length() const noexcept { return m_length; }
-  double first() const { return m_samples.x[0]; }
-  double last() const { return m_samples.x[m_samples.size() - 1]; }
-  double width(Index gap) const { return m_samples.x[gap + 1] - m_samples.x[gap]; }
+  Real length() const noexcept { return m_length; }
+  Real first() const { return m_samples.x[0]; }
+  Real last() const { return m_samples.x[m_samples.size() - 1]; }
+  Real width(Index gap) const { return m_samples.x[gap + 1] - m_samples.x[gap]; }
   /// The active sample next to the kink.
-  double edge(const TrendAtom& atom) const {
+  Real edge(const TrendAtom<Real>& atom) const {
     const bool beyond = atom.right() && atom.face != TrendFace::Sample;
     return m_samples.x[beyond ? atom.place + 1 : atom.place];
   }
 
   /// (a, b) of the neuron with given coordinates; linear in these.
-  Eigen::Vector2d line(const TrendAtom& atom, const Eigen::Vector2d& z) const {
+  Eigen::Vector2<Real> line(const TrendAtom<Real>& atom, const Eigen::Vector2<Real>& z) const {
     if (atom.affine()) {
-      const double a = (z[1] - z[0]) / m_length;
+      const Real a = (z[1] - z[0]) / m_length;
       return {a, z[0] > z[1] ? z[0] - a * first() : z[1] - a * last()};
     }
-    const double a = atom.right() ? z[0] : -z[0];
+    const Real a = atom.right() ? z[0] : -z[0];
     return {a, z[1] - a * edge(atom)};
   }
 
   /// Values of the two coordinates' neurons at x, where the neuron is active, and their slopes.
-  Eigen::Vector2d values(const TrendAtom& atom, double x) const {
+  Eigen::Vector2<Real> values(const TrendAtom<Real>& atom, Real x) const {
     if (atom.affine()) return {(last() - x) / m_length, (x - first()) / m_length};
     return {atom.right() ? x - edge(atom) : edge(atom) - x, 1};
   }
-  Eigen::Vector2d slopes(const TrendAtom& atom) const {
+  Eigen::Vector2<Real> slopes(const TrendAtom<Real>& atom) const {
     if (atom.affine()) return {-1 / m_length, 1 / m_length};
     return {atom.right() ? 1.0 : -1.0, 0};
   }
 
   /// Correlations of the two coordinates' neurons.
-  Eigen::Vector2d correlations(const TrendAtom& atom, const DualFunction& z) const {
+  Eigen::Vector2<Real> correlations(const TrendAtom<Real>& atom, const DualFunction<Real>& z) const {
     if (atom.affine()) {
       return {z.at(HingeSide::Left, m_samples.size() - 1) / m_length,
               z.at(HingeSide::Right, 0) / m_length};
@@ -104,13 +106,13 @@ class TrendCones {
   }
 
   /// The atom of a neuron, in the cone that its kink is in; none if it is active nowhere.
-  std::optional<TrendAtom> admit(const TrendNetwork::Neuron& neuron) const {
-    constexpr double kNear = 1e-9;  // of the width of a gap: a kink at a sample
+  std::optional<TrendAtom<Real>> admit(const typename TrendNetwork<Real>::Neuron& neuron) const {
+    constexpr Real kNear = 1e-9;  // of the width of a gap: a kink at a sample
     const Index m = m_samples.size();
-    TrendAtom atom;
+    TrendAtom<Real> atom;
     atom.sign = neuron.sign;
     atom.side = neuron.side();
-    const double kink = neuron.a != 0 ? neuron.kink() : -std::numeric_limits<double>::infinity();
+    const Real kink = neuron.a != 0 ? neuron.kink() : -std::numeric_limits<Real>::infinity();
     const bool before = atom.right() ? kink <= first() : kink >= last();
     if (before) {
       atom.face = TrendFace::Affine;
@@ -124,8 +126,8 @@ class TrendCones {
     const auto& x = m_samples.x;
     const Index gap =
         std::min(std::upper_bound(x.data(), x.data() + m, kink) - x.data(), m - 1) - 1;
-    const double slope = std::abs(neuron.a);
-    const double from = kink - x[gap];
+    const Real slope = std::abs(neuron.a);
+    const Real from = kink - x[gap];
     if (from <= kNear * width(gap) || from >= (1 - kNear) * width(gap)) {
       atom.face = TrendFace::Sample;
       atom.place = from <= kNear * width(gap) ? gap : gap + 1;
@@ -142,8 +144,8 @@ class TrendCones {
 
   /// Moves an atom that left its cone to the edge. Returns whether it changed its face; an atom
   /// that is nothing has z = 0.
-  bool settle(TrendAtom& atom) const {
-    const auto sample = [&](HingeSide side, Index place, double slope) {
+  bool settle(TrendAtom<Real>& atom) const {
+    const auto sample = [&](HingeSide side, Index place, Real slope) {
       atom.side = side;
       atom.face = TrendFace::Sample;
       atom.place = place;
@@ -169,14 +171,14 @@ class TrendCones {
   }
 
   /// Largest part of a step, at most 1, that keeps the atom in its cone.
-  double reach(const TrendAtom& atom, const Eigen::Vector2d& step) const {
-    double part = 1;
-    const auto limit = [&](double value, double change) {
+  Real reach(const TrendAtom<Real>& atom, const Eigen::Vector2<Real>& step) const {
+    Real part = 1;
+    const auto limit = [&](Real value, Real change) {
       if (value + change < 0) part = std::min(part, std::max(0.0, -value / change));
     };
     if (atom.face == TrendFace::Gap) {
       limit(atom.z[1], step[1]);
-      const double h = width(atom.place);
+      const Real h = width(atom.place);
       limit(h * atom.z[0] - atom.z[1], h * step[0] - step[1]);
     } else {
       limit(atom.z[0], step[0]);
@@ -186,23 +188,24 @@ class TrendCones {
   }
 
  private:
-  const TrendSamples& m_samples;
-  double m_length;
+  const TrendSamples<Real>& m_samples;
+  Real m_length;
 };
 
 /// Newton's direction for the coordinates of all atoms; empty if there is none.
 ///
 /// \param z  the dual function of the network's residuals
-inline Vector<double> trend_newton_direction(const TrendSamples& samples, const TrendCones& cones,
-                                             const std::vector<TrendAtom>& atoms,
-                                             const DualFunction& z, double lambda,
+template <class Real>
+Vector<Real> trend_newton_direction(const TrendSamples<Real>& samples, const TrendCones<Real>& cones,
+                                             const std::vector<TrendAtom<Real>>& atoms,
+                                             const DualFunction<Real>& z, Real lambda,
                                              bool output_bias) {
   const auto count = static_cast<Index>(atoms.size());
   // The samples between places where an atom begins or ends to be active.
   std::vector<Index> cuts{0, samples.size()};
   std::vector<Index> begins;
   std::vector<Index> ends;
-  for (const TrendAtom& atom : atoms) {
+  for (const TrendAtom<Real>& atom : atoms) {
     Index begin = 0;
     Index end = samples.size();
     if (!atom.affine()) (atom.right() ? begin : end) = atom.place + 1;
@@ -215,27 +218,27 @@ inline Vector<double> trend_newton_direction(const TrendSamples& samples, const 
   cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
   const auto segments = static_cast<Index>(cuts.size()) - 1;
   Index size = output_bias ? 1 : 0;
-  for (const TrendAtom& atom : atoms) size += atom.dimension();
+  for (const TrendAtom<Real>& atom : atoms) size += atom.dimension();
 
   // Rows: the lines of the segments, mean value and slope.
-  Matrix<double> design = Matrix<double>::Zero(size, 2 * segments);
+  Matrix<Real> design = Matrix<Real>::Zero(size, 2 * segments);
   for (Index s = 0; s < segments; ++s) {
-    KnotProblem::Segment segment;
-    double rest = 0;
+    typename KnotProblem<Real>::Segment segment;
+    Real rest = 0;
     const Index begin = cuts.data()[s];
-    const double origin = samples.x[begin];
+    const Real origin = samples.x[begin];
     for (Index i = begin; i < cuts.data()[s + 1]; ++i) {
       add_sample(segment, rest, samples.x[i] - origin, 0, samples.w[i]);
     }
-    const double root = std::sqrt(segment.weight);
-    const double spread = std::sqrt(segment.spread);
+    const Real root = std::sqrt(segment.weight);
+    const Real spread = std::sqrt(segment.spread);
     Index row = 0;
     for (Index k = 0; k < count; ++k) {
-      const TrendAtom& atom = atoms.data()[k];
+      const TrendAtom<Real>& atom = atoms.data()[k];
       const Index d = atom.dimension();
       if (begins.data()[k] <= begin && begin < ends.data()[k]) {
-        Eigen::Vector2d value = cones.values(atom, origin);
-        const Eigen::Vector2d slope = cones.slopes(atom);
+        Eigen::Vector2<Real> value = cones.values(atom, origin);
+        const Eigen::Vector2<Real> slope = cones.slopes(atom);
         value += segment.before * slope;
         // Not a loop over j < d: GCC 12 vectorises that at -O3 and writes beyond d.
         const auto fill = [&](Index j) {
@@ -249,42 +252,42 @@ inline Vector<double> trend_newton_direction(const TrendSamples& samples, const 
     }
     if (output_bias) design(row, 2 * s) = root;
   }
-  Matrix<double> hessian = Matrix<double>::Zero(size, size);
-  hessian.selfadjointView<Eigen::Lower>().rankUpdate(design);
+  Matrix<Real> hessian = Matrix<Real>::Zero(size, size);
+  hessian.template selfadjointView<Eigen::Lower>().rankUpdate(design);
 
-  Vector<double> descent = Vector<double>::Zero(size);
+  Vector<Real> descent = Vector<Real>::Zero(size);
   Index row = 0;
-  for (const TrendAtom& atom : atoms) {
+  for (const TrendAtom<Real>& atom : atoms) {
     const Index d = atom.dimension();
-    const Eigen::Vector2d unit0(1, 0);
-    const Eigen::Vector2d unit1(0, 1);
-    Eigen::Vector2d at = atom.face == TrendFace::Direction ? atom.along : atom.z;
+    const Eigen::Vector2<Real> unit0(1, 0);
+    const Eigen::Vector2<Real> unit1(0, 1);
+    Eigen::Vector2<Real> at = atom.face == TrendFace::Direction ? atom.along : atom.z;
     if (atom.face == TrendFace::Sample) at = unit0;
-    const Eigen::Vector2d v = cones.line(atom, at);
-    const double norm = v.norm();
-    const Eigen::Vector2d pull(v.dot(cones.line(atom, unit0)), v.dot(cones.line(atom, unit1)));
-    const Eigen::Vector2d drive = atom.sign * cones.correlations(atom, z) - lambda / norm * pull;
+    const Eigen::Vector2<Real> v = cones.line(atom, at);
+    const Real norm = v.norm();
+    const Eigen::Vector2<Real> pull(v.dot(cones.line(atom, unit0)), v.dot(cones.line(atom, unit1)));
+    const Eigen::Vector2<Real> drive = atom.sign * cones.correlations(atom, z) - lambda / norm * pull;
     descent[row] = atom.projected(drive, 0);
     if (d == 2) {
       descent[row + 1] = atom.projected(drive, 1);
       // The penalty bends only across v.
-      const double turn = atom.affine() ? 1 / cones.length() : 1;
-      const Eigen::Vector2d across = turn / norm * Eigen::Vector2d(-at[1], at[0]);
-      hessian.block<2, 2>(row, row) += lambda / norm * across * across.transpose();
+      const Real turn = atom.affine() ? 1 / cones.length() : 1;
+      const Eigen::Vector2<Real> across = turn / norm * Eigen::Vector2<Real>(-at[1], at[0]);
+      hessian.template block<2, 2>(row, row) += lambda / norm * across * across.transpose();
     }
     row += d;
   }
 
-  Vector<double> scale = hessian.diagonal();
-  const double tiny = scale.maxCoeff() * 1e-300;
-  scale = scale.unaryExpr([&](double v) { return v > tiny ? 1 / std::sqrt(v) : 0.0; });
+  Vector<Real> scale = hessian.diagonal();
+  const Real tiny = scale.maxCoeff() * 1e-300;
+  scale = scale.unaryExpr([&](Real v) { return v > tiny ? 1 / std::sqrt(v) : 0.0; });
   hessian = scale.asDiagonal() * hessian * scale.asDiagonal();
-  Eigen::LLT<Matrix<double>> factors;
-  for (double ridge = 1e-14; ridge < 1e-3; ridge *= 100) {
+  Eigen::LLT<Matrix<Real>> factors;
+  for (Real ridge = 1e-14; ridge < 1e-3; ridge *= 100) {
     hessian.diagonal().setConstant(1 + ridge);
     factors.compute(hessian);
     if (factors.info() != Eigen::Success) continue;
-    Vector<double> direction = factors.solve(scale.cwiseProduct(descent)).cwiseProduct(scale);
+    Vector<Real> direction = factors.solve(scale.cwiseProduct(descent)).cwiseProduct(scale);
     if (direction.allFinite()) return direction;
   }
   return {};
@@ -300,13 +303,14 @@ inline Vector<double> trend_newton_direction(const TrendSamples& samples, const 
 /// is dropped; the dual function says which neurons leave the edge for the inside of a gap, and
 /// where one is missing. Neighbouring cones share an edge, and in each there is at most one neuron:
 /// the sum of two costs no more.
+template <class Real>
 class TrendPolish {
  public:
   /// \param samples  kept by reference; at least two
   /// \param slack    part of lambda by which the correlation may be larger inside a gap than at
   ///                 the sample that bounds it, before a kink leaves that sample
-  TrendPolish(const TrendSamples& samples, double lambda, bool output_bias, double slack,
-              const TrendNetwork& start)
+  TrendPolish(const TrendSamples<Real>& samples, Real lambda, bool output_bias, Real slack,
+              const TrendNetwork<Real>& start)
       : m_samples(samples),
         m_lambda(lambda),
         m_output_bias(output_bias),
@@ -325,22 +329,22 @@ class TrendPolish {
   /// \param work   that may be done, in cubes of the number of coordinates; reduced by this
   /// \param go_on  asked before every step; false ends it
   template <class GoOn>
-  void run(double tolerance, double target, double& work, const GoOn& go_on) {
+  void run(Real tolerance, Real target, Real& work, const GoOn& go_on) {
     constexpr int kSteps = 200;
     constexpr int kPatience = 12;
-    constexpr double kExtraSamples = 1.5e6;  // to evaluate at once the gap is small enough
+    constexpr Real kExtraSamples = 1.5e6;  // to evaluate at once the gap is small enough
     if (m_bound.gap <= target) return;
     Position now = position(m_atoms);
     if (now.bound.gap < m_bound.gap) keep(now);
     int idle = 0;
     bool settled = true;
-    double spent = 0;
+    Real spent = 0;
     for (int step = 0; step < kSteps && !(m_bound.gap <= target); ++step) {
       const bool enough = m_bound.gap <= tolerance;
       if (idle >= kPatience) return;
       if (!enough) spent = m_evaluated;
       if (m_evaluated - spent > kExtraSamples) return;
-      std::vector<TrendAtom> atoms = m_atoms;
+      std::vector<TrendAtom<Real>> atoms = m_atoms;
       bool changed = false;
       if (settled || step < 3) changed = release(now.bound.z, atoms);
       changed = join(now.bound.z, atoms) || changed;
@@ -350,18 +354,18 @@ class TrendPolish {
         if (now.bound.gap < m_bound.gap) keep(now);
       }
       Index size = 0;
-      for (const TrendAtom& atom : m_atoms) size += atom.dimension();
-      const auto count = static_cast<double>(size);
-      const double cost = count * count * count;
+      for (const TrendAtom<Real>& atom : m_atoms) size += atom.dimension();
+      const auto count = static_cast<Real>(size);
+      const Real cost = count * count * count;
       if (size == 0 || cost > work) return;
       if (!go_on()) return;
       work -= cost;
 
-      const Vector<double> direction =
+      const Vector<Real> direction =
           trend_newton_direction(m_samples, m_cones, m_atoms, now.bound.z, m_lambda, m_output_bias);
       if (direction.size() == 0) return;
-      const double before = m_bound.gap;
-      const double primal = now.network.primal;
+      const Real before = m_bound.gap;
+      const Real primal = now.network.primal;
       const bool moved = advance(direction, now, settled);
       if (now.bound.gap < m_bound.gap) keep(now);
       const bool progress =
@@ -371,24 +375,24 @@ class TrendPolish {
   }
 
   /// The best network, by its own bound.
-  const TrendNetwork& network() const noexcept { return m_best; }
-  const TrendBound& bound() const noexcept { return m_bound; }
+  const TrendNetwork<Real>& network() const noexcept { return m_best; }
+  const TrendBound<Real>& bound() const noexcept { return m_bound; }
 
  private:
   struct Position {
-    TrendNetwork network;
-    TrendBound bound;
+    TrendNetwork<Real> network;
+    TrendBound<Real> bound;
   };
 
-  Position position(const std::vector<TrendAtom>& atoms) {
-    m_evaluated += static_cast<double>(m_samples.size());
-    TrendNetwork network;
-    for (const TrendAtom& atom : atoms) {
-      const Eigen::Vector2d v = m_cones.line(atom, atom.coordinates());
+  Position position(const std::vector<TrendAtom<Real>>& atoms) {
+    m_evaluated += static_cast<Real>(m_samples.size());
+    TrendNetwork<Real> network;
+    for (const TrendAtom<Real>& atom : atoms) {
+      const Eigen::Vector2<Real> v = m_cones.line(atom, atom.coordinates());
       if (v[0] != 0 || v[1] != 0) network.neurons.push_back({v[0], v[1], atom.sign});
     }
     assess(network, m_samples, m_lambda, m_output_bias);
-    TrendBound bound = residual_bound(m_samples, network, m_lambda, m_output_bias);
+    TrendBound<Real> bound = residual_bound(m_samples, network, m_lambda, m_output_bias);
     return {std::move(network), std::move(bound)};
   }
 
@@ -400,28 +404,28 @@ class TrendPolish {
   /// Moves along a direction as far as the objective falls: a part of the whole way, with what
   /// leaves its cone stopped at the edge, or else up to the first edge. Returns whether it moved;
   /// `settled` says whether no atom changed its face.
-  bool advance(const Vector<double>& direction, Position& now, bool& settled) {
+  bool advance(const Vector<Real>& direction, Position& now, bool& settled) {
     constexpr int kHalvings = 12;
-    std::vector<Eigen::Vector2d> steps;
-    double first_edge = 1;
+    std::vector<Eigen::Vector2<Real>> steps;
+    Real first_edge = 1;
     Index row = 0;
-    for (const TrendAtom& atom : m_atoms) {
-      Eigen::Vector2d step(direction[row], 0);
+    for (const TrendAtom<Real>& atom : m_atoms) {
+      Eigen::Vector2<Real> step(direction[row], 0);
       if (atom.dimension() == 2) step[1] = direction[row + 1];
       row += atom.dimension();
       first_edge = std::min(first_edge, m_cones.reach(atom, step));
       steps.push_back(step);
     }
-    const auto attempt = [&](double part, bool stop) {
-      std::vector<TrendAtom> atoms;
+    const auto attempt = [&](Real part, bool stop) {
+      std::vector<TrendAtom<Real>> atoms;
       bool kept = true;
       for (std::size_t k = 0; k < m_atoms.size(); ++k) {
-        TrendAtom atom = m_atoms[k];
+        TrendAtom<Real> atom = m_atoms[k];
         const bool at_edge = stop && m_cones.reach(atom, steps[k]) <= part * (1 + 1e-12);
         atom.z += part * steps[k];
         if (at_edge && atom.face == TrendFace::Gap) {
           // Which edge it is, rounding must not decide.
-          const double h = m_cones.width(atom.place);
+          const Real h = m_cones.width(atom.place);
           const bool near = atom.z[1] < 0.5 * h * atom.z[0];
           atom.z[1] = near ? 0 : h * atom.z[0];
         } else if (at_edge && atom.face == TrendFace::Affine) {
@@ -433,8 +437,8 @@ class TrendPolish {
         if (atom.z[0] > 0 || atom.z[1] > 0) atoms.push_back(atom);
       }
       Position next = position(atoms);
-      const double rounding = 1e-15 * std::abs(now.network.primal);
-      const double change = next.network.primal - now.network.primal;
+      const Real rounding = 1e-15 * std::abs(now.network.primal);
+      const Real change = next.network.primal - now.network.primal;
       const bool better =
           change < -rounding || (change <= rounding && next.bound.gap < now.bound.gap);
       // A stop at an edge is progress of its own: it may be all that the rest waits for.
@@ -449,7 +453,7 @@ class TrendPolish {
       if (attempt(0.5, false)) return true;
       if (attempt(first_edge, true)) return true;
     }
-    double part = first_edge < 1 && first_edge > 0 ? 0.5 * first_edge : 0.5;
+    Real part = first_edge < 1 && first_edge > 0 ? 0.5 * first_edge : 0.5;
     for (int halving = 0; halving < kHalvings; ++halving, part *= 0.5) {
       if (attempt(part, false)) return true;
     }
@@ -459,11 +463,11 @@ class TrendPolish {
 
   /// Lets kinks leave samples where the correlation grows into a gap, and adds neurons where it is
   /// above lambda and there is none. Returns whether anything changed.
-  bool release(const DualFunction& z, std::vector<TrendAtom>& atoms) const {
+  bool release(const DualFunction<Real>& z, std::vector<TrendAtom<Real>>& atoms) const {
     bool changed = false;
     const Index m = m_samples.size();
-    const double rise = 1 + std::max(m_slack, 1e-14);
-    for (TrendAtom& atom : atoms) {
+    const Real rise = 1 + std::max(m_slack, 1e-14);
+    for (TrendAtom<Real>& atom : atoms) {
       if (atom.face == TrendFace::Direction) {
         if (!(atom.z[0] > 0)) continue;
         atom.z = atom.coordinates();
@@ -474,11 +478,11 @@ class TrendPolish {
       }
       if (atom.face != TrendFace::Sample) continue;
       const Index i = atom.place;
-      double best = z.relative(atom.side, i) * rise;
+      Real best = z.relative(atom.side, i) * rise;
       if (!(atom.sign * z.at(atom.side, i) > 0)) continue;
       Index gap = -1;
       for (const Index g : {i - 1, i}) {
-        HingePeak peak;
+        HingePeak<Real> peak;
         if (g < 0 || g + 1 >= m || !z.peak_inside(atom.side, g, peak)) continue;
         if (peak.sign == atom.sign && peak.value > best) {
           best = peak.value;
@@ -488,7 +492,7 @@ class TrendPolish {
       const bool outermost = atom.right() ? i == 0 : i == m - 1;
       const auto all = z.affine_peak();
       if (outermost && all.sign == atom.sign && all.value > best) {
-        const double value = atom.z[0] * m_cones.length();
+        const Real value = atom.z[0] * m_cones.length();
         atom.z << (atom.right() ? 0 : value), (atom.right() ? value : 0);
         atom.face = TrendFace::Affine;
         changed = true;
@@ -501,12 +505,12 @@ class TrendPolish {
       }
     }
 
-    const double limit = m_lambda * rise;
-    std::vector<TrendAtom> added;
-    const auto missing = [&](HingeSide side, double sign, Index position, bool inside) {
+    const Real limit = m_lambda * rise;
+    std::vector<TrendAtom<Real>> added;
+    const auto missing = [&](HingeSide side, Real sign, Index position, bool inside) {
       const Index from = inside ? position : position - 1;
       const Index to = inside ? position : position + 1;
-      for (const TrendAtom& atom : atoms) {
+      for (const TrendAtom<Real>& atom : atoms) {
         if (atom.sign != sign) continue;
         if (atom.affine()) {
           const Index end = side == HingeSide::Right ? 0 : 2 * (m - 1);
@@ -517,8 +521,8 @@ class TrendPolish {
       }
       return true;
     };
-    const auto add = [&](HingeSide side, const HingePeak& peak) {
-      TrendAtom atom;
+    const auto add = [&](HingeSide side, const HingePeak<Real>& peak) {
+      TrendAtom<Real> atom;
       atom.side = side;
       atom.sign = peak.sign;
       atom.place = peak.place;
@@ -531,19 +535,19 @@ class TrendPolish {
       added.push_back(atom);
     };
     for (const HingeSide side : {HingeSide::Right, HingeSide::Left}) {
-      z.for_each_peak(side, limit, [&](const HingePeak& peak) { add(side, peak); });
+      z.for_each_peak(side, limit, [&](const HingePeak<Real>& peak) { add(side, peak); });
       const Index i = side == HingeSide::Right ? 0 : m - 1;
-      const double value = z.relative(side, i);
-      const double sign = z.at(side, i) > 0 ? 1 : -1;
+      const Real value = z.relative(side, i);
+      const Real sign = z.at(side, i) > 0 ? 1 : -1;
       if (value > limit) add(side, {m_samples.x[i], value, sign, i, false});
     }
     const auto all = z.affine_peak();
     if (all.value > limit) {
       bool present = false;
-      for (const TrendAtom& atom : atoms)
+      for (const TrendAtom<Real>& atom : atoms)
         present = present || (atom.affine() && atom.sign == all.sign);
       if (!present) {
-        TrendAtom atom;
+        TrendAtom<Real> atom;
         atom.face = TrendFace::Direction;
         atom.everywhere = true;
         atom.sign = all.sign;
@@ -556,16 +560,16 @@ class TrendPolish {
   }
 
   /// Adds up atoms in one cone. Returns whether there were any.
-  bool join(const DualFunction& z, std::vector<TrendAtom>& atoms) const {
-    const auto rank = [&](const TrendAtom& atom) {
+  bool join(const DualFunction<Real>& z, std::vector<TrendAtom<Real>>& atoms) const {
+    const auto rank = [&](const TrendAtom<Real>& atom) {
       return 4 * (atom.sign > 0 ? 0 : 1) + (atom.affine() ? 2 : atom.right() ? 0 : 1);
     };
-    std::stable_sort(atoms.begin(), atoms.end(), [&](const TrendAtom& k, const TrendAtom& l) {
+    std::stable_sort(atoms.begin(), atoms.end(), [&](const TrendAtom<Real>& k, const TrendAtom<Real>& l) {
       if (rank(k) != rank(l)) return rank(k) < rank(l);
       return !k.affine() && k.position() < l.position();
     });
-    std::vector<TrendAtom> joined;
-    for (const TrendAtom& atom : atoms) {
+    std::vector<TrendAtom<Real>> joined;
+    for (const TrendAtom<Real>& atom : atoms) {
       if (joined.empty() || rank(joined.back()) != rank(atom) || !join(z, joined.back(), atom)) {
         joined.push_back(atom);
       }
@@ -575,7 +579,7 @@ class TrendPolish {
     return changed;
   }
 
-  bool join(const DualFunction& z, TrendAtom& one, const TrendAtom& other) const {
+  bool join(const DualFunction<Real>& z, TrendAtom<Real>& one, const TrendAtom<Real>& other) const {
     if (one.affine()) {
       one.z = one.coordinates() + other.coordinates();
       one.face = TrendFace::Affine;
@@ -594,11 +598,11 @@ class TrendPolish {
     const Index gap = cell / 2;
     if (to == from + 2) {
       if (cell == from) return false;
-      HingePeak peak;
+      HingePeak<Real> peak;
       const bool inside = z.peak_inside(one.side, gap, peak) && peak.sign == one.sign;
       if (m_slack > 0 && !(inside && peak.value > m_lambda * (1 + m_slack))) return false;
     }
-    const auto inside = [&](const TrendAtom& atom) -> Eigen::Vector2d {
+    const auto inside = [&](const TrendAtom<Real>& atom) -> Eigen::Vector2<Real> {
       if (atom.face != TrendFace::Sample) return atom.coordinates();
       const bool near = atom.right() ? atom.place == gap + 1 : atom.place == gap;
       return {atom.z[0], near ? 0 : atom.z[0] * m_cones.width(gap)};
@@ -609,15 +613,15 @@ class TrendPolish {
     return true;
   }
 
-  const TrendSamples& m_samples;
-  double m_lambda;
+  const TrendSamples<Real>& m_samples;
+  Real m_lambda;
   bool m_output_bias;
-  double m_slack;
-  TrendCones m_cones;
-  TrendNetwork m_best;
-  TrendBound m_bound;
-  std::vector<TrendAtom> m_atoms;
-  double m_evaluated = 0;
+  Real m_slack;
+  TrendCones<Real> m_cones;
+  TrendNetwork<Real> m_best;
+  TrendBound<Real> m_bound;
+  std::vector<TrendAtom<Real>> m_atoms;
+  Real m_evaluated = 0;
 };
 
 }  // namespace mgdl::detail

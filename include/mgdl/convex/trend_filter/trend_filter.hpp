@@ -21,7 +21,7 @@ struct TrendFilterOptions {
   /// own residuals prove, or where these are rounding (more than about 800 neurons are not polished
   /// to that end) with the one that dual_point proves. Rounding allows about 1e-11, and not much
   /// less than 1e-16 lambda_max / lambda.
-  double relative_tolerance = 1e-6;
+  Real relative_tolerance = 1e-6;
   /// An output bias that is not penalised.
   bool output_bias = false;
   /// Of the networks within the tolerance, one with few neurons: kinks that one between two samples
@@ -31,7 +31,7 @@ struct TrendFilterOptions {
   /// Steps at most, of the interior point method and of polishing, over all rounds, >= 1.
   Index max_iterations = 10000;
   /// Seconds for the solution, > 0.
-  double time_limit_seconds = std::numeric_limits<double>::infinity();
+  Real time_limit_seconds = std::numeric_limits<Real>::infinity();
   /// Called before every step; `objective` is the relative gap of the best network so far.
   Observer observer = {};
 
@@ -47,22 +47,24 @@ struct TrendFilterOptions {
 };
 
 /// What solve_trend_filter found.
+template <class Real>
 struct TrendFilterResult {
-  Matrix<double> neurons;     ///< m x 2, rows (a, b); output weights are the signs
-  Vector<double> signs;       ///< m, +1 or -1
-  double bias = 0;            ///< output bias, 0 without one
-  double primal = 0;          ///< objective of the network, evaluated at all samples
-  double dual = 0;            ///< lower bound of the optimum over all networks
-  Vector<double> dual_point;  ///< n, N that proves the bound: it is feasible for every neuron
-  double lambda_max = 0;      ///< smallest penalty whose solution is zero
+  Matrix<Real> neurons;     ///< m x 2, rows (a, b); output weights are the signs
+  Vector<Real> signs;       ///< m, +1 or -1
+  Real bias = 0;            ///< output bias, 0 without one
+  Real primal = 0;          ///< objective of the network, evaluated at all samples
+  Real dual = 0;            ///< lower bound of the optimum over all networks
+  Vector<Real> dual_point;  ///< n, N that proves the bound: it is feasible for every neuron
+  Real lambda_max = 0;      ///< smallest penalty whose solution is zero
   Index iterations = 0;       ///< steps
   Termination termination = Termination::NotRun;  ///< why it stopped
 
-  double relative_gap() const noexcept { return primal > 0 ? (primal - dual) / primal : 0; }
+  Real relative_gap() const noexcept { return primal > 0 ? (primal - dual) / primal : 0; }
 };
 
-inline void require_trend_samples(const Vector<double>& x, const Vector<double>& y,
-                                  const Vector<double>& w) {
+template <class Real>
+void require_trend_samples(const Vector<Real>& x, const Vector<Real>& y,
+                                  const Vector<Real>& w) {
   if (x.size() == 0) throw InvalidArgument("x", "at least one sample", "none");
   require_rows("y", x.size(), y.size());
   require_rows("weights", x.size(), w.size());
@@ -71,9 +73,10 @@ inline void require_trend_samples(const Vector<double>& x, const Vector<double>&
   require_weights(w);
 }
 
-inline double trend_filter_lambda_max(const TrendSamples& samples, bool output_bias) {
-  const double start = output_bias ? samples.mean(samples.y) : 0;
-  const Vector<double> N = samples.w.cwiseProduct((samples.y.array() - start).matrix());
+template <class Real>
+Real trend_filter_lambda_max(const TrendSamples<Real>& samples, bool output_bias) {
+  const Real start = output_bias ? samples.mean(samples.y) : 0;
+  const Vector<Real> N = samples.w.cwiseProduct((samples.y.array() - start).matrix());
   return DualFunction(samples, N).norm();
 }
 
@@ -83,10 +86,11 @@ inline double trend_filter_lambda_max(const TrendSamples& samples, bool output_b
 ///
 /// \param x  n inputs, \param y  n targets, \param w  n weights >= 0, one of them positive
 /// \throws InvalidArgument for no samples, sizes that differ, non-finite values or bad weights
-inline double trend_filter_lambda_max(const Vector<double>& x, const Vector<double>& y,
-                                      const Vector<double>& w, bool output_bias) {
+template <class Real>
+Real trend_filter_lambda_max(const Vector<Real>& x, const Vector<Real>& y,
+                                      const Vector<Real>& w, bool output_bias) {
   require_trend_samples(x, y, w);
-  const TrendSamples samples = merge_trend_samples(x, y, w);
+  const TrendSamples<Real> samples = merge_trend_samples(x, y, w);
   return samples.unit * trend_filter_lambda_max(samples, output_bias);
 }
 
@@ -114,22 +118,23 @@ inline double trend_filter_lambda_max(const Vector<double>& x, const Vector<doub
 /// \param x  n inputs, \param y  n targets, \param w  n weights >= 0, one of them positive
 /// \throws InvalidArgument for no samples, sizes that differ, non-finite values, bad weights, or
 ///         lambda < 0
-inline TrendFilterResult solve_trend_filter(const Vector<double>& x, const Vector<double>& y,
-                                            const Vector<double>& w, double lambda,
+template <class Real>
+TrendFilterResult<Real> solve_trend_filter(const Vector<Real>& x, const Vector<Real>& y,
+                                            const Vector<Real>& w, Real lambda,
                                             const TrendFilterOptions& options = {}) {
   require_trend_samples(x, y, w);
   require_option(lambda >= 0 && std::isfinite(lambda), "lambda", "a finite value >= 0", lambda);
   options.validate();
   const Stopwatch stopwatch;
-  const TrendSamples samples = merge_trend_samples(x, y, w);
-  const double unit = samples.unit;
-  TrendFilterResult result;
-  const double lambda_max = trend_filter_lambda_max(samples, options.output_bias);
+  const TrendSamples<Real> samples = merge_trend_samples(x, y, w);
+  const Real unit = samples.unit;
+  TrendFilterResult<Real> result;
+  const Real lambda_max = trend_filter_lambda_max(samples, options.output_bias);
   result.lambda_max = unit * lambda_max;
 
-  TrendNetwork network;
-  Vector<double> dual_point = Vector<double>::Zero(samples.size());
-  double dual = samples.scatter;
+  TrendNetwork<Real> network;
+  Vector<Real> dual_point = Vector<Real>::Zero(samples.size());
+  Real dual = samples.scatter;
   if (lambda >= result.lambda_max) {
     assess(network, samples, lambda / unit, options.output_bias);
     dual = network.primal;
@@ -140,9 +145,9 @@ inline TrendFilterResult solve_trend_filter(const Vector<double>& x, const Vecto
     result.termination = Termination::ToleranceReached;
   } else if (samples.size() == 1) {
     // Without a bias, as lambda < lambda_max; the best neuron is along (x, 1).
-    const double norm = samples.norm[0];
-    const double residual = std::copysign(lambda / unit / (norm * samples.w[0]), samples.y[0]);
-    TrendSamples shrunk = samples;
+    const Real norm = samples.norm[0];
+    const Real residual = std::copysign(lambda / unit / (norm * samples.w[0]), samples.y[0]);
+    TrendSamples<Real> shrunk = samples;
     shrunk.y[0] -= residual;
     network = interpolate(shrunk, false);
     assess(network, samples, lambda / unit, false);
@@ -150,14 +155,14 @@ inline TrendFilterResult solve_trend_filter(const Vector<double>& x, const Vecto
     dual += dual_point[0] * (samples.y[0] - 0.5 * residual);
     result.termination = Termination::ToleranceReached;
   } else {
-    TrendWorkingSet method(samples, lambda / unit, options.output_bias, options.relative_tolerance,
+    TrendWorkingSet<Real> method(samples, lambda / unit, options.output_bias, options.relative_tolerance,
                            options.fewest_neurons);
-    const auto proceed = [&](double gap) {
+    const auto proceed = [&](Real gap) {
       if (result.iterations >= options.max_iterations) {
         result.termination = Termination::MaxIterations;
         return false;
       }
-      const double elapsed = stopwatch.seconds();
+      const Real elapsed = stopwatch.seconds();
       if (elapsed > options.time_limit_seconds) {
         result.termination = Termination::TimeLimit;
         return false;

@@ -42,8 +42,9 @@ struct ConvexOptions {
   /// may lie between samples. Otherwise kinks stay at samples where that costs no more than the
   /// tolerance, so that a network that follows the samples closely is nearly straight between them.
   bool fewest_neurons = false;
-  /// Threads to use, >= 0; 0: all available. Never changes the result.
-  int threads = 0;
+  /// Threads to work with: a number of them, >= 0 (0: all available), or those of somebody else.
+  /// Never changes the result.
+  Executor threads = {};
   /// Called after every iteration; `objective` is the relative gap.
   Observer observer = {};
 
@@ -73,32 +74,25 @@ struct ConvexOptions {
 namespace mgdl::detail {
 
 /// When an iteration of a convex solver ends.
-class SolveControl {
+class SolveControl : public RunControl {
  public:
-  explicit SolveControl(const ConvexOptions& options) : m_options(options) {}
+  explicit SolveControl(const ConvexOptions& options)
+      : RunControl(options.observer, options.time_limit_seconds, options.max_iterations),
+        m_relative_tolerance(options.relative_tolerance) {}
 
-  double relative_tolerance() const noexcept { return m_options.relative_tolerance; }
-  double seconds() const { return m_watch.seconds(); }
+  double relative_tolerance() const noexcept { return m_relative_tolerance; }
 
   /// Asked after every iteration; Termination::NotRun means go on.
   Termination check(Index iteration, double relative_gap) const {
-    Progress progress;
-    progress.iteration = iteration;
-    progress.max_iterations = m_options.max_iterations;
-    progress.objective = relative_gap;
-    progress.elapsed_seconds = seconds();
-    const bool stop = m_options.observer && m_options.observer(progress) == Action::Stop;
-    if (relative_gap <= m_options.relative_tolerance) return Termination::ToleranceReached;
-    if (stop) return Termination::StoppedByObserver;
-    if (!(relative_gap == relative_gap)) return Termination::NumericalFailure;
-    if (iteration >= m_options.max_iterations) return Termination::MaxIterations;
-    if (progress.elapsed_seconds >= m_options.time_limit_seconds) return Termination::TimeLimit;
-    return Termination::NotRun;
+    const Termination limits =
+        RunControl::check({.iteration = iteration, .objective = relative_gap});
+    if (relative_gap <= m_relative_tolerance) return Termination::ToleranceReached;
+    if (limits == Termination::StoppedByObserver) return limits;
+    return relative_gap == relative_gap ? limits : Termination::NumericalFailure;
   }
 
  private:
-  const ConvexOptions& m_options;
-  Stopwatch m_watch;
+  double m_relative_tolerance;
 };
 
 }  // namespace mgdl::detail

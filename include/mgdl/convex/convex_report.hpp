@@ -50,7 +50,8 @@ inline std::string convex_message(const ConvexReport& report) {
 
 /// Fills in what is known once a solution has its certificate; termination and iterations are
 /// there.
-inline void complete(ConvexReport& report, const Dataset<double>& data, Index dimension,
+template <class Real>
+void complete(ConvexReport& report, const Dataset<Real>& data, Index dimension,
                      Index patterns, Index active, Certificate certificate) {
   report.certificate = std::move(certificate);
   report.samples = data.size();
@@ -62,8 +63,8 @@ inline void complete(ConvexReport& report, const Dataset<double>& data, Index di
 }
 
 /// Weighted means of the columns of `values`: the best output bias for residuals.
-inline RowVector<double> weighted_means(const Dataset<double>& data,
-                                        const RowMatrix<double>& values) {
+template <class Real>
+RowVector<Real> weighted_means(const Dataset<Real>& data, const RowMatrix<Real>& values) {
   return data.weights().transpose() * values / data.weights().sum();
 }
 

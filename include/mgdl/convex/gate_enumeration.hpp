@@ -14,6 +14,23 @@
 /// pattern gives it the same values max(0, x_i . g), because the two patterns differ only where x_i
 /// . g = 0. Either way, a ReLU optimum over the patterns of cells is the global optimum.
 
+namespace mgdl::detail {
+
+/// enumerate_gates().
+template <class Real>
+Gates all_gates(const ConstRowMatrixRef<Real>& inputs, bool bias);
+
+/// count_patterns().
+template <class Real>
+Index pattern_count(const ConstRowMatrixRef<Real>& inputs, bool bias);
+
+#ifdef MGDL_COMPILED
+extern template Gates all_gates(const ConstRowMatrixRef<double>&, bool);
+extern template Index pattern_count(const ConstRowMatrixRef<double>&, bool);
+#endif
+
+}  // namespace mgdl::detail
+
 namespace mgdl {
 
 /// Different samples with two inputs that enumerate_gates takes at most: 512 of them in general
@@ -34,12 +51,15 @@ inline constexpr Index kMaxEnumeratedPoints = 512;
 /// network can reach by as little. Patterns with bias are the same after any affine map of the
 /// inputs, so it can be better to enumerate them before inputs are rotated or otherwise mixed.)
 ///
-/// \param inputs  X, n x d, d <= 2
+/// \param inputs  X, n x d, d <= 2, of any type of number
 /// \param bias    whether gates have a value for the constant input 1
 /// \throws InvalidArgument for no samples, more than two inputs, non-finite values; for two inputs
 ///         also more than kMaxEnumeratedPoints different samples, values that are not 0 but
 ///         smaller than 2^-400 times the largest of their column, and samples as above
-Gates enumerate_gates(const ConstRowMatrixRef<double>& inputs, bool bias = true);
+template <class Inputs>
+Gates enumerate_gates(const Eigen::MatrixBase<Inputs>& inputs, bool bias = true) {
+  return detail::all_gates<double>(inputs.derived().template cast<double>(), bias);
+}
 
 /// Number of patterns of samples with one or two inputs, without the one that has no active sample,
 /// in exact arithmetic: how many gates enumerate_gates returns, unless it takes the samples to be
@@ -48,7 +68,10 @@ Gates enumerate_gates(const ConstRowMatrixRef<double>& inputs, bool bias = true)
 /// \throws InvalidArgument for no samples, more than two inputs, non-finite values, and (two
 /// inputs)
 ///         values that are not 0 but smaller than 2^-400 times the largest of their column
-Index count_patterns(const ConstRowMatrixRef<double>& inputs, bool bias = true);
+template <class Inputs>
+Index count_patterns(const Eigen::MatrixBase<Inputs>& inputs, bool bias = true) {
+  return detail::pattern_count<double>(inputs.derived().template cast<double>(), bias);
+}
 
 }  // namespace mgdl
 

@@ -23,10 +23,31 @@ enum class GateCoordinates {
 /// Pairs of samples that sample_pair_gates compares for each gate, at most.
 inline constexpr Index kPairsPerGate = 20;
 
+namespace detail {
+
+/// sample_gaussian_gates().
+template <class Real>
+Gates gaussian_gates(const ConstRowMatrixRef<Real>& inputs, Index count, std::uint64_t seed,
+                     bool bias, GateCoordinates coordinates);
+
+/// sample_pair_gates().
+template <class Real>
+Gates pair_gates(const ConstRowMatrixRef<Real>& inputs, const ConstRowMatrixRef<Real>& residual,
+                 Index count, std::uint64_t seed, bool bias, GateCoordinates coordinates);
+
+#ifdef MGDL_COMPILED
+extern template Gates gaussian_gates(const ConstRowMatrixRef<double>&, Index, std::uint64_t, bool,
+                                     GateCoordinates);
+extern template Gates pair_gates(const ConstRowMatrixRef<double>&, const ConstRowMatrixRef<double>&,
+                                 Index, std::uint64_t, bool, GateCoordinates);
+#endif
+
+}  // namespace detail
+
 /// Gates whose vectors in the given coordinates are standard normal: pattern 1[a . z + b >= 0] with
 /// independent a_k, b ~ N(0, 1), and no b without bias.
 ///
-/// \param inputs       X, n x d
+/// \param inputs       X, n x d, of any type of number
 /// \param count        gates to draw, >= 1; gates with an earlier pattern or without an active
 ///                     sample are dropped afterwards
 /// \param seed         fixes the gates
@@ -34,9 +55,13 @@ inline constexpr Index kPairsPerGate = 20;
 /// \param coordinates  z; the vectors that are returned are for x in any case
 /// \throws InvalidArgument for no samples, non-finite values, count < 1, or no gate with an active
 ///         sample
-Gates sample_gaussian_gates(const ConstRowMatrixRef<double>& inputs, Index count,
+template <class Inputs>
+Gates sample_gaussian_gates(const Eigen::MatrixBase<Inputs>& inputs, Index count,
                             std::uint64_t seed, bool bias = true,
-                            GateCoordinates coordinates = GateCoordinates::Standardised);
+                            GateCoordinates coordinates = GateCoordinates::Standardised) {
+  return detail::gaussian_gates<double>(inputs.derived().template cast<double>(), count, seed, bias,
+                                        coordinates);
+}
 
 /// Gates from pairs of samples where the residual is steep.
 ///
@@ -55,7 +80,7 @@ Gates sample_gaussian_gates(const ConstRowMatrixRef<double>& inputs, Index count
 /// Source: Bolager et al., "Sampling weights of deep neural networks" (arXiv 2306.16830), with the
 /// residual for the target.
 ///
-/// \param inputs       X, n x d
+/// \param inputs       X, n x d, of any type of number
 /// \param residual     r, n x c
 /// \param count        pairs to draw, >= 1; fewer if there are not so many. Gates with an earlier
 ///                     pattern are dropped afterwards
@@ -64,10 +89,15 @@ Gates sample_gaussian_gates(const ConstRowMatrixRef<double>& inputs, Index count
 /// \param coordinates  z; the vectors that are returned are for x in any case
 /// \throws InvalidArgument for no samples, samples that are all the same, another number of
 ///         residuals, non-finite values, count < 1, or (without bias) no gate with an active sample
-Gates sample_pair_gates(const ConstRowMatrixRef<double>& inputs,
-                        const ConstRowMatrixRef<double>& residual, Index count, std::uint64_t seed,
-                        bool bias = true,
-                        GateCoordinates coordinates = GateCoordinates::Standardised);
+template <class Inputs, class Residual>
+Gates sample_pair_gates(const Eigen::MatrixBase<Inputs>& inputs,
+                        const Eigen::MatrixBase<Residual>& residual, Index count,
+                        std::uint64_t seed, bool bias = true,
+                        GateCoordinates coordinates = GateCoordinates::Standardised) {
+  return detail::pair_gates<double>(inputs.derived().template cast<double>(),
+                                    residual.derived().template cast<double>(), count, seed, bias,
+                                    coordinates);
+}
 
 }  // namespace mgdl
 

@@ -161,32 +161,21 @@ constexpr const char* to_string(PatternScope scope) noexcept {
 /// kept.
 class Gates {
  public:
-  /// \param inputs   X, n x d
+  /// \param inputs   X, n x d, of any type of number
   /// \param vectors  one gate a row, P x (d + 1), the last column for the bias; without bias P x d
   /// \param bias     whether x~ has the additional 1
   /// \throws InvalidArgument for no gates, a wrong number of columns, non-finite values, or if no
   ///         gate has an active sample
-  Gates(const ConstRowMatrixRef<double>& inputs, const ConstRowMatrixRef<double>& vectors,
+  template <class Inputs, class Vectors>
+  Gates(const Eigen::MatrixBase<Inputs>& inputs, const Eigen::MatrixBase<Vectors>& vectors,
         bool bias = true, PatternScope scope = PatternScope::SampledPatterns)
       : m_samples(inputs.rows()),
         m_words((inputs.rows() + 63) / 64),
         m_given(vectors.rows()),
         m_bias(bias),
         m_scope(scope) {
-    if (inputs.rows() == 0 || inputs.cols() == 0) {
-      throw InvalidArgument("X", "at least one row and one column",
-                            detail::shape_text(inputs.rows(), inputs.cols()));
-    }
-    if (vectors.rows() == 0) throw InvalidArgument("gates", "at least one gate", "none");
-    detail::require_cols("gates", inputs.cols() + (bias ? 1 : 0), vectors.cols());
-    detail::require_finite("X", inputs);
-    detail::require_finite("gates", vectors);
-    keep_distinct(inputs, vectors);
-    if (m_sources.empty()) {
-      throw InvalidArgument("gates", "a gate with an active sample",
-                            "none among " + std::to_string(m_given));
-    }
-    m_vectors = vectors(m_sources, Eigen::all);
+    make<double>(inputs.derived().template cast<double>(),
+                 vectors.derived().template cast<double>());
   }
 
   /// Number of distinct patterns P that were kept.
@@ -233,8 +222,27 @@ class Gates {
   }
 
  private:
-  void keep_distinct(const ConstRowMatrixRef<double>& inputs,
-                     const ConstRowMatrixRef<double>& vectors) {
+  template <class Real>
+  void make(const ConstRowMatrixRef<Real>& inputs, const ConstRowMatrixRef<Real>& vectors) {
+    if (inputs.rows() == 0 || inputs.cols() == 0) {
+      throw InvalidArgument("X", "at least one row and one column",
+                            detail::shape_text(inputs.rows(), inputs.cols()));
+    }
+    if (vectors.rows() == 0) throw InvalidArgument("gates", "at least one gate", "none");
+    detail::require_cols("gates", inputs.cols() + (m_bias ? 1 : 0), vectors.cols());
+    detail::require_finite("X", inputs);
+    detail::require_finite("gates", vectors);
+    keep_distinct<Real>(inputs, vectors);
+    if (m_sources.empty()) {
+      throw InvalidArgument("gates", "a gate with an active sample",
+                            "none among " + std::to_string(m_given));
+    }
+    m_vectors = vectors(m_sources, Eigen::all);
+  }
+
+  template <class Real>
+  void keep_distinct(const ConstRowMatrixRef<Real>& inputs,
+                     const ConstRowMatrixRef<Real>& vectors) {
     // So many gates at a time that loading a block of samples costs nothing, and so few that their
     // patterns need little memory besides those that are kept.
     constexpr Index kGates = 256;

@@ -54,44 +54,37 @@ struct ReluSolution {
 /// \file
 /// Values of solutions of the convex problems at any inputs, those of the samples or new ones.
 
-namespace mgdl {
+namespace mgdl::detail {
 
-/// f(x) = sum_j 1[x~ . g_j >= 0] x~ U_j + bias at each row of X. New inputs are active where the
-/// gate vectors say so, by Gates::gate_value as everywhere.
-///
-/// \param solution  for `gates`
-/// \param X         n x d
-/// \param threads   0 uses all; the bits of the result do not depend on it
-/// \returns n x c
-/// \throws InvalidArgument for inputs or a solution that do not fit the gates
-inline RowMatrix<double> predict(const GatedSolution& solution, const Gates& gates,
-                                 const ConstRowMatrixRef<double>& X, int threads = 0) {
+template <class Real>
+RowMatrix<Real> values_of(const GatedSolution& solution, const Gates& gates,
+                          const ConstRowMatrixRef<Real>& X, const Executor& threads) {
   const Index p = gates.dimension();
   const Index d = p - (gates.bias() ? 1 : 0);
   const auto count = static_cast<Index>(solution.active.size());
-  detail::require_cols("X", d, X.cols());
-  detail::require_rows("solution.coefficients", count * p, solution.coefficients.rows());
+  require_cols("X", d, X.cols());
+  require_rows("solution.coefficients", count * p, solution.coefficients.rows());
   for (const Index j : solution.active) {
     if (j >= 0 && j < gates.size()) continue;
     throw InvalidArgument("solution.active",
                           "indices of gates below " + std::to_string(gates.size()),
                           std::to_string(j));
   }
-  detail::require_threads("threads", threads);
-  RowMatrix<double> result = solution.bias.replicate(X.rows(), 1);
+  require_threads("threads", threads);
+  RowMatrix<Real> result = solution.bias.replicate(X.rows(), 1);
   if (count == 0) return result;
 
   constexpr Index kRows = 64;  // of a pattern's word
   struct Scratch {
-    detail::GateSigns signs;
-    RowMatrix<double> samples;
-    RowMatrix<double> values;
+    GateSigns signs;
+    RowMatrix<Real> samples;
+    RowMatrix<Real> values;
   };
-  detail::ThreadPool pool(detail::thread_count(threads));
+  ThreadPool& pool = threads.pool();
   std::vector<Scratch> scratch(
       static_cast<std::size_t>(pool.size()),
-      {detail::GateSigns(d, gates.bias()), RowMatrix<double>::Ones(kRows, p),
-       RowMatrix<double>(kRows, solution.coefficients.cols())});
+      {GateSigns(d, gates.bias()), RowMatrix<Real>::Ones(kRows, p),
+       RowMatrix<Real>(kRows, solution.coefficients.cols())});
   pool.parallel_for((X.rows() + kRows - 1) / kRows, [&](Index block, int thread) {
     auto& [signs, samples, values] = scratch[static_cast<std::size_t>(thread)];
     const Index first = block * kRows;
@@ -111,18 +104,42 @@ inline RowMatrix<double> predict(const GatedSolution& solution, const Gates& gat
   return result;
 }
 
-/// f(x) = sum_k max(0, x~ . hidden_k) output_k + bias at each row of X (n x d): n x c.
-/// \throws InvalidArgument unless the neurons have d values, or d + 1 with the one for the bias
-inline RowMatrix<double> predict(const ReluSolution& solution, const ConstRowMatrixRef<double>& X) {
-  RowMatrix<double> result = solution.bias.replicate(X.rows(), 1);
+template <class Real>
+RowMatrix<Real> values_of(const ReluSolution& solution, const ConstRowMatrixRef<Real>& X) {
+  RowMatrix<Real> result = solution.bias.replicate(X.rows(), 1);
   if (solution.hidden.rows() == 0) return result;
   const Index d = X.cols();
   const bool bias = solution.hidden.cols() == d + 1;
-  if (!bias) detail::require_cols("X", solution.hidden.cols(), d);
-  RowMatrix<double> hidden = X * solution.hidden.leftCols(d).transpose();
+  if (!bias) require_cols("X", solution.hidden.cols(), d);
+  RowMatrix<Real> hidden = X * solution.hidden.leftCols(d).transpose();
   if (bias) hidden.rowwise() += solution.hidden.col(d).transpose();
   result.noalias() += hidden.cwiseMax(0) * solution.output;
   return result;
+}
+
+}  // namespace mgdl::detail
+
+namespace mgdl {
+
+/// f(x) = sum_j 1[x~ . g_j >= 0] x~ U_j + bias at each row of X. New inputs are active where the
+/// gate vectors say so, by Gates::gate_value as everywhere.
+///
+/// \param solution  for `gates`
+/// \param X         n x d, of any type of number
+/// \param threads   the bits of the result do not depend on them
+/// \returns n x c
+/// \throws InvalidArgument for inputs or a solution that do not fit the gates
+template <class Inputs>
+RowMatrix<double> predict(const GatedSolution& solution, const Gates& gates,
+                          const Eigen::MatrixBase<Inputs>& X, const Executor& threads = {}) {
+  return detail::values_of<double>(solution, gates, X.derived().template cast<double>(), threads);
+}
+
+/// f(x) = sum_k max(0, x~ . hidden_k) output_k + bias at each row of X (n x d): n x c.
+/// \throws InvalidArgument unless the neurons have d values, or d + 1 with the one for the bias
+template <class Inputs>
+RowMatrix<double> predict(const ReluSolution& solution, const Eigen::MatrixBase<Inputs>& X) {
+  return detail::values_of<double>(solution, X.derived().template cast<double>());
 }
 
 }  // namespace mgdl

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -111,6 +112,22 @@ class Dataset {
   RowMatrix<Scalar> m_targets;
   Vector<Scalar> m_weights;
 };
+
+namespace detail {
+
+/// The same samples in double: `data` itself if it is.
+template <class Scalar>
+decltype(auto) in_double(const Dataset<Scalar>& data) {
+  if constexpr (std::is_same_v<Scalar, double>) {
+    return (data);
+  } else {
+    return Dataset<double>(data.inputs().template cast<double>(),
+                           data.targets().template cast<double>(),
+                           data.weights().template cast<double>());
+  }
+}
+
+}  // namespace detail
 
 /// Training part and, optionally, validation part of the samples.
 template <class Scalar = double>

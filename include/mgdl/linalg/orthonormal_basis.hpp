@@ -13,6 +13,7 @@ namespace mgdl::detail {
 ///
 /// Source: Giraud, Langou & Rozloznik, "The loss of orthogonality in the Gram-Schmidt
 /// orthogonalization process" (Computers & Mathematics with Applications 50, 2005).
+template <class Real>
 class OrthonormalBasis {
  public:
   OrthonormalBasis() = default;
@@ -20,7 +21,7 @@ class OrthonormalBasis {
 
   Index dimension() const noexcept { return m_dimension; }
   Index size() const noexcept { return static_cast<Index>(m_vectors.size()); }
-  const Vector<double>& vector(Index k) const { return m_vectors[static_cast<std::size_t>(k)]; }
+  const Vector<Real>& vector(Index k) const { return m_vectors[static_cast<std::size_t>(k)]; }
 
   void clear() noexcept {
     m_vectors.clear();
@@ -29,17 +30,17 @@ class OrthonormalBasis {
 
   /// Adds a unit vector.
   /// \returns false, and adds nothing, if it is a combination of the others up to rounding
-  bool add(Vector<double> v) {
-    constexpr double kDependent = 1e-11;
-    Vector<double> factors = Vector<double>::Zero(size() + 1);
+  bool add(Vector<Real> v) {
+    constexpr Real kDependent = 1e-11;
+    Vector<Real> factors = Vector<Real>::Zero(size() + 1);
     for (int pass = 0; pass < 2; ++pass) {
       for (Index k = 0; k < size(); ++k) {
-        const double share = vector(k).dot(v);
+        const Real share = vector(k).dot(v);
         v -= share * vector(k);
         factors[k] += share;
       }
     }
-    const double norm = v.norm();
+    const Real norm = v.norm();
     if (!(norm > kDependent)) return false;
     factors[size()] = norm;
     m_vectors.push_back(v / norm);
@@ -48,17 +49,17 @@ class OrthonormalBasis {
   }
 
   /// v without its part in the span.
-  Vector<double> reject(Vector<double> v) const {
+  Vector<Real> reject(Vector<Real> v) const {
     for (const auto& q : m_vectors) v -= q.dot(v) * q;
     return v;
   }
 
   /// x of least ||A x - b||, A the vectors as they were added.
-  Vector<double> coefficients(const Vector<double>& b) const {
-    Vector<double> x(size());
+  Vector<Real> coefficients(const Vector<Real>& b) const {
+    Vector<Real> x(size());
     for (Index k = 0; k < size(); ++k) x[k] = vector(k).dot(b);
     for (Index k = size() - 1; k >= 0; --k) {
-      const Vector<double>& column = m_factors[static_cast<std::size_t>(k)];
+      const Vector<Real>& column = m_factors[static_cast<std::size_t>(k)];
       x[k] /= column[k];
       for (Index l = 0; l < k; ++l) x[l] -= column[l] * x[k];
     }
@@ -66,15 +67,15 @@ class OrthonormalBasis {
   }
 
   /// An orthonormal basis of what is orthogonal to the span, p x (p - k).
-  Matrix<double> complement() const {
-    Matrix<double> result(m_dimension, m_dimension - size());
+  Matrix<Real> complement() const {
+    Matrix<Real> result(m_dimension, m_dimension - size());
     // Of the unit vectors always the one that is nearest to what is left.
-    Vector<double> left = Vector<double>::Ones(m_dimension);
+    Vector<Real> left = Vector<Real>::Ones(m_dimension);
     for (const auto& q : m_vectors) left -= q.cwiseAbs2();
     for (Index k = 0; k < result.cols(); ++k) {
       Index nearest = 0;
       left.maxCoeff(&nearest);
-      Vector<double> v = Vector<double>::Unit(m_dimension, nearest);
+      Vector<Real> v = Vector<Real>::Unit(m_dimension, nearest);
       for (int pass = 0; pass < 2; ++pass) {
         v = reject(v);
         for (Index l = 0; l < k; ++l) v -= result.col(l).dot(v) * result.col(l);
@@ -87,8 +88,8 @@ class OrthonormalBasis {
 
  private:
   Index m_dimension = 0;
-  std::vector<Vector<double>> m_vectors;
-  std::vector<Vector<double>> m_factors;  // column k of R: k + 1 values
+  std::vector<Vector<Real>> m_vectors;
+  std::vector<Vector<Real>> m_factors;  // column k of R: k + 1 values
 };
 
 /// Numbers, in ascending order, of at most `count` columns of X (n x m) that explain the variance
@@ -96,27 +97,27 @@ class OrthonormalBasis {
 /// leave, as in a Cholesky factorisation of the covariance with diagonal pivoting. O(n m count).
 ///
 /// \param weights  n, >= 0, sum 1
-inline std::vector<Index> leading_columns(const RowMatrix<double>& X, const Vector<double>& weights,
-                                          Index count) {
+template <class Real>
+std::vector<Index> leading_columns(const RowMatrix<Real>& X, const Vector<Real>& weights,
+                                   Index count) {
   const Index m = X.cols();
   std::vector<Index> chosen;
   if (m <= count) {
     for (Index j = 0; j < m; ++j) chosen.push_back(j);
     return chosen;
   }
-  const RowVector<double> mean = weights.transpose() * X;
-  RowVector<double> left = RowVector<double>::Zero(m);
+  const RowVector<Real> mean = weights.transpose() * X;
+  RowVector<Real> left = RowVector<Real>::Zero(m);
   for (Index i = 0; i < X.rows(); ++i) left += weights[i] * (X.row(i) - mean).cwiseAbs2();
-  const double rounding = 1e-13 * left.maxCoeff();
-  RowMatrix<double> rows(count, m);  // of the triangular factor
+  const Real rounding = 1e-13 * left.maxCoeff();
+  RowMatrix<Real> rows(count, m);  // of the triangular factor
   while (static_cast<Index>(chosen.size()) < count) {
     Index pivot = 0;
     // One column is always chosen: there is no network without inputs.
     if (!(left.maxCoeff(&pivot) > rounding) && !chosen.empty()) break;
     const auto k = static_cast<Index>(chosen.size());
-    const Vector<double> column =
-        weights.cwiseProduct((X.col(pivot).array() - mean[pivot]).matrix());
-    RowVector<double> row = column.transpose() * X;  // the column's mean is zero
+    const Vector<Real> column = weights.cwiseProduct((X.col(pivot).array() - mean[pivot]).matrix());
+    RowVector<Real> row = column.transpose() * X;  // the column's mean is zero
     row -= rows.col(pivot).head(k).transpose() * rows.topRows(k);
     if (left[pivot] > 0) row /= std::sqrt(left[pivot]);
     rows.row(k) = row;

@@ -24,6 +24,7 @@ namespace mgdl::detail {
 /// Cells are cones. One that contains no line is spanned by its extreme rays, the gates on its
 /// border that vanish at as many points as a gate can without vanishing at all. The sum of its rays
 /// is therefore inside.
+template <class Real>
 class PlanarCells {
  public:
   explicit PlanarCells(Index points) : m_words((points + 63) / 64), m_patterns(m_words) {}
@@ -40,7 +41,7 @@ class PlanarCells {
   }
 
   /// Adds a ray to the cell of a pattern: its values for the coordinates, without the bias.
-  void add(const std::vector<std::uint64_t>& pattern, const Eigen::Vector2d& ray) {
+  void add(const std::vector<std::uint64_t>& pattern, const Eigen::Vector2<Real>& ray) {
     const auto [cell, is_new] = m_patterns.insert(pattern.data());
     if (is_new) m_last.push_back(-1);
     Index& last = m_last[static_cast<std::size_t>(cell)];
@@ -49,8 +50,8 @@ class PlanarCells {
   }
 
   /// The rays of a cell.
-  std::vector<Eigen::Vector2d> rays(Index cell) const {
-    std::vector<Eigen::Vector2d> rays;
+  std::vector<Eigen::Vector2<Real>> rays(Index cell) const {
+    std::vector<Eigen::Vector2<Real>> rays;
     Index at = m_last[static_cast<std::size_t>(cell)];
     while (at >= 0) {
       const Ray& ray = m_rays[static_cast<std::size_t>(at)];
@@ -62,7 +63,7 @@ class PlanarCells {
 
  private:
   struct Ray {
-    Eigen::Vector2d values;
+    Eigen::Vector2<Real> values;
     Index previous;  // of the same cell; -1: none
   };
 
@@ -88,19 +89,20 @@ inline std::vector<std::uint64_t> bits_of_side(const std::vector<int>& sides, in
 }
 
 /// The unit vector that points to the left of a direction.
-inline Eigen::Vector2d left_of(const Eigen::Vector2d& direction) {
-  return Eigen::Vector2d(-direction[1], direction[0]).normalized();
+template <class Real>
+Eigen::Vector2<Real> left_of(const Eigen::Vector2<Real>& direction) {
+  return Eigen::Vector2<Real>(-direction[1], direction[0]).normalized();
 }
 
 /// Calls visit(on, sides) once for each line through at least two of the points (m x 2, distinct
 /// and in lexicographic order): the points on it, ascending, which is also their order along the
 /// line, and for each point 1 to the left, -1 to the right, 0 on the line. O(m^2) memory, O(m^3)
 /// time.
-template <class Visit>
-void for_each_line(const RowMatrix<double>& points, const Visit& visit) {
+template <class Real, class Visit>
+void for_each_line(const RowMatrix<Real>& points, const Visit& visit) {
   const Index m = points.rows();
-  const Eigen::MatrixXd columns = points;  // so that estimates are vectorised
-  Eigen::VectorXd estimates(m);
+  const Matrix<Real> columns = points;  // so that estimates are vectorised
+  Vector<Real> estimates(m);
   std::vector<char> seen(static_cast<std::size_t>(m * m));  // pairs whose line is done
   std::vector<int> sides(static_cast<std::size_t>(m));
   std::vector<Index> on;
@@ -140,7 +142,8 @@ void for_each_line(const RowMatrix<double>& points, const Visit& visit) {
 ///
 /// Of the k_l points on a line all but the last see a later one in its direction: the sum is the
 /// number of pairs of a point and a direction to later points. O(m^2 log m).
-inline Index count_separations(const RowMatrix<double>& points) {
+template <class Real>
+Index count_separations(const RowMatrix<Real>& points) {
   const Index m = points.rows();
   Index directions = 0;
   std::vector<Index> later;
@@ -167,13 +170,15 @@ inline Index count_separations(const RowMatrix<double>& points) {
 /// every split can be had by turning the line around a place between the points. These are the
 /// cells around the ray. Every cell has such rays unless all points are on a line; then it is a
 /// split of that line, and the gate is one of the coordinate in which the points differ.
-inline PlanarCells separations(const RowMatrix<double>& points) {
+template <class Real>
+PlanarCells<Real> separations(const RowMatrix<Real>& points) {
   const Index m = points.rows();
-  PlanarCells cells(m);
+  PlanarCells<Real> cells(m);
   // Cells around a ray: `bits` without points on the line, with its first 1, 2, ... points, and
   // with its last ... 2, 1 points.
   const auto split = [&](std::vector<std::uint64_t> bits, const std::vector<Index>& on,
-                         const Eigen::Vector2d& ray_first, const Eigen::Vector2d& ray_last) {
+                         const Eigen::Vector2<Real>& ray_first,
+                         const Eigen::Vector2<Real>& ray_last) {
     cells.add(bits, ray_first);
     for (const Index k : on) {
       set_bit(bits, k, true);
@@ -184,15 +189,15 @@ inline PlanarCells separations(const RowMatrix<double>& points) {
       cells.add(bits, ray_last);
     }
   };
-  if (m == 1) split({0}, {0}, Eigen::Vector2d::Zero(), Eigen::Vector2d::Zero());
+  if (m == 1) split({0}, {0}, Eigen::Vector2<Real>::Zero(), Eigen::Vector2<Real>::Zero());
   for_each_line(points, [&](const std::vector<Index>& on, const std::vector<int>& sides) {
-    const Eigen::Vector2d direction = points.row(on.back()) - points.row(on.front());
+    const Eigen::Vector2<Real> direction = points.row(on.back()) - points.row(on.front());
     if (static_cast<Index>(on.size()) == m) {
-      const Eigen::Vector2d axis = Eigen::Vector2d::Unit(direction[0] != 0 ? 0 : 1);
+      const Eigen::Vector2<Real> axis = Eigen::Vector2<Real>::Unit(direction[0] != 0 ? 0 : 1);
       split(bits_of_side(sides, 1), on, -axis, axis);
       return;
     }
-    const Eigen::Vector2d normal = left_of(direction);
+    const Eigen::Vector2<Real> normal = left_of(direction);
     split(bits_of_side(sides, 1), on, normal, normal);
     split(bits_of_side(sides, -1), on, -normal, -normal);
   });
@@ -205,20 +210,21 @@ inline PlanarCells separations(const RowMatrix<double>& points) {
 /// a point too. Turned a little, the points of that line on one side of the origin become active,
 /// those on the other side inactive. The origin itself is always active. If all points are on one
 /// line, its direction is inside of the one cell, the opposite inside of the other. O(m^2).
-inline PlanarCells half_planes(const RowMatrix<double>& points) {
+template <class Real>
+PlanarCells<Real> half_planes(const RowMatrix<Real>& points) {
   const Index m = points.rows();
-  PlanarCells cells(m);
+  PlanarCells<Real> cells(m);
   std::vector<char> seen(static_cast<std::size_t>(m));  // points whose line is done
   std::vector<int> sides(static_cast<std::size_t>(m));
   std::vector<int> along(static_cast<std::size_t>(m));  // of points on the line: 1, -1, origin 0
   for (Index i = 0; i < m; ++i) {
-    const Eigen::Vector2d direction = points.row(i);
+    const Eigen::Vector2<Real> direction = points.row(i);
     if (seen[static_cast<std::size_t>(i)] || direction.isZero(0)) continue;
     const Index axis = direction[0] != 0 ? 0 : 1;
     bool alone = true;
     for (Index k = 0; k < m; ++k) {
       const auto at = static_cast<std::size_t>(k);
-      const double coordinate = direction[axis] > 0 ? points(k, axis) : -points(k, axis);
+      const Real coordinate = direction[axis] > 0 ? points(k, axis) : -points(k, axis);
       sides[at] = cross_sign(direction, points.row(k));
       along[at] = sides[at] != 0 ? 2 : (coordinate > 0) - (coordinate < 0);
       if (sides[at] == 0) seen[at] = 1;
@@ -235,7 +241,7 @@ inline PlanarCells half_planes(const RowMatrix<double>& points) {
       }
     }
   }
-  if (cells.size() == 0) cells.add(bits_of_side(sides, 0), Eigen::Vector2d::UnitX());
+  if (cells.size() == 0) cells.add(bits_of_side(sides, 0), Eigen::Vector2<Real>::UnitX());
   return cells;
 }
 

@@ -24,29 +24,30 @@
 namespace mgdl::detail {
 
 /// Residuals with the sums that the objective and the dual need.
+template <class Real>
 struct CertifyResidual {
   /// W (Y - f), n x c; with an output bias Y - f is centred first, so that every column sums to 0.
-  RowMatrix<double> weighted;
+  RowMatrix<Real> weighted;
   /// <W R, Y>, one value an output, R = Y - f centred as above.
-  Vector<double> linear;
+  Vector<Real> linear;
   /// <W R, R>, one value an output.
-  Vector<double> quadratic;
-  double loss = 0;  ///< 1/2 sum_i w_i |y_i - f_i - bias|^2, not centred
+  Vector<Real> quadratic;
+  Real loss = 0;  ///< 1/2 sum_i w_i |y_i - f_i - bias|^2, not centred
 };
 
 /// \param prediction  f without output bias, n x c
-inline CertifyResidual certify_residual(const Dataset<double>& data,
-                                        const RowMatrix<double>& prediction,
-                                        const RowVector<double>& bias, bool centred) {
+template <class Real>
+CertifyResidual<Real> certify_residual(const Dataset<Real>& data, const RowMatrix<Real>& prediction,
+                                       const RowVector<Real>& bias, bool centred) {
   const Index n = data.size();
   const Index c = data.targets().cols();
-  const Vector<double>& w = data.weights();
-  CertifyResidual result;
+  const Vector<Real>& w = data.weights();
+  CertifyResidual<Real> result;
   result.weighted.resize(n, c);
   result.linear.resize(c);
   result.quadratic.resize(c);
   long double loss = 0;
-  const auto total = w.cast<long double>().sum();
+  const auto total = w.template cast<long double>().sum();
   for (Index o = 0; o < c; ++o) {
     long double residual_mean = 0;
     long double target_mean = 0;
@@ -66,54 +67,57 @@ inline CertifyResidual certify_residual(const Dataset<double>& data,
       loss += w[i] * rest * rest;
       linear += w[i] * residual * (data.targets()(i, o) - target_mean);
       quadratic += w[i] * residual * residual;
-      result.weighted(i, o) = static_cast<double>(w[i] * residual);
+      result.weighted(i, o) = static_cast<Real>(w[i] * residual);
     }
-    result.linear[o] = static_cast<double>(linear);
-    result.quadratic[o] = static_cast<double>(quadratic);
+    result.linear[o] = static_cast<Real>(linear);
+    result.quadratic[o] = static_cast<Real>(quadratic);
   }
-  result.loss = static_cast<double>(loss / 2);
+  result.loss = static_cast<Real>(loss / 2);
   return result;
 }
 
 /// The same for any point N of the dual instead of W R, without loss. Of samples without weight N
 /// is 0; with an output bias columns are made to sum to 0.
-inline CertifyResidual certify_dual_point(const Dataset<double>& data, const RowMatrix<double>& N,
-                                          bool centred) {
+template <class Real>
+CertifyResidual<Real> certify_dual_point(const Dataset<Real>& data, const RowMatrix<Real>& N,
+                                         bool centred) {
   require_rows("ReluSolution.dual", data.size(), N.rows());
   require_cols("ReluSolution.dual", data.targets().cols(), N.cols());
   require_finite("ReluSolution.dual", N);
-  const Vector<double>& w = data.weights();
-  RowMatrix<double> residual = RowMatrix<double>::Zero(N.rows(), N.cols());
+  const Vector<Real>& w = data.weights();
+  RowMatrix<Real> residual = RowMatrix<Real>::Zero(N.rows(), N.cols());
   for (Index i = 0; i < N.rows(); ++i) {
     if (w[i] > 0) residual.row(i) = N.row(i) / w[i];
   }
   // With the residual as targets and nothing predicted, all that counts is where <N, Y> comes from.
-  CertifyResidual result = certify_residual(Dataset<double>(data.inputs(), residual, w),
-                                            RowMatrix<double>::Zero(N.rows(), N.cols()),
-                                            RowVector<double>::Zero(N.cols()), centred);
+  CertifyResidual<Real> result = certify_residual<Real>(Dataset<Real>(data.inputs(), residual, w),
+                                                        RowMatrix<Real>::Zero(N.rows(), N.cols()),
+                                                        RowVector<Real>::Zero(N.cols()), centred);
   for (Index o = 0; o < N.cols(); ++o) {
     long double linear = 0;
     for (Index i = 0; i < N.rows(); ++i) {
       linear += static_cast<long double>(result.weighted(i, o)) * data.targets()(i, o);
     }
-    result.linear[o] = static_cast<double>(linear);
+    result.linear[o] = static_cast<Real>(linear);
   }
   return result;
 }
 
 /// The largest <N, Y> - 1/2 |W^{-1/2} N|^2 over N = s W R with |s| maximum <= lambda, where
 /// `maximum` is the left side of the constraints at W R; at least 0, the value at s = 0.
-inline double largest_dual(double linear, double quadratic, double maximum, double lambda) {
+template <class Real>
+Real largest_dual(Real linear, Real quadratic, Real maximum, Real lambda) {
   if (!(quadratic > 0)) return 0;  // R = 0
-  const double limit = maximum > 0 ? lambda / maximum : std::numeric_limits<double>::infinity();
-  const double s = std::clamp(linear / quadratic, -limit, limit);
+  const Real limit = maximum > 0 ? lambda / maximum : std::numeric_limits<Real>::infinity();
+  const Real s = std::clamp(linear / quadratic, -limit, limit);
   return std::max(0.0, s * (linear - s * quadratic / 2));
 }
 
 /// Largest ||C_j||_F over the gates; column j of `products` holds C_j, p x c, column by column,
 /// from row `first` on.
-inline double frobenius_maximum(const Matrix<double>& products, Index first, Index size) {
-  double maximum = 0;
+template <class Real>
+Real frobenius_maximum(const Matrix<Real>& products, Index first, Index size) {
+  Real maximum = 0;
   for (Index j = 0; j < products.cols(); ++j) {
     maximum = std::max(maximum, products.col(j).segment(first, size).norm());
   }
@@ -121,24 +125,25 @@ inline double frobenius_maximum(const Matrix<double>& products, Index first, Ind
 }
 
 /// Largest spectral norm of C_j over the gates; arguments as above.
-inline double spectral_maximum(const Matrix<double>& products, Index first, Index p, Index c) {
-  double maximum = 0;
-  std::vector<double> gram(static_cast<std::size_t>(c * c));
+template <class Real>
+Real spectral_maximum(const Matrix<Real>& products, Index first, Index p, Index c) {
+  Real maximum = 0;
+  std::vector<Real> gram(static_cast<std::size_t>(c * c));
   for (Index j = 0; j < products.cols(); ++j) {
-    const double* C = products.col(j).data() + first;
+    const Real* C = products.col(j).data() + first;
     // The Frobenius norm is no smaller.
     if (products.col(j).segment(first, p * c).norm() <= maximum) continue;
     for (Index a = 0; a < c; ++a) {
       for (Index b = 0; b < c; ++b) {
-        double sum = 0;
+        Real sum = 0;
         for (Index k = 0; k < p; ++k) sum += C[a * p + k] * C[b * p + k];
         gram[static_cast<std::size_t>(a * c + b)] = sum;
       }
     }
-    const std::vector<double> v = largest_eigenvector(gram, c);
-    double squared = 0;
+    const std::vector<Real> v = largest_eigenvector(gram, c);
+    Real squared = 0;
     for (Index k = 0; k < p; ++k) {
-      double sum = 0;
+      Real sum = 0;
       for (Index a = 0; a < c; ++a) sum += C[a * p + k] * v[static_cast<std::size_t>(a)];
       squared += sum * sum;
     }
@@ -147,8 +152,9 @@ inline double spectral_maximum(const Matrix<double>& products, Index first, Inde
   return maximum;
 }
 
-inline void raise(std::atomic<double>& value, double candidate) {
-  double current = value.load();
+template <class Real>
+void raise(std::atomic<Real>& value, Real candidate) {
+  Real current = value.load();
   while (candidate > current && !value.compare_exchange_weak(current, candidate)) {
   }
 }
@@ -160,31 +166,32 @@ inline void raise(std::atomic<double>& value, double candidate) {
 /// lies in the cone, which gives a lower bound, and gates whose upper bound is below the largest
 /// lower bound need no projection. What is skipped depends on the order in which threads come by,
 /// the result does not: a gate is skipped only if its bound is below the final maximum.
-inline std::vector<double> cone_maxima(const CertifySamples& samples, const Gates& gates,
-                                       const Matrix<double>& products, ThreadPool& pool) {
+template <class Real>
+std::vector<Real> cone_maxima(const CertifySamples<Real>& samples, const Gates& gates,
+                              const Matrix<Real>& products, ThreadPool& pool) {
   const Index p = samples.dimension();
   const Index quantities = products.rows() / p;
-  std::vector<std::atomic<double>> maxima(static_cast<std::size_t>(quantities));
-  const Vector<double> gate_norms = gates.vectors().rowwise().norm();
+  std::vector<std::atomic<Real>> maxima(static_cast<std::size_t>(quantities));
+  const Vector<Real> gate_norms = gates.vectors().rowwise().norm();
   for (Index j = 0; j < gates.size(); ++j) {
     if (gate_norms[j] == 0) continue;
     for (Index q = 0; q < quantities; ++q) {
-      const double along = gates.vectors().row(j).dot(products.col(j).segment(q * p, p));
-      raise(maxima[static_cast<std::size_t>(q)], std::abs(along) / gate_norms[j]);
+      const Real along = gates.vectors().row(j).dot(products.col(j).segment(q * p, p));
+      raise<Real>(maxima[static_cast<std::size_t>(q)], std::abs(along) / gate_norms[j]);
     }
   }
-  std::vector<HalfSpaces> cones(static_cast<std::size_t>(pool.size()), HalfSpaces(samples));
+  std::vector<HalfSpaces<Real>> cones(static_cast<std::size_t>(pool.size()), HalfSpaces(samples));
   pool.parallel_for(gates.size(), [&](Index j, int thread) {
-    HalfSpaces& cone = cones[static_cast<std::size_t>(thread)];
+    HalfSpaces<Real>& cone = cones[static_cast<std::size_t>(thread)];
     bool ready = false;
     for (Index q = 0; q < quantities; ++q) {
-      std::atomic<double>& maximum = maxima[static_cast<std::size_t>(q)];
-      const Vector<double> c = products.col(j).segment(q * p, p);
-      for (const double sign : {1.0, -1.0}) {
+      std::atomic<Real>& maximum = maxima[static_cast<std::size_t>(q)];
+      const Vector<Real> c = products.col(j).segment(q * p, p);
+      for (const Real sign : {1.0, -1.0}) {
         if (c.norm() <= maximum.load()) break;
         if (!ready) cone.set_gate(gates.vectors().row(j).data());
         ready = true;
-        raise(maximum, cone.project(sign * c, {}, maximum.load()).length);
+        raise<Real>(maximum, cone.project(sign * c, {}, maximum.load()).length);
       }
     }
   });
@@ -192,8 +199,9 @@ inline std::vector<double> cone_maxima(const CertifySamples& samples, const Gate
 }
 
 /// See Certificate::rounding.
-inline double rounding_of(const RowMatrix<double>& targets, const Vector<double>& weights) {
-  constexpr double kRounding = 1e-11;
+template <class Real>
+Real rounding_of(const RowMatrix<Real>& targets, const Vector<Real>& weights) {
+  constexpr Real kRounding = 1e-11;
   return kRounding * kRounding * 0.5 * weights.dot(targets.rowwise().squaredNorm());
 }
 
@@ -202,20 +210,20 @@ inline double rounding_of(const RowMatrix<double>& targets, const Vector<double>
 }
 
 /// [R Y], so that both get their constraints in one pass over the samples.
-inline RowMatrix<double> side_by_side(const RowMatrix<double>& left,
-                                      const RowMatrix<double>& right) {
-  RowMatrix<double> both(left.rows(), left.cols() + right.cols());
+template <class Real>
+RowMatrix<Real> side_by_side(const RowMatrix<Real>& left, const RowMatrix<Real>& right) {
+  RowMatrix<Real> both(left.rows(), left.cols() + right.cols());
   both << left, right;
   return both;
 }
 
 /// The best dual value of multiples of a point, with the left sides of its constraints: one for
 /// each output, or one for all.
-inline double dual_value(const CertifyResidual& point, const std::vector<double>& maxima,
-                         double lambda) {
+template <class Real>
+Real dual_value(const CertifyResidual<Real>& point, const std::vector<Real>& maxima, Real lambda) {
   const Index problems = std::ssize(maxima);
   const Index outputs = point.linear.size() / problems;
-  double value = 0;
+  Real value = 0;
   for (Index o = 0; o < problems; ++o) {
     value += largest_dual(point.linear.segment(o * outputs, outputs).sum(),
                           point.quadratic.segment(o * outputs, outputs).sum(),
@@ -227,45 +235,47 @@ inline double dual_value(const CertifyResidual& point, const std::vector<double>
 /// Objective and dual of a ReLU solution, once the left sides of the constraints are known: first
 /// those for its residuals, one for each output or one for all of them, then as many for the
 /// targets.
-inline void complete_relu(const CertifyResidual& residual, const std::vector<double>& maxima,
-                          const ReluSolution& solution, Certificate& certificate) {
-  double penalty = 0;
+template <class Real>
+void complete_relu(const CertifyResidual<Real>& residual, const std::vector<Real>& maxima,
+                   const ReluSolution& solution, Certificate& certificate) {
+  Real penalty = 0;
   for (Index k = 0; k < solution.hidden.rows(); ++k) {
-    const double output = solution.separate_outputs ? solution.output.row(k).lpNorm<1>()
-                                                    : solution.output.row(k).norm();
+    const Real output = solution.separate_outputs ? solution.output.row(k).template lpNorm<1>()
+                                                  : solution.output.row(k).norm();
     penalty += solution.hidden.row(k).norm() * output;
   }
   certificate.lambda = solution.lambda;
   certificate.primal = residual.loss + solution.lambda * penalty;
   const auto middle = maxima.begin() + std::ssize(maxima) / 2;
-  certificate.dual = dual_value(residual, {maxima.begin(), middle}, solution.lambda);
+  certificate.dual = dual_value<Real>(residual, {maxima.begin(), middle}, solution.lambda);
   certificate.lambda_max = *std::max_element(middle, maxima.end());
   if (!std::isfinite(certificate.primal)) throw_infinite_objective();
 }
 
 /// Left sides of the constraints over all patterns: one for each output, or one for all of them.
-inline std::vector<double> all_patterns_maxima(const CertifySamples& samples,
-                                               const RowMatrix<double>& N, bool separate,
-                                               ThreadPool& pool) {
-  const Matrix<double> X = samples.values().topRows(samples.size());
+template <class Real>
+std::vector<Real> all_patterns_maxima(const CertifySamples<Real>& samples, const RowMatrix<Real>& N,
+                                      bool separate, ThreadPool& pool) {
+  const Matrix<Real> X = samples.values().topRows(samples.size());
   const Index problems = separate ? N.cols() : 1;
   const Index outputs = N.cols() / problems;
-  std::vector<double> maxima(static_cast<std::size_t>(problems));
+  std::vector<Real> maxima(static_cast<std::size_t>(problems));
   pool.parallel_for(problems, [&](Index k, int) {
     maxima[static_cast<std::size_t>(k)] =
-        all_patterns_maximum(X, N.middleCols(k * outputs, outputs));
+        all_patterns_maximum<Real>(X, N.middleCols(k * outputs, outputs));
   });
   return maxima;
 }
 
-inline Certificate certify_all_patterns(const Dataset<double>& data, const ReluSolution& solution,
-                                        const CertifySamples& samples, ThreadPool& pool) {
+template <class Real>
+Certificate certify_all_patterns(const Dataset<Real>& data, const ReluSolution& solution,
+                                 const CertifySamples<Real>& samples, ThreadPool& pool) {
   const Index c = data.targets().cols();
-  const auto residual = certify_residual(data, predict_relu(samples, solution, c, pool),
-                                         solution.bias, solution.output_bias);
+  const auto residual = certify_residual<Real>(data, predict_relu(samples, solution, c, pool),
+                                               solution.bias, solution.output_bias);
   if (!std::isfinite(residual.loss)) throw_infinite_objective();
-  const auto zero = certify_residual(data, RowMatrix<double>::Zero(data.size(), c),
-                                     RowVector<double>::Zero(c), solution.output_bias);
+  const auto zero = certify_residual<Real>(data, RowMatrix<Real>::Zero(data.size(), c),
+                                           RowVector<Real>::Zero(c), solution.output_bias);
   Certificate certificate;
   certificate.rounding = rounding_of(data.targets(), data.weights());
   certificate.scope = PatternScope::AllPatterns;

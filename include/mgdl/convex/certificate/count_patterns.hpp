@@ -69,9 +69,10 @@ int sign_of_products(const std::array<std::pair<double, double>, count>& factors
 /// every line is a pair of vertices where t circles meet. (m >= 2; 1 for m = 1.)
 ///
 /// \param X  n x d, d = 1 or 2
-inline Index count_patterns(const RowMatrix<double>& X) {
+template <class Real>
+Index count_patterns(const RowMatrix<Real>& X) {
   const bool plane = X.cols() == 2;
-  using Point = std::array<double, 2>;
+  using Point = std::array<Real, 2>;
   std::vector<Point> points(static_cast<std::size_t>(X.rows()));
   for (Index i = 0; i < X.rows(); ++i) {
     points[static_cast<std::size_t>(i)] = {X(i, 0), plane ? X(i, 1) : 0};
@@ -108,7 +109,8 @@ inline Index count_patterns(const RowMatrix<double>& X) {
 ///
 /// Patterns are told apart by a hash: if two had the same one, the count would be too small and the
 /// answer no.
-inline bool has_all_patterns(const RowMatrix<double>& X, const Gates& gates, ThreadPool& pool) {
+template <class Real>
+bool has_all_patterns(const RowMatrix<Real>& X, const Gates& gates, ThreadPool& pool) {
   const Index d = X.cols();
   if (!gates.bias() || d > 2) return false;
   const Index expected = count_patterns(X);
@@ -119,7 +121,7 @@ inline bool has_all_patterns(const RowMatrix<double>& X, const Gates& gates, Thr
     std::uint64_t hash = 0x9E3779B97F4A7C15u;
     bool any = false;
     for (Index i = 0; i < X.rows(); ++i) {
-      double value = 0;
+      Real value = 0;
       for (Index k = 0; k < d; ++k) value = std::fma(X(i, k), gate[k], value);
       const bool active = value + gate[d] >= 0;
       const int sign = sign_of_products<3>(

@@ -14,6 +14,7 @@ namespace mgdl::detail {
 /// Unit vectors a_1, a_2, ... in R^p with their factorisation [a_1 a_2 ...] = Q R: Q orthonormal, R
 /// upper triangular. At most p vectors; by Gram-Schmidt, twice, so that Q is orthonormal to
 /// rounding.
+template <class Real>
 class NormalFactors {
  public:
   explicit NormalFactors(Index p) : m_vectors(p, p), m_Q(p, p), m_R(p, p) {}
@@ -22,7 +23,7 @@ class NormalFactors {
   auto vector(Index k) const { return m_vectors.col(k); }
 
   /// a = sum_k inside_k a_k + outside, with `outside` orthogonal to all a_k.
-  void split(const Vector<double>& a, Vector<double>& inside, Vector<double>& outside) const {
+  void split(const Vector<Real>& a, Vector<Real>& inside, Vector<Real>& outside) const {
     orthogonalise(a, inside, outside);
     for (Index k = m_size - 1; k >= 0; --k) {
       for (Index l = k + 1; l < m_size; ++l) inside[k] -= m_R(k, l) * inside[l];
@@ -31,13 +32,13 @@ class NormalFactors {
   }
 
   /// Appends a vector that is not in the span of the others.
-  void append(const Vector<double>& a) {
-    Vector<double> along;
-    Vector<double> outside;
+  void append(const Vector<Real>& a) {
+    Vector<Real> along;
+    Vector<Real> outside;
     orthogonalise(a, along, outside);
     m_vectors.col(m_size) = a;
     for (Index l = 0; l < m_size; ++l) m_R(l, m_size) = along[l];
-    const double norm = outside.norm();
+    const Real norm = outside.norm();
     m_R(m_size, m_size) = norm;
     m_Q.col(m_size) = outside / norm;
     ++m_size;
@@ -46,18 +47,17 @@ class NormalFactors {
   void erase(Index k) {
     const Index size = m_size;
     m_size = k;
-    for (Index l = k + 1; l < size; ++l) append(Vector<double>(m_vectors.col(l)));
+    for (Index l = k + 1; l < size; ++l) append(Vector<Real>(m_vectors.col(l)));
   }
 
  private:
   /// a = Q along + outside.
-  void orthogonalise(const Vector<double>& a, Vector<double>& along,
-                     Vector<double>& outside) const {
+  void orthogonalise(const Vector<Real>& a, Vector<Real>& along, Vector<Real>& outside) const {
     along.setZero(m_size);
     outside = a;
     for (int pass = 0; pass < 2; ++pass) {
       for (Index k = 0; k < m_size; ++k) {
-        const double length = m_Q.col(k).dot(outside);
+        const Real length = m_Q.col(k).dot(outside);
         outside -= length * m_Q.col(k);
         along[k] += length;
       }
@@ -65,15 +65,16 @@ class NormalFactors {
   }
 
   Index m_size = 0;
-  Matrix<double> m_vectors;
-  Matrix<double> m_Q;
-  Matrix<double> m_R;
+  Matrix<Real> m_vectors;
+  Matrix<Real> m_Q;
+  Matrix<Real> m_R;
 };
 
 /// What HalfSpaces::project has reached.
+template <class Real>
 struct HalfSpaceProjection {
-  Vector<double> point;  ///< q + sum_i mu_i a_i with mu >= 0
-  double length = 0;     ///< upper bound of |q + sum_i mu_i a_i| in exact arithmetic
+  Vector<Real> point;    ///< q + sum_i mu_i a_i with mu >= 0
+  Real length = 0;       ///< upper bound of |q + sum_i mu_i a_i| in exact arithmetic
   bool feasible = true;  ///< false if no point satisfies all inequalities
 };
 
@@ -91,16 +92,17 @@ struct HalfSpaceProjection {
 ///
 ///     max {q.u : u in the cone, |u| <= 1} = |projection of q| = min over mu >= 0 of
 ///                                                               |q + sum_i mu_i a_i|.
+template <class Real>
 class HalfSpaces {
  public:
-  explicit HalfSpaces(const CertifySamples& samples)
+  explicit HalfSpaces(const CertifySamples<Real>& samples)
       : m_samples(samples),
         m_signs(samples.values().rows()),
         m_values(m_signs.size()),
         m_normals(samples.dimension()) {}
 
   /// Takes the signs of a gate's pattern.
-  void set_gate(const double* gate) {
+  void set_gate(const Real* gate) {
     for (Index b = 0; b < m_samples.blocks(); ++b) {
       m_samples.pattern(b, gate, m_signs.data() + b * kCertifyRows);
     }
@@ -111,33 +113,33 @@ class HalfSpaces {
   }
 
   /// a_i.w for all samples, and zeros for rows behind them and where x~_i = 0.
-  const Vector<double>& values(const Vector<double>& w) {
+  const Vector<Real>& values(const Vector<Real>& w) {
     m_values.noalias() = m_samples.values() * w;
     m_values.array() *= m_signs.array();
     return m_values;
   }
 
   /// Smallest a_i.w - b_i over the samples with x~_i != 0, if it is negative, else 0.
-  double lowest(const Vector<double>& w, const Vector<double>& bounds = {}) {
+  Real lowest(const Vector<Real>& w, const Vector<Real>& bounds = {}) {
     return most_violated(w, bounds).second;
   }
 
   /// \param q       the point to project
   /// \param bounds  b, a value for every row of samples.values(); empty: zero
   /// \param enough  for b = 0: stop as soon as `length` is at most this
-  HalfSpaceProjection project(const Vector<double>& q, const Vector<double>& bounds = {},
-                              double enough = -1) {
-    HalfSpaceProjection best{q, q.norm(), true};
+  HalfSpaceProjection<Real> project(const Vector<Real>& q, const Vector<Real>& bounds = {},
+                                    Real enough = -1) {
+    HalfSpaceProjection<Real> best{q, q.norm(), true};
     m_rows.clear();
-    m_normals = NormalFactors(q.size());
+    m_normals = NormalFactors<Real>(q.size());
     m_mu.clear();
-    Vector<double> w = q;
+    Vector<Real> w = q;
     const Index limit = 50 + 20 * q.size();
     for (Index iteration = 0; iteration < limit && best.length > enough; ++iteration) {
       const auto [row, violation] = most_violated(w, bounds);
-      double mu = 0;
-      for (const double value : m_mu) mu += value;
-      const double rounding = kRounding * (w.norm() + q.norm() + mu);
+      Real mu = 0;
+      for (const Real value : m_mu) mu += value;
+      const Real rounding = kRounding * (w.norm() + q.norm() + mu);
       const bool known = std::find(m_rows.begin(), m_rows.end(), row) != m_rows.end();
       if (violation >= -rounding || known) break;
       if (!add(row, bounds.size() > 0 ? bounds[row] : 0, w)) {
@@ -151,42 +153,42 @@ class HalfSpaces {
         mu += m_mu[k];
       }
       // What rounding can add to |w|: every term is off by some units in its last place.
-      const double length =
-          w.norm() + kRounding * static_cast<double>(m_mu.size() + 2) * (q.norm() + mu);
+      const Real length =
+          w.norm() + kRounding * static_cast<Real>(m_mu.size() + 2) * (q.norm() + mu);
       if (bounds.size() > 0 || length < best.length) best = {w, length, true};
     }
     return best;
   }
 
  private:
-  static constexpr double kRounding = 4 * std::numeric_limits<double>::epsilon();
+  static constexpr Real kRounding = 4 * std::numeric_limits<Real>::epsilon();
   /// Distance from the span of the other normals below which a unit vector counts as in it.
-  static constexpr double kDependent = 1e-12;
+  static constexpr Real kDependent = 1e-12;
 
-  std::pair<Index, double> most_violated(const Vector<double>& w, const Vector<double>& bounds) {
+  std::pair<Index, Real> most_violated(const Vector<Real>& w, const Vector<Real>& bounds) {
     values(w);
     if (bounds.size() > 0) m_values -= bounds;
     Index row = 0;
-    const double lowest = m_values.minCoeff(&row);
+    const Real lowest = m_values.minCoeff(&row);
     return {row, std::min(lowest, 0.0)};
   }
 
   /// Adds inequality `row`, violated at w, and drops others until no mu is negative. Returns false
   /// if the inequalities contradict each other.
-  bool add(Index row, double bound, Vector<double>& w) {
-    const Vector<double> normal = m_signs[row] * m_samples.values().row(row).transpose();
-    Vector<double> inside;
-    Vector<double> outside;
-    double mu = 0;
+  bool add(Index row, Real bound, Vector<Real>& w) {
+    const Vector<Real> normal = m_signs[row] * m_samples.values().row(row).transpose();
+    Vector<Real> inside;
+    Vector<Real> outside;
+    Real mu = 0;
     while (true) {
       m_normals.split(normal, inside, outside);
-      const double squared = outside.squaredNorm();
+      const Real squared = outside.squaredNorm();
       const bool independent = squared > kDependent * kDependent;
-      double step = std::numeric_limits<double>::infinity();
+      Real step = std::numeric_limits<Real>::infinity();
       if (independent) step = std::max(0.0, bound - normal.dot(w)) / squared;
       std::ptrdiff_t dropped = -1;
       for (std::size_t k = 0; k < m_mu.size(); ++k) {
-        const double rate = inside[static_cast<Index>(k)];
+        const Real rate = inside[static_cast<Index>(k)];
         if (rate > 0 && m_mu[k] / rate < step) {
           step = m_mu[k] / rate;
           dropped = static_cast<std::ptrdiff_t>(k);
@@ -209,12 +211,12 @@ class HalfSpaces {
     return true;
   }
 
-  const CertifySamples& m_samples;
-  Vector<double> m_signs;     // s_i / |x~_i|
-  Vector<double> m_values;    // a_i.w
-  std::vector<Index> m_rows;  // inequalities with a mu, which hold with equality
-  NormalFactors m_normals;    // their a_i
-  std::vector<double> m_mu;
+  const CertifySamples<Real>& m_samples;
+  Vector<Real> m_signs;           // s_i / |x~_i|
+  Vector<Real> m_values;          // a_i.w
+  std::vector<Index> m_rows;      // inequalities with a mu, which hold with equality
+  NormalFactors<Real> m_normals;  // their a_i
+  std::vector<Real> m_mu;
 };
 
 }  // namespace mgdl::detail

@@ -24,9 +24,10 @@ namespace mgdl::detail {
 inline constexpr Index kCertifyRows = 256;
 
 /// X~ (n x p), column after column, with rows of zeros up to a multiple of kCertifyRows.
+template <class Real>
 class CertifySamples {
  public:
-  CertifySamples(const RowMatrix<double>& inputs, bool bias)
+  CertifySamples(const RowMatrix<Real>& inputs, bool bias)
       : m_size(inputs.rows()), m_inputs(inputs.cols()), m_bias(bias) {
     m_values.setZero(blocks() * kCertifyRows, dimension());
     m_values.topLeftCorner(m_size, m_inputs) = inputs;
@@ -44,21 +45,21 @@ class CertifySamples {
   Index rows(Index b) const noexcept { return std::min(kCertifyRows, m_size - b * kCertifyRows); }
 
   /// X~ with the rows of zeros.
-  const Matrix<double>& values() const noexcept { return m_values; }
+  const Matrix<Real>& values() const noexcept { return m_values; }
   /// X~ of the samples of block b, and rows of zeros: kCertifyRows x p.
   auto block(Index b) const { return m_values.middleRows(b * kCertifyRows, kCertifyRows); }
   /// |x~_i|, zero behind the samples.
-  const Vector<double>& norms() const noexcept { return m_norms; }
+  const Vector<Real>& norms() const noexcept { return m_norms; }
 
   /// 1[x~_i . gate >= 0] for the rows of block b, as numbers: the definition of Gates.
-  void pattern(Index b, const double* gate, double* mask) const {
-    std::array<double, kCertifyRows> value{};
+  void pattern(Index b, const Real* gate, Real* mask) const {
+    std::array<Real, kCertifyRows> value{};
     for (Index k = 0; k < m_inputs; ++k) {
-      const double* x = m_values.col(k).data() + b * kCertifyRows;
-      const double g = gate[k];
+      const Real* x = m_values.col(k).data() + b * kCertifyRows;
+      const Real g = gate[k];
       for (std::size_t i = 0; i < value.size(); ++i) value[i] = std::fma(x[i], g, value[i]);
     }
-    const double last = m_bias ? gate[m_inputs] : 0;
+    const Real last = m_bias ? gate[m_inputs] : 0;
     for (std::size_t i = 0; i < value.size(); ++i) mask[i] = value[i] + last >= 0 ? 1.0 : 0.0;
   }
 
@@ -66,8 +67,8 @@ class CertifySamples {
   Index m_size;
   Index m_inputs;
   bool m_bias;
-  Matrix<double> m_values;
-  Vector<double> m_norms;
+  Matrix<Real> m_values;
+  Vector<Real> m_norms;
 };
 
 /// How far v is outside of the cone of a gate's pattern: the largest -s_i x~_i.v / (|x~_i| |v|),
@@ -75,13 +76,14 @@ class CertifySamples {
 ///
 /// \param cosines  x~_i.v / (|x~_i| |v|) for all rows of samples.values()
 /// \param enough   stop with this value as soon as the violation has reached it
-inline double cone_violation(const CertifySamples& samples, const double* gate,
-                             const Vector<double>& cosines, double enough) {
-  std::array<double, kCertifyRows> mask;
-  double violation = 0;
+template <class Real>
+Real cone_violation(const CertifySamples<Real>& samples, const Real* gate,
+                    const Vector<Real>& cosines, Real enough) {
+  std::array<Real, kCertifyRows> mask;
+  Real violation = 0;
   for (Index b = 0; b < samples.blocks() && violation < enough; ++b) {
     samples.pattern(b, gate, mask.data());
-    const double* cosine = cosines.data() + b * kCertifyRows;
+    const Real* cosine = cosines.data() + b * kCertifyRows;
     for (std::size_t i = 0; i < mask.size(); ++i) {
       violation = std::max(violation, mask[i] > 0 ? -cosine[i] : cosine[i]);
     }
@@ -90,10 +92,11 @@ inline double cone_violation(const CertifySamples& samples, const double* gate,
 }
 
 /// x~_i.v / (|x~_i| |v|) for all rows of samples.values(); zero for rows and vectors of zeros.
-inline Vector<double> cosines(const CertifySamples& samples, const Vector<double>& v) {
-  const double norm = v.norm();
-  if (norm == 0) return Vector<double>::Zero(samples.values().rows());
-  const Vector<double> products = samples.values() * (v / norm);
+template <class Real>
+Vector<Real> cosines(const CertifySamples<Real>& samples, const Vector<Real>& v) {
+  const Real norm = v.norm();
+  if (norm == 0) return Vector<Real>::Zero(samples.values().rows());
+  const Vector<Real> products = samples.values() * (v / norm);
   return (samples.norms().array() > 0).select(products.cwiseQuotient(samples.norms()), 0);
 }
 
@@ -104,7 +107,8 @@ inline Vector<double> cosines(const CertifySamples& samples, const Vector<double
 
 namespace mgdl::detail {
 
-inline void require_gates(const Dataset<double>& data, const Gates& gates) {
+template <class Real>
+void require_gates(const Dataset<Real>& data, const Gates& gates) {
   require_rows("X", gates.samples(), data.size());
   require_cols("X", gates.dimension() - (gates.bias() ? 1 : 0), data.inputs().cols());
 }
@@ -133,7 +137,8 @@ inline void require_indices(const std::string& name, const std::vector<Index>& i
   }
 }
 
-inline void require_solution(const GatedSolution& solution, const Gates& gates, Index outputs) {
+template <class Real>
+void require_solution(const GatedSolution& solution, const Gates& gates, Index outputs) {
   const std::string name = "GatedSolution";
   require_penalty_and_bias(name, solution, outputs);
   const auto count = static_cast<Index>(solution.active.size());
@@ -149,7 +154,8 @@ inline void require_solution(const GatedSolution& solution, const Gates& gates, 
 }
 
 /// \param dimension  p
-inline void require_solution(const ReluSolution& solution, Index dimension, Index outputs) {
+template <class Real>
+void require_solution(const ReluSolution& solution, Index dimension, Index outputs) {
   const std::string name = "ReluSolution";
   require_penalty_and_bias(name, solution, outputs);
   require_rows(name + ".output", solution.hidden.rows(), solution.output.rows());
@@ -178,19 +184,20 @@ namespace mgdl::detail {
 inline constexpr Index kCertifyGates = 64;
 
 /// X~ v for the samples of block b.
-inline void multiply(const CertifySamples& samples, Index b, const Vector<double>& v,
-                     Vector<double>& product) {
+template <class Real>
+void multiply(const CertifySamples<Real>& samples, Index b, const Vector<Real>& v,
+              Vector<Real>& product) {
   product.setZero(kCertifyRows);
   for (Index k = 0; k < samples.dimension(); ++k) product += v[k] * samples.block(b).col(k);
 }
 
 /// Fills n x c predictions block by block: predict(b, sum) adds up those of block b.
-template <class Predict>
-RowMatrix<double> predict_blocks(const CertifySamples& samples, Index outputs, ThreadPool& pool,
-                                 const Predict& predict) {
-  RowMatrix<double> prediction(samples.size(), outputs);
+template <class Real, class Predict>
+RowMatrix<Real> predict_blocks(const CertifySamples<Real>& samples, Index outputs, ThreadPool& pool,
+                               const Predict& predict) {
+  RowMatrix<Real> prediction(samples.size(), outputs);
   pool.parallel_for(samples.blocks(), [&](Index b, int) {
-    Matrix<double> sum = Matrix<double>::Zero(kCertifyRows, outputs);
+    Matrix<Real> sum = Matrix<Real>::Zero(kCertifyRows, outputs);
     predict(b, sum);
     prediction.middleRows(b * kCertifyRows, samples.rows(b)) = sum.topRows(samples.rows(b));
   });
@@ -198,17 +205,17 @@ RowMatrix<double> predict_blocks(const CertifySamples& samples, Index outputs, T
 }
 
 /// sum_j D_j X~ U_j, n x c, without the output bias.
-inline RowMatrix<double> predict_gated(const CertifySamples& samples, const Gates& gates,
-                                       const GatedSolution& solution, Index outputs,
-                                       ThreadPool& pool) {
-  return predict_blocks(samples, outputs, pool, [&](Index b, Matrix<double>& sum) {
-    Vector<double> mask(kCertifyRows);
-    Vector<double> linear;
+template <class Real>
+RowMatrix<Real> predict_gated(const CertifySamples<Real>& samples, const Gates& gates,
+                              const GatedSolution& solution, Index outputs, ThreadPool& pool) {
+  return predict_blocks<Real>(samples, outputs, pool, [&](Index b, Matrix<Real>& sum) {
+    Vector<Real> mask(kCertifyRows);
+    Vector<Real> linear;
     for (Index k = 0; k < std::ssize(solution.active); ++k) {
       const Index gate = solution.active[static_cast<std::size_t>(k)];
       samples.pattern(b, gates.vectors().row(gate).data(), mask.data());
       for (Index o = 0; o < outputs; ++o) {
-        multiply(samples, b, solution.block(k).col(o), linear);
+        multiply<Real>(samples, b, solution.block(k).col(o), linear);
         sum.col(o) += mask.cwiseProduct(linear);
       }
     }
@@ -216,12 +223,13 @@ inline RowMatrix<double> predict_gated(const CertifySamples& samples, const Gate
 }
 
 /// sum_k max(0, X~ hidden_k) output_k, n x c, without the output bias.
-inline RowMatrix<double> predict_relu(const CertifySamples& samples, const ReluSolution& solution,
-                                      Index outputs, ThreadPool& pool) {
-  return predict_blocks(samples, outputs, pool, [&](Index b, Matrix<double>& sum) {
-    Vector<double> linear;
+template <class Real>
+RowMatrix<Real> predict_relu(const CertifySamples<Real>& samples, const ReluSolution& solution,
+                             Index outputs, ThreadPool& pool) {
+  return predict_blocks<Real>(samples, outputs, pool, [&](Index b, Matrix<Real>& sum) {
+    Vector<Real> linear;
     for (Index k = 0; k < solution.hidden.rows(); ++k) {
-      multiply(samples, b, solution.hidden.row(k), linear);
+      multiply<Real>(samples, b, solution.hidden.row(k), linear);
       linear = linear.cwiseMax(0);
       for (Index o = 0; o < outputs; ++o) sum.col(o) += solution.output(k, o) * linear;
     }
@@ -231,17 +239,18 @@ inline RowMatrix<double> predict_relu(const CertifySamples& samples, const ReluS
 /// X~' D_j N for all gates j: column j holds the p x q matrix column by column.
 ///
 /// \param N  n x q
-inline Matrix<double> gate_products(const CertifySamples& samples, const Gates& gates,
-                                    const RowMatrix<double>& N, ThreadPool& pool) {
+template <class Real>
+Matrix<Real> gate_products(const CertifySamples<Real>& samples, const Gates& gates,
+                           const RowMatrix<Real>& N, ThreadPool& pool) {
   const Index p = samples.dimension();
   const Index q = N.cols();
   const Index tasks = (gates.size() + kCertifyGates - 1) / kCertifyGates;
-  Matrix<double> products = Matrix<double>::Zero(p * q, gates.size());
+  Matrix<Real> products = Matrix<Real>::Zero(p * q, gates.size());
   pool.parallel_for(tasks, [&](Index task, int) {
     const Index first = task * kCertifyGates;
     const Index count = std::min(kCertifyGates, gates.size() - first);
-    Matrix<double> terms(p * q, kCertifyRows);  // x~_i N_i, one sample a column
-    Matrix<double> masks(kCertifyRows, count);
+    Matrix<Real> terms(p * q, kCertifyRows);  // x~_i N_i, one sample a column
+    Matrix<Real> masks(kCertifyRows, count);
     for (Index b = 0; b < samples.blocks(); ++b) {
       const Index row = b * kCertifyRows;
       for (Index o = 0; o < q; ++o) {
@@ -264,21 +273,22 @@ inline Matrix<double> gate_products(const CertifySamples& samples, const Gates& 
 /// For every neuron the violation of the cone of its gate, and of these the largest; for a neuron
 /// without a gate (-1) that of the nearest cone. Among these is the one of neurons that are active
 /// nowhere: gates leave its pattern out, because it contributes nothing.
-inline double largest_violation(const CertifySamples& samples, const Gates& gates,
-                                const ReluSolution& solution, ThreadPool& pool) {
-  std::vector<double> violations(solution.gates.size());
+template <class Real>
+Real largest_violation(const CertifySamples<Real>& samples, const Gates& gates,
+                       const ReluSolution& solution, ThreadPool& pool) {
+  std::vector<Real> violations(solution.gates.size());
   pool.parallel_for(std::ssize(violations), [&](Index k, int) {
     const Index gate = solution.gates[static_cast<std::size_t>(k)];
-    const Vector<double> cosine = cosines(samples, solution.hidden.row(k).transpose());
-    double violation = gate >= 0 ? 1 : std::max(0.0, cosine.maxCoeff());
+    const Vector<Real> cosine = cosines<Real>(samples, solution.hidden.row(k).transpose());
+    Real violation = gate >= 0 ? 1 : std::max(0.0, cosine.maxCoeff());
     for (Index j = 0; j < gates.size() && violation > 0; ++j) {
       if (gate >= 0 && gate != j) continue;
-      violation = cone_violation(samples, gates.vectors().row(j).data(), cosine, violation);
+      violation = cone_violation<Real>(samples, gates.vectors().row(j).data(), cosine, violation);
     }
     violations[static_cast<std::size_t>(k)] = violation;
   });
-  double largest = 0;
-  for (const double violation : violations) largest = std::max(largest, violation);
+  Real largest = 0;
+  for (const Real violation : violations) largest = std::max(largest, violation);
   return largest;
 }
 

@@ -21,20 +21,21 @@ namespace mgdl::detail {
 /// Proj(c) = c + sum_i mu_i b_i with mu >= 0 and b_i the rows of (2 D_j - I) X~: an active-set
 /// method finds the rows with mu > 0, the face of the cone on which the projection lies.
 /// Source: Lawson & Hanson, "Solving Least Squares Problems" (1974), chapter 23.
+template <class Real>
 class ConeProjector {
  public:
   /// A face: the rows that hold with equality, and an orthonormal basis of their span.
   struct Face {
     std::vector<Index> rows;
-    OrthonormalBasis normals;
+    OrthonormalBasis<Real> normals;
   };
 
-  ConeProjector(const Dataset<double>& data, const Gates& gates)
+  ConeProjector(const Dataset<Real>& data, const Gates& gates)
       : m_gates(gates), m_rows(data.size(), gates.dimension()) {
     m_rows.leftCols(data.inputs().cols()) = data.inputs();
     if (gates.bias()) m_rows.rightCols(1).setOnes();
     for (Index i = 0; i < m_rows.rows(); ++i) {
-      const double norm = m_rows.row(i).norm();
+      const Real norm = m_rows.row(i).norm();
       if (norm > 0) m_rows.row(i) /= norm;
     }
   }
@@ -42,9 +43,9 @@ class ConeProjector {
   Index dimension() const noexcept { return m_rows.cols(); }
 
   /// A basis of the rows that hold with equality at a point of a cone, up to rounding.
-  OrthonormalBasis normals_at(const Vector<double>& u) const {
-    OrthonormalBasis normals(dimension());
-    const Vector<double> values = m_rows * u;
+  OrthonormalBasis<Real> normals_at(const Vector<Real>& u) const {
+    OrthonormalBasis<Real> normals(dimension());
+    const Vector<Real> values = m_rows * u;
     for (Index i = 0; i < values.size(); ++i) {
       if (std::abs(values[i]) <= 1e-10 * u.norm()) normals.add(m_rows.row(i));
     }
@@ -54,22 +55,22 @@ class ConeProjector {
   /// Projects c onto the cone of pattern j.
   ///
   /// \param face  a guess of the face on entry, the face of the projection on return
-  Vector<double> project(Index j, const Vector<double>& c, Face& face) const {
-    const double scale = c.norm();
+  Vector<Real> project(Index j, const Vector<Real>& c, Face& face) const {
+    const Real scale = c.norm();
     if (scale == 0) {
-      face = Face{{}, OrthonormalBasis(dimension())};
+      face = Face{{}, OrthonormalBasis<Real>(dimension())};
       return c;
     }
-    const double tolerance = 1e-13 * scale;
-    Vector<double> mu = Vector<double>::Zero(std::ssize(face.rows));
+    const Real tolerance = 1e-13 * scale;
+    Vector<Real> mu = Vector<Real>::Zero(std::ssize(face.rows));
     drop_negative(j, c, face, mu);
-    Vector<double> u = face.normals.reject(c);
+    Vector<Real> u = face.normals.reject(c);
     Index hidden = 0;
     for (Index iteration = 0; iteration < 20 * dimension() + 50; ++iteration) {
       const auto [worst, value] = most_violated(j, u);
       if (value >= -tolerance) break;
       if (std::find(face.rows.begin(), face.rows.end(), worst) != face.rows.end()) break;
-      const double norm = u.norm();
+      const Real norm = u.norm();
       face.rows.push_back(worst);
       mu.conservativeResize(mu.size() + 1);
       mu[mu.size() - 1] = 0;
@@ -85,17 +86,17 @@ class ConeProjector {
   }
 
  private:
-  Vector<double> row(Index j, Index i) const {
-    return m_gates.active(i, j) ? Vector<double>(m_rows.row(i)) : Vector<double>(-m_rows.row(i));
+  Vector<Real> row(Index j, Index i) const {
+    return m_gates.active(i, j) ? Vector<Real>(m_rows.row(i)) : Vector<Real>(-m_rows.row(i));
   }
 
-  std::pair<Index, double> most_violated(Index j, const Vector<double>& u) const {
-    const Vector<double> values = m_rows * u;
+  std::pair<Index, Real> most_violated(Index j, const Vector<Real>& u) const {
+    const Vector<Real> values = m_rows * u;
     const std::uint64_t* bits = m_gates.pattern(j);
     Index worst = 0;
-    double lowest = std::numeric_limits<double>::infinity();
+    Real lowest = std::numeric_limits<Real>::infinity();
     for (Index i = 0; i < values.size(); ++i) {
-      const double value = (bits[i / 64] >> (i % 64) & 1u) != 0 ? values[i] : -values[i];
+      const Real value = (bits[i / 64] >> (i % 64) & 1u) != 0 ? values[i] : -values[i];
       if (value < lowest) {
         lowest = value;
         worst = i;
@@ -107,19 +108,19 @@ class ConeProjector {
   /// Walks from the multipliers mu >= 0 of the rows of `face` to those of the least squares
   /// problem, and drops the rows whose multiplier would become negative on the way. Fills
   /// face.normals.
-  void drop_negative(Index j, const Vector<double>& c, Face& face, Vector<double>& mu) const {
+  void drop_negative(Index j, const Vector<Real>& c, Face& face, Vector<Real>& mu) const {
     while (true) {
-      face.normals = OrthonormalBasis(dimension());
+      face.normals = OrthonormalBasis<Real>(dimension());
       Index drop = -1;
       for (Index k = 0; k < std::ssize(face.rows) && drop < 0; ++k) {
         if (!face.normals.add(row(j, face.rows[static_cast<std::size_t>(k)]))) drop = k;
       }
       if (drop < 0) {
-        const Vector<double> target = face.normals.coefficients(-c);
-        double length = 1;
+        const Vector<Real> target = face.normals.coefficients(-c);
+        Real length = 1;
         for (Index k = 0; k < mu.size(); ++k) {
           if (target[k] > 0) continue;
-          const double reach = mu[k] > 0 ? mu[k] / (mu[k] - target[k]) : 0;
+          const Real reach = mu[k] > 0 ? mu[k] / (mu[k] - target[k]) : 0;
           if (drop >= 0 && reach >= length) continue;
           length = reach;
           drop = k;
@@ -135,7 +136,7 @@ class ConeProjector {
   }
 
   const Gates& m_gates;
-  RowMatrix<double> m_rows;  // x~_i / |x~_i|
+  RowMatrix<Real> m_rows;  // x~_i / |x~_i|
 };
 
 }  // namespace mgdl::detail

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "mgdl/convex/group_lasso/problem.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/linalg/dense_factorisations.hpp"
 
 namespace mgdl::detail {
 
@@ -18,16 +18,17 @@ namespace mgdl::detail {
 /// normal equations (CGLS), which started at zero stay in the range of A' and so end at the
 /// solution of least norm. Source: Bjorck, "Numerical Methods for Least Squares Problems" (SIAM,
 /// 1996).
+template <class Real>
 class GroupLeastSquares {
  public:
-  GroupLeastSquares(ThreadPool& pool, const GroupLassoProblem& problem)
+  GroupLeastSquares(ThreadPool& pool, const GroupLassoProblem<Real>& problem)
       : m_pool(pool), m_problem(problem) {}
 
   /// ToleranceReached: the gradient is zero up to rounding.
-  Termination run(const SolveControl& control, GroupLassoPoint& point, Index& iterations) {
-    const auto n = static_cast<double>(m_problem.products().size());
-    const auto columns = static_cast<double>(m_problem.gates() * m_problem.products().dimension());
-    constexpr double kDirect = 2e8;  // multiplications, about a second
+  Termination run(const SolveControl& control, GroupLassoPoint<Real>& point, Index& iterations) {
+    const auto n = static_cast<Real>(m_problem.products().size());
+    const auto columns = static_cast<Real>(m_problem.gates() * m_problem.products().dimension());
+    constexpr Real kDirect = 2e8;  // multiplications, about a second
     point.coefficients.gates = m_problem.all_gates();
     const bool direct = n * columns * std::min(n, columns) <= kDirect;
     if (direct) {
@@ -36,21 +37,21 @@ class GroupLeastSquares {
     }
     const Termination termination =
         direct ? Termination::ToleranceReached : iterate(control, point, iterations);
-    evaluate(m_pool, m_problem, 0, point);
+    evaluate(m_pool, m_problem, Real(0), point);
     return std::isfinite(point.primal) ? termination : Termination::NumericalFailure;
   }
 
  private:
-  void decompose(GroupLassoPoint& point) const {
+  void decompose(GroupLassoPoint<Real>& point) const {
     const auto& products = m_problem.products();
     const Index p = products.dimension();
     const Index c = m_problem.outputs();
-    RowMatrix<double> columns(products.size(), m_problem.gates() * p);
+    RowMatrix<Real> columns(products.size(), m_problem.gates() * p);
     products.unpack_columns(m_problem.all_gates().data(), m_problem.gates(), 0, products.size(),
                             columns);
     m_problem.project(columns);
-    const Matrix<double> U = Matrix<double>(columns).completeOrthogonalDecomposition().solve(
-        Matrix<double>(m_problem.targets()));
+    const Matrix<Real> U =
+        least_norm_solution(Matrix<Real>(columns), Matrix<Real>(m_problem.targets()));
     point.coefficients.values.resize(m_problem.gates(), p * c);
     for (Index j = 0; j < m_problem.gates(); ++j) {
       for (Index r = 0; r < p; ++r) {
@@ -59,22 +60,23 @@ class GroupLeastSquares {
     }
   }
 
-  Termination iterate(const SolveControl& control, GroupLassoPoint& point, Index& iterations) {
-    constexpr double kRounding = 1e-13;
+  Termination iterate(const SolveControl& control, GroupLassoPoint<Real>& point,
+                      Index& iterations) {
+    constexpr Real kRounding = 1e-13;
     const auto& gates = m_problem.all_gates();
     const Index c = m_problem.outputs();
-    RowMatrix<double>& U = point.coefficients.values;
-    RowMatrix<double> residual = m_problem.targets();
-    RowMatrix<double> gradient, image;
+    RowMatrix<Real>& U = point.coefficients.values;
+    RowMatrix<Real> residual = m_problem.targets();
+    RowMatrix<Real> gradient, image;
     m_problem.products().correlate(m_pool, gates, residual, gradient);
-    U = RowMatrix<double>::Zero(gradient.rows(), gradient.cols());
-    RowMatrix<double> direction = gradient;
-    double energy = gradient.squaredNorm();
-    const double first = energy;
+    U = RowMatrix<Real>::Zero(gradient.rows(), gradient.cols());
+    RowMatrix<Real> direction = gradient;
+    Real energy = gradient.squaredNorm();
+    const Real first = energy;
     while (true) {
       // Not a gap: without penalty there is no useful bound. It is the norm of the gradient,
       // relative to that at zero.
-      const double relative = first > 0 ? std::sqrt(energy / first) : 0;
+      const Real relative = first > 0 ? std::sqrt(energy / first) : 0;
       const Termination termination = control.check(++iterations, relative);
       if (relative <= kRounding) return Termination::ToleranceReached;
       if (termination != Termination::NotRun && termination != Termination::ToleranceReached) {
@@ -82,18 +84,18 @@ class GroupLeastSquares {
       }
       m_problem.products().apply(m_pool, gates, direction, c, image);
       m_problem.project(image);
-      const double length = energy / image.squaredNorm();
+      const Real length = energy / image.squaredNorm();
       U += length * direction;
       residual -= length * image;
       m_problem.products().correlate(m_pool, gates, residual, gradient);
-      const double next = gradient.squaredNorm();
+      const Real next = gradient.squaredNorm();
       direction = gradient + next / energy * direction;
       energy = next;
     }
   }
 
   ThreadPool& m_pool;
-  const GroupLassoProblem& m_problem;
+  const GroupLassoProblem<Real>& m_problem;
 };
 
 }  // namespace mgdl::detail

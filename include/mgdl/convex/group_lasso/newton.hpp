@@ -32,25 +32,26 @@ namespace mgdl::detail {
 /// itself in which the groups that leave and enter are found by the bounds. A working set holds the
 /// groups with eta > 0 and those that violate ||A_j'N|| <= lambda most; it grows as long as the
 /// duality gap over all groups is too large.
+template <class Real>
 class GroupLassoNewton {
  public:
-  GroupLassoNewton(ThreadPool& pool, const GroupLassoProblem& problem, double lambda)
+  GroupLassoNewton(ThreadPool& pool, const GroupLassoProblem<Real>& problem, Real lambda)
       : m_pool(pool), m_problem(problem), m_lambda(lambda), m_kernel(problem) {}
 
   /// Improves `point`, whose coefficients are the start, until `control` ends it.
-  Termination run(const SolveControl& control, GroupLassoPoint& point, Index& iterations) {
-    m_eta = Vector<double>::Zero(m_problem.gates());
+  Termination run(const SolveControl& control, GroupLassoPoint<Real>& point, Index& iterations) {
+    m_eta = Vector<Real>::Zero(m_problem.gates());
     for (Index k = 0; k < std::ssize(point.coefficients.gates); ++k) {
       m_eta[point.coefficients.gates[static_cast<std::size_t>(k)]] =
           point.coefficients.values.row(k).norm() / m_lambda;
     }
     m_dual = m_problem.targets();
     if (!move_to(m_eta, 1e-2, point)) return Termination::NumericalFailure;
-    double value = value_of(point);
+    Real value = value_of(point);
     m_best_gap = point.relative_gap();
-    double last_gap = std::numeric_limits<double>::infinity();
+    Real last_gap = std::numeric_limits<Real>::infinity();
     while (true) {
-      const double gap = point.relative_gap();
+      const Real gap = point.relative_gap();
       const Termination termination = control.check(++iterations, gap);
       if (termination != Termination::NotRun) return termination;
       // Steps with the matrix of an earlier eta make the gap fall by a factor each: a new one pays
@@ -60,20 +61,20 @@ class GroupLassoNewton {
         return Termination::NumericalFailure;
       }
       last_gap = gap;
-      const std::vector<Index> working = working_set(point);
-      const Vector<double> norms = point.norms(working);
-      const Vector<double> bounds = -m_eta(working);
-      const Matrix<double> H = hessian(working, norms, point);
+      const std::vector<Index> working = working_set(m_eta, point.norms, m_lambda);
+      const Vector<Real> norms = point.norms(working);
+      const Vector<Real> bounds = -m_eta(working);
+      const Matrix<Real> H = hessian(working, norms, point);
       // Rounding can make H indefinite by about its precision.
-      const double ridge = m_kernel.is_single() ? 1e-7 : 1e-13;
+      const Real ridge = m_kernel.is_single() ? 1e-7 : 1e-13;
       // The next gap will be about the square of this one; N need not be better than that.
-      const double accuracy =
+      const Real accuracy =
           std::clamp(0.1 * gap * gap, std::max(0.01 * control.relative_tolerance(), 1e-11), 1e-3);
-      const auto move = [&](const Vector<double>& step, double shortest) {
+      const auto move = [&](const Vector<Real>& step, Real shortest) {
         return line_search(working, step, shortest, accuracy, value, point);
       };
-      if (move(secular_step(H, norms, bounds, m_lambda, ridge), 1e-3)) continue;
-      if (move(descent_step(H, norms, bounds, m_lambda, ridge), 1e-9)) continue;
+      if (move(secular_step<Real>(H, norms, bounds, m_lambda, ridge), 1e-3)) continue;
+      if (move(descent_step<Real>(H, norms, bounds, m_lambda, ridge), 1e-9)) continue;
       // The matrix of the step may have been that of an earlier eta.
       if (!is_factored(m_eta)) {
         m_factored.resize(0);
@@ -89,47 +90,23 @@ class GroupLassoNewton {
   }
 
  private:
-  std::vector<Index> working_set(const GroupLassoPoint& point) const {
-    constexpr Index kFirst = 20;
-    std::vector<Index> working;
-    std::vector<Index> violated;
-    for (Index j = 0; j < m_eta.size(); ++j) {
-      if (m_eta[j] > 0) {
-        working.push_back(j);
-      } else if (point.norms[j] > m_lambda) {
-        violated.push_back(j);
-      }
-    }
-    const Index limit = std::max(kFirst, static_cast<Index>(std::ssize(working)));
-    if (std::ssize(violated) > limit) {
-      const auto larger = [&](Index a, Index b) {
-        return point.norms[a] != point.norms[b] ? point.norms[a] > point.norms[b] : a < b;
-      };
-      std::nth_element(violated.begin(), violated.begin() + limit, violated.end(), larger);
-      violated.resize(static_cast<std::size_t>(limit));
-    }
-    working.insert(working.end(), violated.begin(), violated.end());
-    std::sort(working.begin(), working.end());
-    return working;
-  }
-
-  Matrix<double> hessian(const std::vector<Index>& working, const Vector<double>& norms,
-                         const GroupLassoPoint& point) {
-    RowMatrix<double> directions = point.correlation(working, Eigen::all);
-    directions.array().colwise() /= norms.array().max(std::numeric_limits<double>::min());
+  Matrix<Real> hessian(const std::vector<Index>& working, const Vector<Real>& norms,
+                       const GroupLassoPoint<Real>& point) {
+    RowMatrix<Real> directions = point.correlation(working, Eigen::all);
+    directions.array().colwise() /= norms.array().max(std::numeric_limits<Real>::min());
     return m_kernel.hessian(m_pool, working, directions);
   }
 
-  bool line_search(const std::vector<Index>& working, const Vector<double>& step, double shortest,
-                   double accuracy, double& value, GroupLassoPoint& point) {
-    for (double length = 1; length > shortest; length /= 4) {
-      Vector<double> eta = m_eta;
+  bool line_search(const std::vector<Index>& working, const Vector<Real>& step, Real shortest,
+                   Real accuracy, Real& value, GroupLassoPoint<Real>& point) {
+    for (Real length = 1; length > shortest; length /= 4) {
+      Vector<Real> eta = m_eta;
       eta(working) = (eta(working) + length * step).cwiseMax(0);
-      GroupLassoPoint trial;
+      GroupLassoPoint<Real> trial;
       trial.primal = point.primal;
-      const RowMatrix<double> dual = m_dual;
+      const RowMatrix<Real> dual = m_dual;
       if (move_to(eta, accuracy, trial)) {
-        const double trial_value = value_of(trial);
+        const Real trial_value = value_of(trial);
         // The gap may rise while f falls: only a new record counts, or steps could cycle.
         if (trial_value < value || trial.relative_gap() < 0.5 * m_best_gap) {
           m_best_gap = std::min(m_best_gap, trial.relative_gap());
@@ -146,10 +123,10 @@ class GroupLassoNewton {
 
   /// f(eta) of the last move as 1/2 ||R||^2 + sum_j (||U_j||^2 / eta_j + lambda^2 eta_j) / 2: an
   /// upper bound whatever the error of U, and of second order in it.
-  double value_of(const GroupLassoPoint& point) const {
-    double value = point.residual.squaredNorm();
+  Real value_of(const GroupLassoPoint<Real>& point) const {
+    Real value = point.residual.squaredNorm();
     for (Index k = 0; k < std::ssize(point.coefficients.gates); ++k) {
-      const double eta = m_trial[point.coefficients.gates[static_cast<std::size_t>(k)]];
+      const Real eta = m_trial[point.coefficients.gates[static_cast<std::size_t>(k)]];
       value += point.coefficients.values.row(k).squaredNorm() / eta + m_lambda * m_lambda * eta;
     }
     return 0.5 * value;
@@ -159,15 +136,16 @@ class GroupLassoNewton {
   /// with U_j = eta_j A_j'N. An earlier factorisation serves while eta has hardly changed.
   ///
   /// \param accuracy  wanted relative accuracy of the ||A_j'N||
-  bool move_to(const Vector<double>& eta, double accuracy, GroupLassoPoint& point) {
-    constexpr double kNear = 0.05;
+  bool move_to(const Vector<Real>& eta, Real accuracy, GroupLassoPoint<Real>& point) {
+    constexpr Real kNear = 0.05;
     m_trial = eta;
-    GroupCoefficients& U = point.coefficients;
+    GroupCoefficients<Real>& U = point.coefficients;
     U.gates.clear();
     for (Index j = 0; j < eta.size(); ++j) {
       if (eta[j] > 0) U.gates.push_back(j);
     }
-    if (m_factored.size() == 0 || (eta - m_factored).lpNorm<1>() > kNear * eta.lpNorm<1>()) {
+    if (m_factored.size() == 0 ||
+        (eta - m_factored).template lpNorm<1>() > kNear * eta.template lpNorm<1>()) {
       if (!factor(U.gates, eta)) return false;
     }
     while (!solve_dual(U.gates, eta(U.gates), accuracy, point.primal)) {
@@ -184,12 +162,12 @@ class GroupLassoNewton {
   /// Where eta ||A||^2 is huge, U_j = eta_j A_j'N magnifies the rounding of N. What U leaves of
   /// A_j'R = U_j / eta_j, with the residual R of U itself, shows how to mend that: for an error g,
   /// (1 / eta + A'A)^-1 g = eta g - eta A'K^-1 A eta g.
-  void refine(GroupLassoPoint& point) {
-    GroupCoefficients& U = point.coefficients;
-    RowMatrix<double> image, share;
+  void refine(GroupLassoPoint<Real>& point) {
+    GroupCoefficients<Real>& U = point.coefficients;
+    RowMatrix<Real> image, share;
     for (int pass = 0; pass < 3; ++pass) {
-      const Vector<double> eta = m_trial(U.gates);
-      RowMatrix<double> step = point.correlation(U.gates, Eigen::all);
+      const Vector<Real> eta = m_trial(U.gates);
+      RowMatrix<Real> step = point.correlation(U.gates, Eigen::all);
       step.array().colwise() *= eta.array();
       step -= U.values;
       m_problem.products().apply(m_pool, U.gates, step, m_problem.outputs(), image);
@@ -201,57 +179,57 @@ class GroupLassoNewton {
     }
   }
 
-  bool factor(const std::vector<Index>& gates, const Vector<double>& eta) {
+  bool factor(const std::vector<Index>& gates, const Vector<Real>& eta) {
     const bool done = m_kernel.factor(m_pool, gates, eta(gates));
-    m_factored = done ? eta : Vector<double>();
+    m_factored = done ? eta : Vector<Real>();
     return done;
   }
 
-  bool is_factored(const Vector<double>& eta) const {
+  bool is_factored(const Vector<Real>& eta) const {
     return m_factored.size() == eta.size() && m_factored == eta;
   }
 
   /// \returns false if the accuracy was not reached in the steps that a good preconditioner needs
-  bool solve_dual(const std::vector<Index>& gates, const Vector<double>& eta, double accuracy,
-                  double primal) {
+  bool solve_dual(const std::vector<Index>& gates, const Vector<Real>& eta, Real accuracy,
+                  Real primal) {
     constexpr int kMaxSteps = 40;
     const Index c = m_problem.outputs();
-    RowMatrix<double> work;
-    const auto multiply = [&](const RowMatrix<double>& V, RowMatrix<double>& KV) {
+    RowMatrix<Real> work;
+    const auto multiply = [&](const RowMatrix<Real>& V, RowMatrix<Real>& KV) {
       m_problem.products().correlate(m_pool, gates, V, work);
       work.array().colwise() *= eta.array();
       m_problem.products().apply(m_pool, gates, work, c, KV);
       m_problem.project(KV);
       KV += V;
     };
-    const auto inner = [](const RowMatrix<double>& a, const RowMatrix<double>& b) {
-      return RowVector<double>((a.array() * b.array()).colwise().sum());
+    const auto inner = [](const RowMatrix<Real>& a, const RowMatrix<Real>& b) {
+      return RowVector<Real>((a.array() * b.array()).colwise().sum());
     };
-    RowMatrix<double> KV;
+    RowMatrix<Real> KV;
     multiply(m_dual, KV);
-    RowMatrix<double> r = m_problem.targets() - KV;
-    RowMatrix<double> z = m_kernel.solve(m_pool, r);
-    RowMatrix<double> direction = z;
-    RowVector<double> energy = inner(r, z);
+    RowMatrix<Real> r = m_problem.targets() - KV;
+    RowMatrix<Real> z = m_kernel.solve(m_pool, r);
+    RowMatrix<Real> direction = z;
+    RowVector<Real> energy = inner(r, z);
     // An error e of N changes ||A_j'N|| by at most sqrt(<e, K e> min(1 / eta_j, ||A_j||^2)), and
     // lambda^2 eta_j is about the share of group j in the objective.
-    const double loose =
-        primal * accuracy * accuracy / static_cast<double>(std::max<Index>(1, eta.size()));
-    const double strict = std::pow(accuracy * m_lambda, 2) / m_problem.squared_norm();
-    const double limit = std::min(loose, strict);
+    const Real loose =
+        primal * accuracy * accuracy / static_cast<Real>(std::max<Index>(1, eta.size()));
+    const Real strict = std::pow(accuracy * m_lambda, 2) / m_problem.squared_norm();
+    const Real limit = std::min(loose, strict);
     bool reached = energy.sum() <= limit;
     for (int step = 0; step < kMaxSteps && !reached; ++step) {
       multiply(direction, KV);
-      RowVector<double> length = energy.array() / inner(direction, KV).array();
-      for (double& value : length) {
+      RowVector<Real> length = energy.array() / inner(direction, KV).array();
+      for (Real& value : length) {
         if (!std::isfinite(value)) value = 0;  // this output is solved
       }
       m_dual.noalias() += direction * length.asDiagonal();
       r.noalias() -= KV * length.asDiagonal();
       z = m_kernel.solve(m_pool, r);
-      const RowVector<double> next = inner(r, z);
-      RowVector<double> ratio = next.array() / energy.array();
-      for (double& value : ratio) {
+      const RowVector<Real> next = inner(r, z);
+      RowVector<Real> ratio = next.array() / energy.array();
+      for (Real& value : ratio) {
         if (!std::isfinite(value)) value = 0;
       }
       direction = z + direction * ratio.asDiagonal();
@@ -263,15 +241,15 @@ class GroupLassoNewton {
   }
 
   ThreadPool& m_pool;
-  const GroupLassoProblem& m_problem;
-  double m_lambda;
-  DualSystem m_kernel;
-  Vector<double> m_factored;  // eta of the factorisation; empty: none
-  Vector<double> m_eta;
-  Vector<double> m_trial;  // eta of the last move
-  double m_best_gap = 0;   // of all points accepted so far
+  const GroupLassoProblem<Real>& m_problem;
+  Real m_lambda;
+  DualSystem<Real> m_kernel;
+  Vector<Real> m_factored;  // eta of the factorisation; empty: none
+  Vector<Real> m_eta;
+  Vector<Real> m_trial;  // eta of the last move
+  Real m_best_gap = 0;   // of all points accepted so far
   bool m_refine = false;
-  RowMatrix<double> m_dual;  // N
+  RowMatrix<Real> m_dual;  // N
 };
 
 }  // namespace mgdl::detail

@@ -21,22 +21,22 @@ namespace mgdl::detail {
 /// min_U 1/2 ||Y - sum_j D_j X U_j||^2 + lambda sum_j ||U_j||, with the weights folded in: rows of
 /// X and Y are sqrt(w_i) x~_i and sqrt(w_i) y_i, samples without weight are left out. An
 /// unpenalised bias is projected out: residuals are made orthogonal to the unit vector sqrt(w).
+template <class Real>
 class GroupLassoProblem {
  public:
-  GroupLassoProblem(const Dataset<double>& data, const Gates& gates, bool output_bias)
+  GroupLassoProblem(const Dataset<Real>& data, const Gates& gates, bool output_bias)
       : m_products(scaled_samples(data, gates), bits_of(data, gates)) {
     m_root_weights = root_weights(data);
-    const Vector<double>& root = m_root_weights;
+    const Vector<Real>& root = m_root_weights;
     const std::vector<Index> rows = weighted_rows(data);
     m_targets = data.targets()(rows, Eigen::all);
     m_targets.array().colwise() *= root.array();
-    m_squared_norm =
-        std::max(m_products.samples().squaredNorm(), std::numeric_limits<double>::min());
+    m_squared_norm = std::max(m_products.samples().squaredNorm(), std::numeric_limits<Real>::min());
     m_all.resize(static_cast<std::size_t>(gates.size()));
     std::iota(m_all.begin(), m_all.end(), Index{0});
     if (output_bias) {
       m_bias = root / root.norm();
-      const double before = m_targets.norm();
+      const Real before = m_targets.norm();
       project(m_targets);
       // Constant targets leave nothing but rounding.
       if (m_targets.norm() <= 1e-14 * before) m_targets.setZero();
@@ -46,16 +46,16 @@ class GroupLassoProblem {
   Index gates() const noexcept { return static_cast<Index>(m_all.size()); }
   Index outputs() const noexcept { return m_targets.cols(); }
   const std::vector<Index>& all_gates() const noexcept { return m_all; }
-  const MaskedProducts<double>& products() const noexcept { return m_products; }
+  const MaskedProducts<Real>& products() const noexcept { return m_products; }
   /// Y, without its weighted mean if there is an output bias.
-  const RowMatrix<double>& targets() const noexcept { return m_targets; }
+  const RowMatrix<Real>& targets() const noexcept { return m_targets; }
   /// The unit vector that residuals are orthogonal to; empty without output bias.
-  const Vector<double>& bias() const noexcept { return m_bias; }
+  const Vector<Real>& bias() const noexcept { return m_bias; }
 
   /// ||X||_F^2, an upper bound of ||A_j||^2.
-  double squared_norm() const noexcept { return m_squared_norm; }
+  Real squared_norm() const noexcept { return m_squared_norm; }
   /// sqrt(w) of the samples with weight.
-  const Vector<double>& root_weights() const noexcept { return m_root_weights; }
+  const Vector<Real>& root_weights() const noexcept { return m_root_weights; }
 
   /// Removes what the output bias can fit.
   template <class Values>
@@ -67,15 +67,15 @@ class GroupLassoProblem {
   }
 
   /// Y - sum_k D_j X U_k for j = gates[k], projected.
-  void residual(ThreadPool& pool, const std::vector<Index>& gates, const RowMatrix<double>& U,
-                RowMatrix<double>& result) const {
+  void residual(ThreadPool& pool, const std::vector<Index>& gates, const RowMatrix<Real>& U,
+                RowMatrix<Real>& result) const {
     m_products.apply(pool, gates, U, outputs(), result);
     project(result);
     result = m_targets - result;
   }
 
  private:
-  static std::vector<Index> weighted_rows(const Dataset<double>& data) {
+  static std::vector<Index> weighted_rows(const Dataset<Real>& data) {
     std::vector<Index> rows;
     for (Index i = 0; i < data.size(); ++i) {
       if (data.weights()[i] > 0) rows.push_back(i);
@@ -83,13 +83,13 @@ class GroupLassoProblem {
     return rows;
   }
 
-  static Vector<double> root_weights(const Dataset<double>& data) {
+  static Vector<Real> root_weights(const Dataset<Real>& data) {
     return data.weights()(weighted_rows(data)).cwiseSqrt();
   }
 
-  static RowMatrix<double> scaled_samples(const Dataset<double>& data, const Gates& gates) {
+  static RowMatrix<Real> scaled_samples(const Dataset<Real>& data, const Gates& gates) {
     const std::vector<Index> rows = weighted_rows(data);
-    RowMatrix<double> samples(static_cast<Index>(rows.size()), gates.dimension());
+    RowMatrix<Real> samples(static_cast<Index>(rows.size()), gates.dimension());
     samples.leftCols(data.inputs().cols()) = data.inputs()(rows, Eigen::all);
     if (gates.bias()) samples.rightCols(1).setOnes();
     samples.array().colwise() *= root_weights(data).array();
@@ -97,7 +97,7 @@ class GroupLassoProblem {
   }
 
   /// The patterns of the samples with weight: those of `gates` if that is all samples, else copies.
-  PatternBits bits_of(const Dataset<double>& data, const Gates& gates) {
+  PatternBits bits_of(const Dataset<Real>& data, const Gates& gates) {
     const std::vector<Index> rows = weighted_rows(data);
     const auto n = static_cast<Index>(rows.size());
     if (n == data.size()) return {gates.pattern(0), gates.words()};
@@ -114,50 +114,88 @@ class GroupLassoProblem {
   }
 
   std::vector<std::uint64_t> m_bits;  // before m_products, which refers to it
-  MaskedProducts<double> m_products;
-  RowMatrix<double> m_targets;
-  double m_squared_norm = 0;
-  Vector<double> m_root_weights;
-  Vector<double> m_bias;
+  MaskedProducts<Real> m_products;
+  RowMatrix<Real> m_targets;
+  Real m_squared_norm = 0;
+  Vector<Real> m_root_weights;
+  Vector<Real> m_bias;
   std::vector<Index> m_all;
 };
 
 /// The blocks of some gates: row k is vec(U_k) (p c values), entry r c + o for input r, output o.
+template <class Real>
 struct GroupCoefficients {
   std::vector<Index> gates;
-  RowMatrix<double> values;
+  RowMatrix<Real> values;
 };
 
 /// Objective and bound of coefficients, with what they are computed from.
+template <class Real>
 struct GroupLassoPoint {
-  GroupCoefficients coefficients;
-  RowMatrix<double> residual;     // R, n x c
-  RowMatrix<double> correlation;  // X' D_j R of all gates, P x (p c)
-  Vector<double> norms;           // of its rows
-  double primal = 0;
-  double dual = 0;
-  double relative_gap() const noexcept { return primal > 0 ? (primal - dual) / primal : 0; }
+  GroupCoefficients<Real> coefficients;
+  RowMatrix<Real> residual;     // R, n x c
+  RowMatrix<Real> correlation;  // X' D_j R of all gates, P x (p c)
+  Vector<Real> norms;           // of its rows
+  Real primal = 0;
+  Real dual = 0;
+  Real relative_gap() const noexcept { return primal > 0 ? (primal - dual) / primal : 0; }
 };
 
-/// max over |s| <= limit of s <R, Y> - s^2 / 2 ||R||^2.
-inline double scaled_dual(double residual_target, double residual_residual, double limit) noexcept {
-  if (residual_residual <= 0) return 0;
-  const double s = std::min(std::max(0.0, residual_target / residual_residual), limit);
-  return s * residual_target - 0.5 * s * s * residual_residual;
+/// The dual objective of the best feasible multiple s R, s >= 0, of residuals R: the largest
+/// s <R, Y> - s^2 / 2 ||R||^2 with s largest <= lambda.
+///
+/// \param inner    <R, Y>
+/// \param squares  ||R||^2
+/// \param largest  the left side of the dual constraint at R
+template <class Real>
+Real scaled_dual(Real inner, Real squares, Real largest, Real lambda) noexcept {
+  if (squares <= 0) return 0;
+  const Real limit = largest > 0 ? lambda / largest : std::numeric_limits<Real>::max();
+  const Real s = std::min(std::max(Real(0), inner / squares), limit);
+  return s * inner - Real(0.5) * s * s * squares;
+}
+
+/// The groups to solve for next, ascending: those in use (eta > 0), and of those that violate
+/// ||g_j|| <= lambda the worst, as many as are in use or at least 20.
+///
+/// \param norms  ||g_j||
+template <class Real>
+std::vector<Index> working_set(const Vector<Real>& eta, const Vector<Real>& norms, Real lambda) {
+  constexpr Index kFirst = 20;
+  std::vector<Index> working;
+  std::vector<Index> violated;
+  for (Index j = 0; j < eta.size(); ++j) {
+    if (eta[j] > 0) {
+      working.push_back(j);
+    } else if (norms[j] > lambda) {
+      violated.push_back(j);
+    }
+  }
+  const Index limit = std::max<Index>(kFirst, std::ssize(working));
+  if (std::ssize(violated) > limit) {
+    const auto larger = [&](Index a, Index b) {
+      return norms[a] != norms[b] ? norms[a] > norms[b] : a < b;
+    };
+    std::nth_element(violated.begin(), violated.begin() + limit, violated.end(), larger);
+    violated.resize(static_cast<std::size_t>(limit));
+  }
+  working.insert(working.end(), violated.begin(), violated.end());
+  std::sort(working.begin(), working.end());
+  return working;
 }
 
 /// Completes a point from its coefficients.
-inline void evaluate(ThreadPool& pool, const GroupLassoProblem& problem, double lambda,
-                     GroupLassoPoint& point) {
+template <class Real>
+void evaluate(ThreadPool& pool, const GroupLassoProblem<Real>& problem, Real lambda,
+              GroupLassoPoint<Real>& point) {
   problem.residual(pool, point.coefficients.gates, point.coefficients.values, point.residual);
   problem.products().correlate(pool, problem.all_gates(), point.residual, point.correlation);
   point.norms = point.correlation.rowwise().norm();
-  const double squares = point.residual.squaredNorm();
-  const double inner = (point.residual.array() * problem.targets().array()).sum();
-  const double largest = point.norms.maxCoeff();
+  const Real squares = point.residual.squaredNorm();
+  const Real inner = (point.residual.array() * problem.targets().array()).sum();
+  const Real largest = point.norms.maxCoeff();
   point.primal = 0.5 * squares + lambda * point.coefficients.values.rowwise().norm().sum();
-  point.dual = scaled_dual(inner, squares,
-                           largest > 0 ? lambda / largest : std::numeric_limits<double>::max());
+  point.dual = scaled_dual<Real>(inner, squares, largest, lambda);
 }
 
 }  // namespace mgdl::detail

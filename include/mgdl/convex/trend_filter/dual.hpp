@@ -15,10 +15,11 @@ namespace mgdl::detail {
 enum class HingeSide { Right, Left };
 
 /// A local maximum of |sum_i N_i h(x_i)| over hinges h of norm one.
+template <class Real>
 struct HingePeak {
-  double kink = 0;
-  double value = 0;     ///< > 0
-  double sign = 1;      ///< of the sum
+  Real kink = 0;
+  Real value = 0;       ///< > 0
+  Real sign = 1;        ///< of the sum
   Index place = 0;      ///< of the kink: a sample, or the one before the gap that it is in
   bool inside = false;  ///< whether it is in a gap
 };
@@ -31,11 +32,12 @@ struct HingePeak {
 /// tau^2) - z tau, which is linear too, changes its sign. Neurons that are active on all samples
 /// have the correlation M . (a, b), M = sum_i N_i (x_i, 1), whose maximum is |M| if M itself is
 /// such a neuron.
+template <class Real>
 class DualFunction {
  public:
   /// \param samples  kept by reference
   /// \param N        one value a sample
-  DualFunction(const TrendSamples& samples, const Vector<double>& N) : m_samples(&samples) {
+  DualFunction(const TrendSamples<Real>& samples, const Vector<Real>& N) : m_samples(&samples) {
     const Index m = samples.size();
     for (Profile* profile : {&m_right, &m_left}) {
       profile->value.resize(m);
@@ -48,7 +50,7 @@ class DualFunction {
       for (Index i = first, k = 1; k < m; ++k, i += step) {
         slope.add(N[i]);
         value.add(std::abs(samples.x[i + step] - samples.x[i]) * slope.value());
-        profile.slope[std::min(i, i + step)] = static_cast<double>(step) * slope.value();
+        profile.slope[std::min(i, i + step)] = static_cast<Real>(step) * slope.value();
         profile.value[i + step] = value.value();
       }
       slope.add(N[first + step * (m - 1)]);
@@ -61,13 +63,13 @@ class DualFunction {
 
   /// Largest |sum_i N_i max(0, a x_i + b)| over all |(a, b)| = 1. N is feasible where this is at
   /// most lambda.
-  double norm() const {
-    double largest = affine_peak().value;
+  Real norm() const {
+    Real largest = affine_peak().value;
     const auto raise = [&](HingeSide side) {
       const Profile& z = profile(side);
       largest = std::max(largest, (z.value.array().abs() / m_samples->norm.array()).maxCoeff());
       for (Index gap = 0; gap + 1 < m_samples->size(); ++gap) {
-        HingePeak peak;
+        HingePeak<Real> peak;
         if (inner_peak(z, gap, peak)) largest = std::max(largest, peak.value);
       }
     };
@@ -79,14 +81,14 @@ class DualFunction {
   /// Calls visit(peak) for every local maximum above `threshold`, kinks strictly between the first
   /// and the last sample.
   template <class Visit>
-  void for_each_peak(HingeSide side, double threshold, const Visit& visit) const {
+  void for_each_peak(HingeSide side, Real threshold, const Visit& visit) const {
     const Profile& z = profile(side);
     const Index m = m_samples->size();
     const auto at = [&](Index i) { return std::abs(z.value[i]) / m_samples->norm[i]; };
-    double before = -1;  // of the piece (sample or inside of a gap) to the left
+    Real before = -1;  // of the piece (sample or inside of a gap) to the left
     bool rising = false;
-    HingePeak last;
-    const auto next = [&](const HingePeak& peak) {
+    HingePeak<Real> last;
+    const auto next = [&](const HingePeak<Real>& peak) {
       if (peak.value > before) {
         rising = true;
       } else {
@@ -98,7 +100,7 @@ class DualFunction {
     };
     for (Index i = 0; i < m; ++i) {
       if (i > 0 && i + 1 < m) next({m_samples->x[i], at(i), std::copysign(1.0, z.value[i]), i});
-      HingePeak peak;
+      HingePeak<Real> peak;
       if (i + 1 < m && inner_peak(z, i, peak)) next(peak);
     }
     next({0, -1});
@@ -107,41 +109,41 @@ class DualFunction {
   /// Direction (a, b) of norm one and correlation, in absolute value, of the best neuron that is
   /// active on all samples and has no kink at the first or last of them; value 0 if there is none.
   struct AffinePeak {
-    double a = 0;
-    double b = 0;
-    double value = 0;
-    double sign = 1;  ///< of the correlation
+    Real a = 0;
+    Real b = 0;
+    Real value = 0;
+    Real sign = 1;  ///< of the correlation
   };
   AffinePeak affine_peak() const {
-    const double first = m_linear * m_samples->x[0] + m_constant;
-    const double last = m_linear * m_samples->x[m_samples->size() - 1] + m_constant;
+    const Real first = m_linear * m_samples->x[0] + m_constant;
+    const Real last = m_linear * m_samples->x[m_samples->size() - 1] + m_constant;
     if (!((first > 0 && last > 0) || (first < 0 && last < 0))) return {};
-    const double value = std::hypot(m_linear, m_constant);
-    const double sign = first > 0 ? 1 : -1;
+    const Real value = std::hypot(m_linear, m_constant);
+    const Real sign = first > 0 ? 1 : -1;
     return {sign * m_linear / value, sign * m_constant / value, value, sign};
   }
 
   /// The correlation of a hinge of slope one with its kink at sample i.
-  double at(HingeSide side, Index i) const { return profile(side).value[i]; }
+  Real at(HingeSide side, Index i) const { return profile(side).value[i]; }
   /// Its largest absolute value where the kink is at sample i, for a norm of one.
-  double relative(HingeSide side, Index i) const {
+  Real relative(HingeSide side, Index i) const {
     return std::abs(at(side, i)) / m_samples->norm[i];
   }
   /// sum_i N_i over the samples on that side of a gap.
-  double sum_beside(HingeSide side, Index gap) const {
+  Real sum_beside(HingeSide side, Index gap) const {
     return side == HingeSide::Right ? -m_right.slope[gap] : m_left.slope[gap];
   }
   /// The maximum strictly inside a gap, if there is one.
-  bool peak_inside(HingeSide side, Index gap, HingePeak& peak) const {
+  bool peak_inside(HingeSide side, Index gap, HingePeak<Real>& peak) const {
     return inner_peak(profile(side), gap, peak);
   }
 
   /// Smallest sign z(tau) / |(1, tau)| over the samples strictly between two kinks; infinity if
   /// there are none.
-  double smallest_between(HingeSide side, double sign, double from, double to) const {
+  Real smallest_between(HingeSide side, Real sign, Real from, Real to) const {
     const auto& x = m_samples->x;
-    const double* begin = std::upper_bound(x.data(), x.data() + x.size(), from);
-    double smallest = std::numeric_limits<double>::infinity();
+    const Real* begin = std::upper_bound(x.data(), x.data() + x.size(), from);
+    Real smallest = std::numeric_limits<Real>::infinity();
     for (Index i = begin - x.data(); i < x.size() && x[i] < to; ++i) {
       smallest = std::min(smallest, sign * profile(side).value[i] / m_samples->norm[i]);
     }
@@ -150,23 +152,23 @@ class DualFunction {
 
  private:
   struct Profile {
-    Vector<double> value;  // z at the samples
-    Vector<double> slope;  // z' in the gaps
+    Vector<Real> value;  // z at the samples
+    Vector<Real> slope;  // z' in the gaps
   };
 
   /// A sum that carries its rounding errors along (Neumaier).
   class Sum {
    public:
-    void add(double v) {
-      const double sum = m_sum + v;
+    void add(Real v) {
+      const Real sum = m_sum + v;
       m_error += std::abs(m_sum) >= std::abs(v) ? (m_sum - sum) + v : (v - sum) + m_sum;
       m_sum = sum;
     }
-    double value() const { return m_sum + m_error; }
+    Real value() const { return m_sum + m_error; }
 
    private:
-    double m_sum = 0;
-    double m_error = 0;
+    Real m_sum = 0;
+    Real m_error = 0;
   };
 
   const Profile& profile(HingeSide side) const {
@@ -174,17 +176,17 @@ class DualFunction {
   }
 
   /// Whether a gap has its largest value inside, and where.
-  bool inner_peak(const Profile& z, Index gap, HingePeak& peak) const {
+  bool inner_peak(const Profile& z, Index gap, HingePeak<Real>& peak) const {
     const auto derivative = [&](Index i) {
       return z.slope[gap] * m_samples->norm[i] * m_samples->norm[i] - z.value[i] * m_samples->x[i];
     };
-    const double left = derivative(gap);
-    const double right = derivative(gap + 1);
+    const Real left = derivative(gap);
+    const Real right = derivative(gap + 1);
     if (!((left > 0 && right < 0) || (left < 0 && right > 0))) return false;
-    const double width = m_samples->x[gap + 1] - m_samples->x[gap];
-    const double step = width * (left / (left - right));
+    const Real width = m_samples->x[gap + 1] - m_samples->x[gap];
+    const Real step = width * (left / (left - right));
     peak.kink = m_samples->x[gap] + step;
-    const double value = (z.value[gap] + z.slope[gap] * step) / hinge_norm(peak.kink);
+    const Real value = (z.value[gap] + z.slope[gap] * step) / hinge_norm(peak.kink);
     peak.value = left > 0 ? value : -value;
     peak.sign = left > 0 ? 1 : -1;
     peak.place = gap;
@@ -192,41 +194,43 @@ class DualFunction {
     return peak.kink > m_samples->x[gap] && peak.kink < m_samples->x[gap + 1];
   }
 
-  const TrendSamples* m_samples;
+  const TrendSamples<Real>* m_samples;
   Profile m_right;
   Profile m_left;
-  double m_constant = 0;  // sum_i N_i
-  double m_linear = 0;    // sum_i N_i x_i
+  Real m_constant = 0;  // sum_i N_i
+  Real m_linear = 0;    // sum_i N_i x_i
 };
 
 /// A network f(x) = sum_k sign_k max(0, a_k x + b_k) + bias of one input.
+template <class Real>
 struct TrendNetwork {
   struct Neuron {
-    double a = 0;
-    double b = 0;
-    double sign = 1;
+    Real a = 0;
+    Real b = 0;
+    Real sign = 1;
 
     HingeSide side() const noexcept { return a < 0 ? HingeSide::Left : HingeSide::Right; }
-    double kink() const noexcept { return -b / a; }
+    Real kink() const noexcept { return -b / a; }
   };
 
   std::vector<Neuron> neurons;
-  double bias = 0;
-  double primal = 0;  ///< objective
+  Real bias = 0;
+  Real primal = 0;  ///< objective
 };
 
 /// A sum to about twice the precision of double (two-sum, Knuth).
+template <class Real>
 struct WideSum {
-  double high = 0;
-  double low = 0;
+  Real high = 0;
+  Real low = 0;
 
-  void add(double v) noexcept {
-    const double sum = high + v;
-    const double part = sum - high;
+  void add(Real v) noexcept {
+    const Real sum = high + v;
+    const Real part = sum - high;
     low += (high - (sum - part)) + (v - part);
     high = sum;
   }
-  double value() const noexcept { return high + low; }
+  Real value() const noexcept { return high + low; }
 };
 
 /// Values of sum_k sign_k max(0, a_k x + b_k) at ascending inputs, in O(n + m log m).
@@ -234,28 +238,29 @@ struct WideSum {
 /// Where many neurons are active, their sum is far smaller than its terms. It is kept to twice the
 /// precision of double, so that the values are those of the network and not of an order of
 /// summation.
-inline Vector<double> evaluate(const std::vector<TrendNetwork::Neuron>& neurons,
-                               const Vector<double>& x) {
+template <class Real>
+Vector<Real> evaluate(const std::vector<typename TrendNetwork<Real>::Neuron>& neurons,
+                      const Vector<Real>& x) {
   const Index n = x.size();
-  std::vector<WideSum> values(static_cast<std::size_t>(n));
+  std::vector<WideSum<Real>> values(static_cast<std::size_t>(n));
   struct Start {
-    double at = 0;  // in the direction of the sweep
-    double a = 0;
-    double b = 0;
+    Real at = 0;  // in the direction of the sweep
+    Real a = 0;
+    Real b = 0;
   };
   const auto sweep = [&](HingeSide side) {
-    const double direction = side == HingeSide::Right ? 1 : -1;
+    const Real direction = side == HingeSide::Right ? 1 : -1;
     std::vector<Start> order;
     for (const auto& neuron : neurons) {
       if (neuron.side() != side || (neuron.a == 0 && !(neuron.b > 0))) continue;
-      const double at =
-          neuron.a == 0 ? -std::numeric_limits<double>::infinity() : direction * neuron.kink();
+      const Real at =
+          neuron.a == 0 ? -std::numeric_limits<Real>::infinity() : direction * neuron.kink();
       order.push_back({at, neuron.sign * neuron.a, neuron.sign * neuron.b});
     }
     std::sort(order.begin(), order.end(),
               [](const Start& k, const Start& l) { return k.at < l.at; });
-    WideSum a;
-    WideSum b;
+    WideSum<Real> a;
+    WideSum<Real> b;
     auto next = order.begin();
     for (Index step = 0; step < n; ++step) {
       const Index i = side == HingeSide::Right ? step : n - 1 - step;
@@ -263,8 +268,8 @@ inline Vector<double> evaluate(const std::vector<TrendNetwork::Neuron>& neurons,
         a.add(next->a);
         b.add(next->b);
       }
-      const double product = a.high * x[i];
-      WideSum& value = values.data()[i];
+      const Real product = a.high * x[i];
+      WideSum<Real>& value = values.data()[i];
       value.add(product);
       value.add(b.high);
       value.low += std::fma(a.high, x[i], -product) + (a.low * x[i] + b.low);
@@ -272,15 +277,16 @@ inline Vector<double> evaluate(const std::vector<TrendNetwork::Neuron>& neurons,
   };
   sweep(HingeSide::Right);
   sweep(HingeSide::Left);
-  Vector<double> result(n);
+  Vector<Real> result(n);
   for (Index i = 0; i < n; ++i) result[i] = values.data()[i].value();
   return result;
 }
 
 /// Sets the objective, and the bias: the best one with `output_bias`, else 0.
-inline void assess(TrendNetwork& network, const TrendSamples& samples, double lambda,
-                   bool output_bias) {
-  Vector<double> residual = samples.y - evaluate(network.neurons, samples.x);
+template <class Real>
+void assess(TrendNetwork<Real>& network, const TrendSamples<Real>& samples, Real lambda,
+            bool output_bias) {
+  Vector<Real> residual = samples.y - evaluate(network.neurons, samples.x);
   network.bias = output_bias ? samples.mean(residual) : 0;
   residual.array() -= network.bias;
   network.primal = samples.scatter + 0.5 * samples.w.dot(residual.cwiseAbs2());
@@ -291,57 +297,60 @@ inline void assess(TrendNetwork& network, const TrendSamples& samples, double la
 
 /// A network that is straight between samples and equals their targets: the solution for lambda =
 /// 0, not the cheapest one. Hinges open away from the middle sample, which keeps their sums small.
-inline TrendNetwork interpolate(const TrendSamples& samples, bool output_bias) {
+template <class Real>
+TrendNetwork<Real> interpolate(const TrendSamples<Real>& samples, bool output_bias) {
   const Index m = samples.size();
   const auto& x = samples.x;
   const auto& y = samples.y;
-  TrendNetwork network;
-  const auto add = [&](double a, double b, double sign) {
+  TrendNetwork<Real> network;
+  const auto add = [&](Real a, Real b, Real sign) {
     if (a != 0 || b != 0) network.neurons.push_back({a, b, sign});
   };
   if (m == 1) {  // the cheapest neuron is along (x, 1)
-    const double size = std::abs(y[0]) / (samples.norm[0] * samples.norm[0]);
+    const Real size = std::abs(y[0]) / (samples.norm[0] * samples.norm[0]);
     if (!output_bias) add(size * x[0], size, y[0] < 0 ? -1 : 1);
-    assess(network, samples, 0, output_bias);
+    assess<Real>(network, samples, 0, output_bias);
     return network;
   }
   const auto slope = [&](Index gap) { return (y[gap + 1] - y[gap]) / (x[gap + 1] - x[gap]); };
   const Index middle = (m - 1) / 2;  // the gap whose line goes on without a kink
   for (Index k = 1; k + 1 < m; ++k) {
-    const double turn = slope(k) - slope(k - 1);
-    const double a = k > middle ? std::abs(turn) : -std::abs(turn);
+    const Real turn = slope(k) - slope(k - 1);
+    const Real a = k > middle ? std::abs(turn) : -std::abs(turn);
     add(a, -a * x[k], turn < 0 ? -1 : 1);
   }
   // The line is a difference of two that are not negative on the samples.
-  const double first = y[middle] + slope(middle) * (x[0] - x[middle]);
-  const double last = y[middle] + slope(middle) * (x[m - 1] - x[middle]);
-  for (const double sign : {1.0, -1.0}) {
-    const double from = std::max(0.0, sign * first);
-    const double to = std::max(0.0, sign * last);
-    const double a = (to - from) / (x[m - 1] - x[0]);
+  const Real first = y[middle] + slope(middle) * (x[0] - x[middle]);
+  const Real last = y[middle] + slope(middle) * (x[m - 1] - x[middle]);
+  for (const Real sign : {1.0, -1.0}) {
+    const Real from = std::max(0.0, sign * first);
+    const Real to = std::max(0.0, sign * last);
+    const Real a = (to - from) / (x[m - 1] - x[0]);
     // From its larger end, where rounding of the product does not matter.
     add(a, from > to ? from - a * x[0] : to - a * x[m - 1], sign);
   }
-  assess(network, samples, 0, output_bias);
+  assess<Real>(network, samples, 0, output_bias);
   return network;
 }
 
 /// A dual point scaled to where the dual objective is largest under all constraints.
+template <class Real>
 struct TrendBound {
-  DualFunction z;    ///< of the point before it was scaled
-  Vector<double> N;  ///< before it was scaled; of sum zero with a bias
-  double scale = 0;  ///< scale N is feasible
-  double value = 0;  ///< lower bound of the optimum
-  double gap = 1;    ///< of the network that it was made from, relative to its objective
+  DualFunction<Real> z;  ///< of the point before it was scaled
+  Vector<Real> N;        ///< before it was scaled; of sum zero with a bias
+  Real scale = 0;        ///< scale N is feasible
+  Real value = 0;        ///< lower bound of the optimum
+  Real gap = 1;          ///< of the network that it was made from, relative to its objective
 };
 
-inline TrendBound bound_by(const TrendSamples& samples, Vector<double> N, double lambda,
-                           bool output_bias) {
-  constexpr double kRounding = 1e-12;  // more than the norm is off by
+template <class Real>
+TrendBound<Real> bound_by(const TrendSamples<Real>& samples, Vector<Real> N, Real lambda,
+                          bool output_bias) {
+  constexpr Real kRounding = 1e-12;  // more than the norm is off by
   if (output_bias) N -= samples.w * (N.sum() / samples.w.sum());
-  TrendBound bound{DualFunction(samples, N), std::move(N)};
-  const double linear = bound.N.dot(samples.y);
-  const double square = bound.N.cwiseAbs2().cwiseQuotient(samples.w).sum();
+  TrendBound<Real> bound{DualFunction(samples, N), std::move(N)};
+  const Real linear = bound.N.dot(samples.y);
+  const Real square = bound.N.cwiseAbs2().cwiseQuotient(samples.w).sum();
   if (square > 0) {
     bound.scale =
         std::max(0.0, std::min(lambda / (bound.z.norm() * (1 + kRounding)), linear / square));
@@ -352,11 +361,13 @@ inline TrendBound bound_by(const TrendSamples& samples, Vector<double> N, double
 
 /// The bound that a network's own residuals prove. That is what can be certified from the network
 /// alone.
-inline TrendBound residual_bound(const TrendSamples& samples, const TrendNetwork& network,
-                                 double lambda, bool output_bias) {
-  Vector<double> residual = samples.y - evaluate(network.neurons, samples.x);
+template <class Real>
+TrendBound<Real> residual_bound(const TrendSamples<Real>& samples,
+                                const TrendNetwork<Real>& network, Real lambda, bool output_bias) {
+  Vector<Real> residual = samples.y - evaluate(network.neurons, samples.x);
   residual.array() -= network.bias;
-  TrendBound bound = bound_by(samples, samples.w.cwiseProduct(residual), lambda, output_bias);
+  TrendBound<Real> bound =
+      bound_by<Real>(samples, samples.w.cwiseProduct(residual), lambda, output_bias);
   bound.gap = network.primal > 0 ? (network.primal - bound.value) / network.primal : 0;
   return bound;
 }

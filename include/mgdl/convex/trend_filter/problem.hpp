@@ -16,31 +16,36 @@ namespace mgdl::detail {
 ///
 /// Samples without weight do not count. Targets are divided by a power of two near the largest, so
 /// that no square under- or overflows; nothing is rounded by that.
+template <class Real>
 struct TrendSamples {
-  Vector<double> x;          ///< m distinct inputs, ascending
-  Vector<double> y;          ///< their targets divided by `unit`
-  Vector<double> w;          ///< their weights, > 0
-  Vector<double> norm;       ///< |(x, 1)|
-  double unit = 1;           ///< unit of the targets, a power of two
-  double scatter = 0;        ///< loss of the means, 1/2 sum_i w_i (y_i - mean)^2, in `unit`^2
+  Vector<Real> x;            ///< m distinct inputs, ascending
+  Vector<Real> y;            ///< their targets divided by `unit`
+  Vector<Real> w;            ///< their weights, > 0
+  Vector<Real> norm;         ///< |(x, 1)|
+  Real unit = 1;             ///< unit of the targets, a power of two
+  Real scatter = 0;          ///< loss of the means, 1/2 sum_i w_i (y_i - mean)^2, in `unit`^2
   std::vector<Index> group;  ///< n: for every given sample its place in x; -1 without weight
 
   Index size() const noexcept { return x.size(); }
 
   /// Weighted mean of one value a sample; of equal values exactly that.
-  double mean(const Vector<double>& values) const {
+  Real mean(const Vector<Real>& values) const {
     return values[0] + w.dot((values.array() - values[0]).matrix()) / w.sum();
   }
 };
 
 /// |(x, 1)|: what a hinge with its kink at x costs for a slope of one.
-inline double hinge_norm(double x) noexcept { return std::hypot(x, 1.0); }
+template <class Real>
+Real hinge_norm(Real x) noexcept {
+  return std::hypot(x, 1.0);
+}
 
 /// \param x  n inputs, \param y  n targets, \param w  n weights >= 0, one of them positive
-inline TrendSamples merge_trend_samples(const Vector<double>& x, const Vector<double>& y,
-                                        const Vector<double>& w) {
+template <class Real>
+TrendSamples<Real> merge_trend_samples(const Vector<Real>& x, const Vector<Real>& y,
+                                       const Vector<Real>& w) {
   std::vector<Index> order;
-  double largest = 0;
+  Real largest = 0;
   for (Index i = 0; i < x.size(); ++i) {
     if (!(w[i] > 0)) continue;
     order.push_back(i);
@@ -49,7 +54,7 @@ inline TrendSamples merge_trend_samples(const Vector<double>& x, const Vector<do
   std::sort(order.begin(), order.end(),
             [&](Index a, Index b) { return x[a] < x[b] || (x[a] == x[b] && a < b); });
 
-  TrendSamples samples;
+  TrendSamples<Real> samples;
   if (largest > 0) samples.unit = std::ldexp(1.0, std::ilogb(largest));
   samples.group.assign(static_cast<std::size_t>(x.size()), -1);
   for (auto* v : {&samples.x, &samples.y, &samples.w}) {
@@ -61,15 +66,15 @@ inline TrendSamples merge_trend_samples(const Vector<double>& x, const Vector<do
     samples.group[static_cast<std::size_t>(i)] = last;
     // The mean is updated, not summed, so that a sample of its own keeps its target to the last
     // bit.
-    const double target = y[i] / samples.unit;
-    const double error = target - samples.y[last];
+    const Real target = y[i] / samples.unit;
+    const Real error = target - samples.y[last];
     samples.w[last] += w[i];
-    const double share = w[i] / samples.w[last];
+    const Real share = w[i] / samples.w[last];
     samples.scatter += 0.5 * (samples.w[last] - w[i]) * share * error * error;
     samples.y[last] = share == 1 ? target : samples.y[last] + share * error;
   }
   for (auto* v : {&samples.x, &samples.y, &samples.w}) v->conservativeResize(last + 1);
-  samples.norm = samples.x.unaryExpr(&hinge_norm);
+  samples.norm = samples.x.unaryExpr(&hinge_norm<Real>);
   return samples;
 }
 
@@ -79,46 +84,48 @@ inline TrendSamples merge_trend_samples(const Vector<double>& x, const Vector<do
 /// Its functions are straight between neighbouring knots, so that all that counts of the samples
 /// there is the straight line fitted to them: what follows costs O(K), however many samples there
 /// are.
+template <class Real>
 struct KnotProblem {
   /// The samples from one knot up to the next, and of the last segment the last one: their loss is
   /// 1/2 weight (f(centre) - value)^2 + 1/2 spread (f' - slope)^2 and a constant.
   struct Segment {
-    double weight = 0;
-    double spread = 0;  ///< sum_i w_i (x_i - centre)^2
-    double before = 0;  ///< from the left knot (or the first sample) to the centre
-    double after = 0;   ///< from the centre to the right knot (or the last sample)
-    double value = 0;
-    double slope = 0;
+    Real weight = 0;
+    Real spread = 0;  ///< sum_i w_i (x_i - centre)^2
+    Real before = 0;  ///< from the left knot (or the first sample) to the centre
+    Real after = 0;   ///< from the centre to the right knot (or the last sample)
+    Real value = 0;
+    Real slope = 0;
   };
   /// A neuron max(0, a x + b) of norm one that is active on all samples.
   struct Affine {
-    double a = 0;
-    double b = 0;
+    Real a = 0;
+    Real b = 0;
   };
 
-  double lambda = 0;
+  Real lambda = 0;
   bool output_bias = false;
-  Vector<double> knots;           ///< K, ascending
+  Vector<Real> knots;             ///< K, ascending
   std::vector<Affine> affine;     ///< A
   std::vector<Segment> segments;  ///< K + 1
-  double rest = 0;                ///< loss that no function on the knots can lower
+  Real rest = 0;                  ///< loss that no function on the knots can lower
   /// Penalties of right hinges, left hinges and affine neurons, one after the other: 2 K + A.
-  Vector<double> cost;
+  Vector<Real> cost;
   /// Their mean at the first and the last sample, and their difference, last - first: 2 x (2 K +
   /// A).
-  Eigen::Matrix<double, 2, Eigen::Dynamic> ends;
+  Eigen::Matrix<Real, 2, Eigen::Dynamic> ends;
 };
 
 /// Adds a sample at distance `offset` from the left knot to the line of a segment, and what this
 /// adds to the loss of that line to `rest`. By updates, so that lines through two samples are
 /// exact.
-inline void add_sample(KnotProblem::Segment& s, double& rest, double offset, double y, double w) {
-  const double weight = s.weight + w;
-  const double share = w / weight;
-  const double reduced = s.weight * share;
-  const double step = offset - s.before;
-  const double error = y - s.value - s.slope * step;
-  const double spread = s.spread + reduced * step * step;
+template <class Real>
+void add_sample(typename KnotProblem<Real>::Segment& s, Real& rest, Real offset, Real y, Real w) {
+  const Real weight = s.weight + w;
+  const Real share = w / weight;
+  const Real reduced = s.weight * share;
+  const Real step = offset - s.before;
+  const Real error = y - s.value - s.slope * step;
+  const Real spread = s.spread + reduced * step * step;
   s.before += share * step;
   s.value += share * (error + s.slope * step);
   if (spread > 0) {
@@ -131,17 +138,18 @@ inline void add_sample(KnotProblem::Segment& s, double& rest, double offset, dou
 
 /// Directions (a, b) of neurons that are active on all samples: from the one with its kink at the
 /// first sample to the one with its kink at the last, in equal angles.
-inline std::vector<KnotProblem::Affine> affine_start(const TrendSamples& samples) {
+template <class Real>
+std::vector<typename KnotProblem<Real>::Affine> affine_start(const TrendSamples<Real>& samples) {
   constexpr int kSteps = 8;
-  const double first = samples.x[0];
-  const double last = samples.x[samples.size() - 1];
-  const double from = std::atan2(-first, 1.0);
-  const double to = std::atan2(last, -1.0);
-  const double turn = (to > from ? to : to + 2 * std::numbers::pi) - from;
-  std::vector<KnotProblem::Affine> start;
+  const Real first = samples.x[0];
+  const Real last = samples.x[samples.size() - 1];
+  const Real from = std::atan2(-first, 1.0);
+  const Real to = std::atan2(last, -1.0);
+  const Real turn = (to > from ? to : to + 2 * std::numbers::pi) - from;
+  std::vector<typename KnotProblem<Real>::Affine> start;
   start.push_back({1 / hinge_norm(first), -first / hinge_norm(first)});
   for (int k = 1; k < kSteps; ++k) {
-    const double angle = from + turn * k / kSteps;
+    const Real angle = from + turn * k / kSteps;
     start.push_back({std::cos(angle), std::sin(angle)});
   }
   start.push_back({-1 / hinge_norm(last), last / hinge_norm(last)});
@@ -149,26 +157,28 @@ inline std::vector<KnotProblem::Affine> affine_start(const TrendSamples& samples
 }
 
 /// \param knots  ascending, strictly between the first and the last sample
-inline KnotProblem restrict_to_knots(const TrendSamples& samples, const std::vector<double>& knots,
-                                     const std::vector<KnotProblem::Affine>& affine, double lambda,
-                                     bool output_bias) {
+template <class Real>
+KnotProblem<Real> restrict_to_knots(const TrendSamples<Real>& samples,
+                                    const std::vector<Real>& knots,
+                                    const std::vector<typename KnotProblem<Real>::Affine>& affine,
+                                    Real lambda, bool output_bias) {
   const Index m = samples.size();
   const auto K = static_cast<Index>(knots.size());
   const auto A = static_cast<Index>(affine.size());
   const auto& x = samples.x;
-  const double first = x[0];
-  const double last = x[m - 1];
-  KnotProblem problem;
+  const Real first = x[0];
+  const Real last = x[m - 1];
+  KnotProblem<Real> problem;
   problem.lambda = lambda;
   problem.output_bias = output_bias;
-  problem.knots = Vector<double>::Map(knots.data(), K);
+  problem.knots = Vector<Real>::Map(knots.data(), K);
   problem.affine = affine;
   problem.rest = samples.scatter;
   problem.cost.resize(2 * K + A);
   problem.ends.resize(2, 2 * K + A);
   for (Index k = 0; k < K; ++k) {
-    const double at_last = last - problem.knots[k];    // of the right hinge
-    const double at_first = problem.knots[k] - first;  // of the left hinge
+    const Real at_last = last - problem.knots[k];    // of the right hinge
+    const Real at_first = problem.knots[k] - first;  // of the left hinge
     problem.cost[k] = problem.cost[K + k] = lambda * hinge_norm(problem.knots[k]);
     problem.ends.col(k) << 0.5 * at_last, at_last;
     problem.ends.col(K + k) << 0.5 * at_first, -at_first;
@@ -181,9 +191,9 @@ inline KnotProblem restrict_to_knots(const TrendSamples& samples, const std::vec
   problem.segments.reserve(knots.size() + 1);
   Index i = 0;
   for (Index k = 0; k <= K; ++k) {
-    const double left = k > 0 ? problem.knots[k - 1] : first;
-    const double right = k < K ? problem.knots[k] : last;
-    KnotProblem::Segment segment;
+    const Real left = k > 0 ? problem.knots[k - 1] : first;
+    const Real right = k < K ? problem.knots[k] : last;
+    typename KnotProblem<Real>::Segment segment;
     for (; i < m && (k == K || x[i] < right); ++i) {
       add_sample(segment, problem.rest, x[i] - left, samples.y[i], samples.w[i]);
     }

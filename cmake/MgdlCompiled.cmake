@@ -1,23 +1,45 @@
 # mgdl::compiled: what takes long to compile, once instead of in every source file.
 #
-# The same headers; with MGDL_COMPILED defined, they leave out the definitions in X_impl.hpp, which is
-# one unit of this library each. It is built only if something needs it, or if it is to be installed.
+# The same headers. Where one ends with
+#
+#   #ifdef MGDL_COMPILED
+#   namespace mgdl {
+#   extern template class X<double>;
+#   }  // namespace mgdl
+#   #else                              // or nothing of this and the next line
+#   #include "mgdl/<part>/x_impl.hpp"
+#   #endif
+#
+# the library has a unit that instantiates what it lists, for those who define MGDL_COMPILED. It is built
+# only if something needs it, or if it is to be installed.
 
-# By their names, the units that include nlohmann_json. Without it the library is without them.
+# By their names, the headers that need nlohmann_json. Without it the library is without them.
 mgdl_find_dependency(nlohmann_json)
 set(mgdl_json_headers "/io/.*(json|model|safetensors)[^/]*$")
 
-file(GLOB_RECURSE units CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include/mgdl
-  ${PROJECT_SOURCE_DIR}/include/mgdl/*_impl.hpp)
 set(sources "")
-foreach(unit IN LISTS units)
-  if(NOT nlohmann_json_FOUND AND "/${unit}" MATCHES "${mgdl_json_headers}")
+foreach(path IN LISTS headers)
+  cmake_path(RELATIVE_PATH path BASE_DIRECTORY ${PROJECT_SOURCE_DIR}/include/mgdl OUTPUT_VARIABLE header)
+  file(READ ${path} text)
+  string(FIND "${text}" "#ifdef MGDL_COMPILED\n" begin REVERSE)
+  if(begin EQUAL -1 OR (NOT nlohmann_json_FOUND AND "/${header}" MATCHES "${mgdl_json_headers}"))
     continue()
   endif()
-  string(REPLACE "_impl.hpp" ".cpp" source ${unit})
-  set(source ${PROJECT_BINARY_DIR}/compiled/${source})
-  file(CONFIGURE OUTPUT ${source} CONTENT "#include \"mgdl/${unit}\"\n")
+  string(SUBSTRING "${text}" ${begin} -1 text)
+  if(NOT text MATCHES "^#ifdef MGDL_COMPILED\n(.*)\n(#else\n(#include \"[^\"]+\")|#endif)" OR NOT text MATCHES "extern template")
+    continue()
+  endif()
+  set(unit "#include \"mgdl/${header}\"\n")
+  if(text MATCHES "\n#else\n(#include \"[^\"]+\")")
+    string(APPEND unit "${CMAKE_MATCH_1}\n")
+  endif()
+  string(REGEX REPLACE "^#ifdef MGDL_COMPILED\n" "\n" text "${text}")
+  string(REGEX REPLACE "\n#(else|endif).*$" "\n" text "${text}")
+  string(REPLACE "extern template" "template" text "${text}")
+  string(REPLACE ".hpp" ".cpp" source ${PROJECT_BINARY_DIR}/compiled/${header})
+  file(CONFIGURE OUTPUT ${source} CONTENT "${unit}${text}" @ONLY)
   list(APPEND sources ${source})
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${path})
 endforeach()
 
 add_library(mgdl_compiled STATIC ${sources})

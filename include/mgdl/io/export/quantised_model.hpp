@@ -11,8 +11,8 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/spectral_norm_bound.hpp"
+#include "mgdl/network/bounds.hpp"
 #include "mgdl/network/multigrade_model.hpp"
-#include "mgdl/network/output_bounds.hpp"
 
 namespace mgdl::detail {
 

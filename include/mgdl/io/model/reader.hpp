@@ -22,9 +22,9 @@
 #include "mgdl/io/model/content.hpp"
 #include "mgdl/io/model/json_fields.hpp"
 #include "mgdl/io/safetensors.hpp"
+#include "mgdl/network/bounds.hpp"
 #include "mgdl/network/dense_layer.hpp"
 #include "mgdl/network/multigrade_model.hpp"
-#include "mgdl/network/output_bounds.hpp"
 #include "mgdl/network/relu_network.hpp"
 
 namespace mgdl::detail {

@@ -11,7 +11,7 @@
 #include "mgdl/training/auto_trainer.hpp"
 #include "mgdl/training/constructive_trainer.hpp"
 #include "mgdl/training/convex_trainer.hpp"
-#include "mgdl/training/gradient_options.hpp"
+#include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "mgdl/training/sampled_trainer.hpp"
 

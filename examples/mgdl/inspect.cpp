@@ -13,9 +13,7 @@
 #include "mgdl/io/model/json_fields.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/report_json.hpp"
-#include "mgdl/network/lipschitz_bound.hpp"
-#include "mgdl/network/output_bounds.hpp"
-#include "mgdl/network/to_spline.hpp"
+#include "mgdl/network/bounds.hpp"
 #include "table.hpp"
 
 namespace mgdl::command {

@@ -7,9 +7,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "mgdl/network/lipschitz_bound.hpp"
-#include "mgdl/network/output_bounds.hpp"
-#include "mgdl/network/to_spline.hpp"
+#include "mgdl/network/bounds.hpp"
 #include "support/networks.hpp"
 
 using Catch::Matchers::ContainsSubstring;

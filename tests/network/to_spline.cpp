@@ -1,4 +1,4 @@
-#include "mgdl/network/to_spline.hpp"
+#include "mgdl/network/bounds.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "mgdl/network/lipschitz_bound.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "support/networks.hpp"

@@ -77,7 +77,7 @@ class RandomStream {
   }
 
   /// Quantile function of the standard normal distribution, 0 < probability < 1.
-  static double normal_quantile(double probability) noexcept {
+  [[gnu::noinline]] static double normal_quantile(double probability) noexcept {
     const double q = probability - 0.5;
     if (std::abs(q) <= 0.425) {
       const double r = std::fma(-q, q, 0.180625);
@@ -98,7 +98,7 @@ class RandomStream {
     return values[static_cast<decltype(values.size())>(i)];
   }
 
-  void refill() noexcept {
+  [[gnu::noinline]] void refill() noexcept {
     std::array<std::uint32_t, 4> c{static_cast<std::uint32_t>(m_counter),
                                    static_cast<std::uint32_t>(m_counter >> 32), m_stream[0],
                                    m_stream[1]};

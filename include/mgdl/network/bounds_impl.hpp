@@ -12,14 +12,9 @@
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/spectral_norm_bound.hpp"
+#include "mgdl/network/bounds.hpp"
 #include "mgdl/network/dense_layer.hpp"
-#include "mgdl/network/lipschitz_bound.hpp"
 #include "mgdl/network/multigrade_model.hpp"
-#include "mgdl/network/output_bounds.hpp"
-#include "mgdl/network/to_spline.hpp"
-
-/// \file
-/// What can be said of a model for all inputs: its pieces, its Lipschitz constant and its range.
 
 namespace mgdl::detail {
 

@@ -14,7 +14,7 @@
 #include "mgdl/io/export/fixed_point.hpp"
 #include "mgdl/linalg/spectral_norm_bound.hpp"
 #include "mgdl/network/multigrade_model.hpp"
-#include "mgdl/network/output_bounds.hpp"
+#include "mgdl/network/bounds.hpp"
 
 namespace mgdl::detail {
 

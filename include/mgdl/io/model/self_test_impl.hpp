@@ -8,7 +8,7 @@
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/model/self_test.hpp"
 #include "mgdl/network/multigrade_model.hpp"
-#include "mgdl/network/output_bounds.hpp"
+#include "mgdl/network/bounds.hpp"
 
 namespace mgdl::detail {
 

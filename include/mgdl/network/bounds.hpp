@@ -1,11 +1,132 @@
 #pragma once
 
+#include <algorithm>
 #include <limits>
 
+#include "mgdl/core/error.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/dense_layer.hpp"
 #include "mgdl/network/multigrade_model.hpp"
+
+/// \file
+/// What can be said of a model for all inputs: its pieces, its Lipschitz constant and its range.
+
+namespace mgdl {
+
+/// A continuous piecewise linear function of one variable on an interval, with c values: what a
+/// model of one input is (see to_spline). All arithmetic is in double.
+struct PiecewiseLinear {
+  /// Ends of the interval and, between them, the points where a slope changes: m >= 2 values,
+  /// strictly increasing, in the unit of the input.
+  Vector<double> x;
+  /// Values at x, m x c, in the unit of the targets.
+  Matrix<double> values;
+  /// Derivative between x[i] and x[i + 1] in row i, m - 1 x c, in target unit per input unit. More
+  /// accurate than differences of values where two knots are close.
+  Matrix<double> slopes;
+
+  /// Number m of knots, both ends included.
+  Index knots() const noexcept { return x.size(); }
+  /// Number c of values.
+  Index outputs() const noexcept { return values.cols(); }
+
+  /// The function at one point of the interval: 1 x c, by linear interpolation between the knots.
+  /// \throws InvalidArgument outside of the interval and for NaN
+  template <class Real = double>
+  RowVector<Real> at(double point) const {
+    if (!(point >= x[0] && point <= x[knots() - 1])) {
+      throw InvalidArgument(
+          "point",
+          "a value in [" + detail::to_text(x[0]) + ", " + detail::to_text(x[knots() - 1]) + "]",
+          detail::to_text(point));
+    }
+    const double* begin = x.data();
+    const Index right =
+        std::min<Index>(std::upper_bound(begin, begin + knots(), point) - begin, knots() - 1);
+    const double part = (point - x[right - 1]) / (x[right] - x[right - 1]);
+    RowVector<Real> value(outputs());
+    for (Index j = 0; j < outputs(); ++j) {
+      value[j] = (1 - part) * values(right - 1, j) + part * values(right, j);
+    }
+    return value;
+  }
+
+  /// The function at n points of the interval: n x c.
+  /// \throws InvalidArgument as at()
+  template <class Real = double>
+  Matrix<Real> evaluate(const ConstVectorRef<double>& points) const {
+    Matrix<Real> result(points.size(), outputs());
+    for (Index i = 0; i < points.size(); ++i) result.row(i) = at(points[i]);
+    return result;
+  }
+
+  /// Lipschitz constant on the interval, max_i ||slopes.row(i)||_2, in target unit per input unit.
+  template <class Real = double>
+  Real lipschitz() const {
+    return slopes.rowwise().stableNorm().maxCoeff();
+  }
+};
+
+/// The first k grades of a model of one input, as the piecewise linear function that they are, on
+/// the interval [lower, upper] (in the unit of the input).
+///
+/// The interval runs through the layers, and is split wherever a hidden unit changes sign,
+///
+///     x = x_i - p(x_i) / p',   p the value before the ReLU, which is linear on each piece.
+///
+/// Nothing is sampled: every kink is found, in double (also for models in float). Kinks closer than
+/// rounding tells apart are merged, and those where no output changes its slope are left out. Takes
+/// O(m * parameters) operations for m pieces, and little memory beside the result.
+///
+/// \throws InvalidArgument for another number of inputs than 1, k out of range, or bounds that are
+///         not finite with lower < upper
+template <class Scalar>
+PiecewiseLinear to_spline(const MultigradeModel<Scalar>& model, double lower, double upper,
+                          Index k);
+
+/// The same for all grades.
+template <class Scalar>
+PiecewiseLinear to_spline(const MultigradeModel<Scalar>& model, double lower, double upper) {
+  return to_spline(model, lower, upper, model.grades());
+}
+
+#ifdef MGDL_COMPILED
+extern template PiecewiseLinear to_spline(const MultigradeModel<float>&, double, double, Index);
+extern template PiecewiseLinear to_spline(const MultigradeModel<double>&, double, double, Index);
+#endif
+
+/// A constant L with ||f(x) - f(y)||_2 <= L ||x - y||_2 for all x, y, where f is the model's first
+/// k grades in exact arithmetic; in target unit per input unit.
+///
+/// One input: the smallest such L, the largest slope of all linear pieces on the whole line (see
+/// to_spline, which takes as long; exact up to rounding in double, kinks that rounding makes
+/// coincide counting as one). More inputs: an upper bound with all rounding accounted for, the
+/// smaller of
+///
+///     sum_k ||W_{k,readout}||_2 * (product of ||W||_2 over the hidden layers up to grade k)
+///
+/// (with spectral norms that are bounded from above, not estimated) and the norm of interval bounds
+/// on each entry of the Jacobian. It never looks at data, and it grows with depth: it is within a
+/// small factor of the truth for small models only.
+/// Sources: Szegedy et al., arXiv 1312.6199 (products of norms); Moore, interval analysis.
+///
+/// \throws InvalidArgument for k out of range
+template <class Scalar>
+double lipschitz_bound(const MultigradeModel<Scalar>& model, Index k);
+
+/// The same for all grades.
+template <class Scalar>
+double lipschitz_bound(const MultigradeModel<Scalar>& model) {
+  return lipschitz_bound(model, model.grades());
+}
+
+#ifdef MGDL_COMPILED
+extern template double lipschitz_bound(const MultigradeModel<float>&, Index);
+extern template double lipschitz_bound(const MultigradeModel<double>&, Index);
+#endif
+
+}  // namespace mgdl
 
 namespace mgdl::detail {
 

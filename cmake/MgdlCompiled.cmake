@@ -10,34 +10,31 @@
 #   #include "mgdl/<part>/x_impl.hpp"
 #   #endif
 #
-# the library has a unit that instantiates what it lists, for those who define MGDL_COMPILED. It is built
+# (or includes an X_impl.hpp without such a list), the library has a unit with what it lists, for those who
+# define MGDL_COMPILED. It is built
 # only if something needs it, or if it is to be installed.
 
 # By their names, the headers that need nlohmann_json. Without it the library is without them.
 mgdl_find_dependency(nlohmann_json)
-set(mgdl_json_headers "/io/.*(json|model|safetensors)[^/]*$")
+set(mgdl_json_headers "/io/.*(json|model|safetensors)")
 
 set(sources "")
 foreach(path IN LISTS headers)
-  cmake_path(RELATIVE_PATH path BASE_DIRECTORY ${PROJECT_SOURCE_DIR}/include/mgdl OUTPUT_VARIABLE header)
+  cmake_path(RELATIVE_PATH path BASE_DIRECTORY ${PROJECT_SOURCE_DIR}/include OUTPUT_VARIABLE header)
+  string(REGEX REPLACE "\\.hpp$" "_impl.hpp" impl ${header})
   file(READ ${path} text)
-  string(FIND "${text}" "#ifdef MGDL_COMPILED\n" begin REVERSE)
-  if(begin EQUAL -1 OR (NOT nlohmann_json_FOUND AND "/${header}" MATCHES "${mgdl_json_headers}"))
+  set(unit "")
+  if(text MATCHES "\n#ifdef MGDL_COMPILED\n([^#]*extern template[^#]*)\n#")
+    string(REPLACE "extern template" "template" unit "${CMAKE_MATCH_1}\n")
+  endif()
+  if(EXISTS ${PROJECT_SOURCE_DIR}/include/${impl})
+    string(PREPEND unit "#include \"${impl}\"\n\n")
+  endif()
+  if(unit STREQUAL "" OR (NOT nlohmann_json_FOUND AND "/${header}" MATCHES "${mgdl_json_headers}"))
     continue()
   endif()
-  string(SUBSTRING "${text}" ${begin} -1 text)
-  if(NOT text MATCHES "^#ifdef MGDL_COMPILED\n(.*)\n(#else\n(#include \"[^\"]+\")|#endif)" OR NOT text MATCHES "extern template")
-    continue()
-  endif()
-  set(unit "#include \"mgdl/${header}\"\n")
-  if(text MATCHES "\n#else\n(#include \"[^\"]+\")")
-    string(APPEND unit "${CMAKE_MATCH_1}\n")
-  endif()
-  string(REGEX REPLACE "^#ifdef MGDL_COMPILED\n" "\n" text "${text}")
-  string(REGEX REPLACE "\n#(else|endif).*$" "\n" text "${text}")
-  string(REPLACE "extern template" "template" text "${text}")
   string(REPLACE ".hpp" ".cpp" source ${PROJECT_BINARY_DIR}/compiled/${header})
-  file(CONFIGURE OUTPUT ${source} CONTENT "${unit}${text}" @ONLY)
+  file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${header}\"\n${unit}" @ONLY)
   list(APPEND sources ${source})
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${path})
 endforeach()

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "mgdl/core/error.hpp"
-#include "mgdl/core/linkage.hpp"
+#include "mgdl/core/compiled.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/io/model/content.hpp"

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "mgdl/core/error.hpp"
-#include "mgdl/core/linkage.hpp"
+#include "mgdl/core/compiled.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/io/safetensors.hpp"

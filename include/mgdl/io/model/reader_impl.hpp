@@ -16,7 +16,7 @@
 
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/core/error.hpp"
-#include "mgdl/core/linkage.hpp"
+#include "mgdl/core/compiled.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/file.hpp"

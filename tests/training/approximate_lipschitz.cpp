@@ -162,6 +162,17 @@ TEST_CASE("It stops for the reason that it gives", "[training/approximate_lipsch
   CHECK(approximate_lipschitz([](const Point&) { return 0.0; }, 2, 0).model.grades() == 0);
 }
 
+namespace {
+
+double middle_distance(const Point& x) { return std::abs(x[0] - 0.5); }
+
+}  // namespace
+
+TEST_CASE("A plain function will do", "[training/approximate_lipschitz]") {
+  const auto fit = approximate_lipschitz(middle_distance, 1, 1, {.max_passes = 2});
+  CHECK(fit.report.passes.back().bound < fit.report.initial_bound);
+}
+
 TEST_CASE("What cannot be approximated is refused", "[training/approximate_lipschitz]") {
   const auto f = [](const Point& x) { return 2 * x.sum(); };
   using mgdl::test::error_of;

@@ -177,7 +177,8 @@ extern template class MultigradeModel<double>;
 /// that `predict_into` allocates nothing. It holds a copy of what it needs of the model.
 ///
 /// Each row is computed by itself: its bits depend neither on the other rows nor on the number of
-/// threads. One Predictor must not be used by two threads at a time, and it cannot be copied.
+/// threads. One Predictor must not be used by two threads at a time; a copy, which
+/// shares its executor, may be used beside it.
 template <class Scalar_ = double>
 class Predictor {
  public:

@@ -102,7 +102,8 @@ ConstructiveApproximation approximate(FunctionRef<Real(const Vector<Real>&)> f, 
 template <class Function>
 ConstructiveApproximation approximate_lipschitz(const Function& f, Index inputs, double lipschitz,
                                                 const ApproximationOptions& options = {}) {
-  return detail::approximate<double>(f, inputs, lipschitz, options);
+  const auto value = [&f](const Vector<double>& x) -> double { return f(x); };
+  return detail::approximate<double>(value, inputs, lipschitz, options);
 }
 
 #ifdef MGDL_COMPILED

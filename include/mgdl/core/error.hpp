@@ -97,8 +97,11 @@ bool all_finite(const Scalar* values, Index inner, Index outer, Index stride) no
 template <class Derived>
 bool all_finite(const Eigen::MatrixBase<Derived>& values) noexcept {
   const Derived& v = values.derived();
-  if constexpr ((Derived::Flags & Eigen::DirectAccessBit) != 0 &&
-                Derived::InnerStrideAtCompileTime == 1) {
+  // Not by Eigen's flags, which an indexed view has without the data.
+  if constexpr (requires {
+                  requires Derived::InnerStrideAtCompileTime == 1;
+                  v.data();
+                }) {
     return all_finite(v.data(), v.innerSize(), v.outerSize(), v.outerStride());
   } else {
     for (Index j = 0; j < v.cols(); ++j) {

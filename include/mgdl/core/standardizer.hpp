@@ -124,50 +124,32 @@ class Standardizer {
     detail::require_weights(weights);
     Moments moments{Eigen::RowVectorXd::Zero(k), Eigen::RowVectorXd::Zero(k),
                     Eigen::RowVectorXd::Zero(k)};
-    const Eigen::VectorXd wide = weights.template cast<double>();
-    const double weight_sum = weights.template cast<double>().sum();
-    const auto weight = [&](Index i) { return wide[i] / weight_sum; };
-    const auto value = [&](Index i, Index j) { return static_cast<double>(values(i, j)); };
+    const Eigen::VectorXd w =
+        weights.template cast<double>() / weights.template cast<double>().sum();
     for (Index i = 0; i < n; ++i) {
-      if (weight(i) == 0) continue;
-      for (Index j = 0; j < k; ++j) {
-        moments.largest[j] = std::max(moments.largest[j], std::abs(value(i, j)));
-      }
+      if (w[i] == 0) continue;
+      moments.largest = moments.largest.cwiseMax(values.row(i).template cast<double>().cwiseAbs());
     }
     Eigen::RowVectorXd unit(k);
-    Eigen::RowVectorXd least(k);
-    Eigen::RowVectorXd most(k);
-    for (Index j = 0; j < k; ++j) {
+    for (Index j = 0; j < k; ++j)
       unit[j] = std::exp2(std::ilogb(std::max(moments.largest[j], kTiny)));
-      least[j] = std::numeric_limits<double>::max();
-      most[j] = -least[j];
-    }
+    Eigen::RowVectorXd least = Eigen::RowVectorXd::Constant(k, std::numeric_limits<double>::max());
+    Eigen::RowVectorXd most = -least;
     for (Index i = 0; i < n; ++i) {
-      const double w = weight(i);
-      if (w == 0) continue;
-      for (Index j = 0; j < k; ++j) {
-        const double scaled = value(i, j) / unit[j];
-        moments.mean[j] += w * scaled;
-        least[j] = std::min(least[j], scaled);
-        most[j] = std::max(most[j], scaled);
-      }
+      if (w[i] == 0) continue;
+      const auto row = values.row(i).template cast<double>().cwiseQuotient(unit);
+      moments.mean += w[i] * row;
+      least = least.cwiseMin(row);
+      most = most.cwiseMax(row);
     }
     // A mean beyond the values is rounding; without it, a constant column is exactly its mean.
-    for (Index j = 0; j < k; ++j) {
-      moments.mean[j] = std::min(std::max(moments.mean[j], least[j]), most[j]);
-    }
+    moments.mean = moments.mean.cwiseMax(least).cwiseMin(most);
     for (Index i = 0; i < n; ++i) {
-      const double w = weight(i);
-      if (!(w > 0)) continue;
-      for (Index j = 0; j < k; ++j) {
-        const double distance = value(i, j) / unit[j] - moments.mean[j];
-        moments.spread[j] += w * (distance * distance);
-      }
+      const auto row = values.row(i).template cast<double>().cwiseQuotient(unit);
+      if (w[i] > 0) moments.spread += w[i] * (row - moments.mean).cwiseAbs2();
     }
-    for (Index j = 0; j < k; ++j) {
-      moments.spread[j] = std::sqrt(moments.spread[j]) * unit[j];
-      moments.mean[j] *= unit[j];
-    }
+    moments.spread = moments.spread.cwiseSqrt().cwiseProduct(unit);
+    moments.mean = moments.mean.cwiseProduct(unit);
     return moments;
   }
 

@@ -99,13 +99,7 @@ RidgeCandidate solve_ridge(const ReadoutMoments& moments, double ridge, bool deg
 /// Factor s that minimises sum_i w_i |s g(x_i) - y_i|^2 for the readout B; 0 if g is zero.
 template <class Real = double>
 double optimal_step(const ReadoutMoments& moments, const Matrix<Real>& readout) {
-  const Matrix<Real> half = transposed_product(readout, moments.gram);
-  Real square = 0;
-  for (Index j = 0; j < readout.cols(); ++j) {
-    Real dot = half(j, 0) * readout(0, j);
-    for (Index i = 1; i < readout.rows(); ++i) dot += half(j, i) * readout(i, j);
-    square += dot;
-  }
+  const Real square = (readout.transpose() * moments.gram * readout).trace();
   const Real cross = (readout.array() * moments.cross.array()).sum();
   return square > 0 ? cross / square : 0;
 }
@@ -174,19 +168,19 @@ void SampleLoss<Scalar>::sum_blocks(const PanelNetwork<Scalar>& network,
     const Index in_stride = samples.inputs.outerStride();
     network.forward(rows, {samples.inputs.data() + first * in_stride, in_stride, 1}, s);
     double* sums = m_sums.data() + block * count;
-    for (Index k = 0; k < count; ++k) {
-      double sum = 0;
-      for (Index i = 0; i < rows; ++i) {
-        const Scalar* y = samples.targets.data() + (first + i) * samples.targets.outerStride();
-        const Scalar* g = s.output.data() + i * stride + k * c;
+    std::fill_n(sums, count, 0.0);
+    for (Index i = 0; i < rows; ++i) {
+      const Scalar* y = samples.targets.data() + (first + i) * samples.targets.outerStride();
+      const Scalar* g = s.output.data() + i * stride;
+      const auto weight = static_cast<double>(samples.weights[first + i]);
+      for (Index k = 0; k < count; ++k) {
         double squares = 0;
         for (Index j = 0; j < c; ++j) {
-          const double error = static_cast<double>(g[j]) - static_cast<double>(y[j]);
+          const double error = static_cast<double>(g[k * c + j]) - static_cast<double>(y[j]);
           squares += error * error;
         }
-        sum += static_cast<double>(samples.weights[first + i]) * squares;
+        sums[k] += weight * squares;
       }
-      sums[k] = sum;
     }
   });
 }

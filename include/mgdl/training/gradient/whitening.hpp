@@ -42,16 +42,9 @@ class Whitening {
             z[m] = root;
           }
         });
-    const double weight = moments(m, m);
-    RowVector<Real> mean(m);
-    for (Index j = 0; j < m; ++j) mean[j] = moments(m, j) / weight;
-    Matrix<Real> covariance(m, m);
-    for (Index j = 0; j < m; ++j) {
-      for (Index i = 0; i < m; ++i) covariance(i, j) = moments(i, j) / weight - mean[i] * mean[j];
-    }
-    double trace = 0;
-    for (Index j = 0; j < m; ++j) trace += covariance(j, j);
-    const double variance = trace / static_cast<double>(m);
+    const RowVector<Real> mean = moments.row(m).head(m) / moments(m, m);
+    Matrix<Real> covariance = moments.topLeftCorner(m, m) / moments(m, m) - mean.transpose() * mean;
+    const double variance = covariance.trace() / static_cast<double>(m);
     // Without any variance all samples are alike, and any T will do. The smallest floor covers the
     // rounding of the covariance.
     constexpr double kRounding = 1e-14;

@@ -175,7 +175,7 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
     throw InvalidArgument("validation part", "one, to choose the penalty by", "none");
   }
   ConvexOptions solver = m_options.solver;
-  solver.threads = problem.threads.requested();
+  solver.threads = problem.threads;
   solver.time_limit_seconds = control.time_limit_seconds();
   bool stopped = false;
   if (problem.observer) {
@@ -227,7 +227,7 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
   if (!witness.gated && (polished || rounded || merged)) {
     // The solver's certificate is about other weights.
     report.certificate =
-        recertify(witness, solved.solution.lambda, data, fit.network, problem.threads.requested());
+        recertify(witness, solved.solution.lambda, data, fit.network, problem.threads);
   }
   const detail::RelativeLoss loss =
       detail::relative_loss(detail::PanelNetwork<Scalar>(fit.network.layers()), problem, pool);

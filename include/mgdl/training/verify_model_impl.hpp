@@ -63,7 +63,7 @@ Verification verify_certificate(const Certificate& certificate, const Certificat
   const Dataset<double> data(view.inputs(Eigen::all, witness.columns).template cast<double>(),
                              targets.template cast<double>(), view.weights.template cast<double>());
   const Certificate found =
-      recertify(witness, certificate.lambda, data, network.scaled(1 / unit), threads.requested());
+      recertify(witness, certificate.lambda, data, network.scaled(1 / unit), threads);
   // A residual that is rounded to `residual_rounding` of the targets moves the objective by this.
   const double zero = data.weights().dot(data.targets().rowwise().squaredNorm()) / 2;
   const double rounding = residual_rounding<Scalar>() * std::sqrt(zero / found.primal);

@@ -1,11 +1,18 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <sstream>
 #include <string>
+#include <utility>
 
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/convex/gates.hpp"
 #include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/executor.hpp"
+#include "mgdl/core/types.hpp"
 
 /// \file
 /// Certificates: duality gaps of solutions, from the raw data, by code that shares nothing with the
@@ -33,12 +40,13 @@ namespace mgdl {
 /// The scope is AllPatterns if the gates say so and a count confirms it: for one or two inputs with
 /// bias. Otherwise it is SampledPatterns.
 ///
-/// \param data   the samples of the problem
+/// \param data   the samples of the problem; computed is in double
 /// \param gates  gates of these samples; only their vectors are used
 /// \throws InvalidArgument if the arguments do not fit together, hold NaN or infinities, or if the
 ///         objective overflows
-Certificate certify(const Dataset<double>& data, const Gates& gates, const GatedSolution& solution,
-                    int threads = 0);
+template <class Scalar>
+Certificate certify(const Dataset<Scalar>& data, const Gates& gates, const GatedSolution& solution,
+                    const Executor& threads = {});
 
 /// Certificate of a network over the cones of the gates,
 ///
@@ -63,8 +71,9 @@ Certificate certify(const Dataset<double>& data, const Gates& gates, const Gated
 ///
 /// \throws InvalidArgument if the arguments do not fit together, hold NaN or infinities, or if the
 ///         objective overflows
-Certificate certify(const Dataset<double>& data, const Gates& gates, const ReluSolution& solution,
-                    int threads = 0);
+template <class Scalar>
+Certificate certify(const Dataset<Scalar>& data, const Gates& gates, const ReluSolution& solution,
+                    const Executor& threads = {});
 
 /// Certificate of a network among all networks with one hidden layer: over all patterns that the
 /// samples admit, without gates. solution.gates is not used and there are no cones to violate.
@@ -77,8 +86,9 @@ Certificate certify(const Dataset<double>& data, const Gates& gates, const ReluS
 /// \param bias  whether x~ = [x 1] (p = d + 1) or x~ = x (p = d)
 /// \throws InvalidArgument for p > 3, if the arguments do not fit together, hold NaN or infinities,
 ///         or if the objective overflows
-Certificate certify_all_patterns(const Dataset<double>& data, const ReluSolution& solution,
-                                 bool bias = true, int threads = 0);
+template <class Scalar>
+Certificate certify_all_patterns(const Dataset<Scalar>& data, const ReluSolution& solution,
+                                 bool bias = true, const Executor& threads = {});
 
 /// What verify() has found.
 struct Verification {
@@ -89,8 +99,38 @@ struct Verification {
 
 namespace detail {
 
-Verification compare_certificates(const Certificate& stated, const Certificate& recomputed,
-                                  double tolerance);
+/// verify() with the recomputed certificate.
+inline Verification compare_certificates(const Certificate& stated, const Certificate& recomputed,
+                                         double tolerance) {
+  require_option(tolerance >= 0, "tolerance", "a value >= 0", tolerance);
+  Verification result{false, recomputed, {}};
+  const auto fails = [&](bool holds, const char* field, const auto& claim, const auto& found) {
+    if (holds) return false;
+    std::ostringstream text;
+    text.precision(12);
+    text << field << ": stated " << claim << ", recomputed " << found;
+    result.message = text.str();
+    return true;
+  };
+  // Written so that NaN fails.
+  const auto near = [&](double a, double b) { return std::abs(a - b) <= tolerance * std::abs(b); };
+  const double unit = tolerance * std::max(recomputed.primal, recomputed.rounding);
+  const auto& [s, r] = std::pair<const Certificate&, const Certificate&>(stated, recomputed);
+  result.valid =
+      !fails(std::abs(s.primal - r.primal) <= unit, "primal", s.primal, r.primal) &&
+      !fails(s.dual <= r.dual + unit, "dual", s.dual, r.dual) &&
+      !fails(near(s.lambda, r.lambda), "lambda", s.lambda, r.lambda) &&
+      !fails(near(s.lambda_max, r.lambda_max), "lambda_max", s.lambda_max, r.lambda_max) &&
+      !fails(s.cone_violation >= r.cone_violation - tolerance, "cone_violation", s.cone_violation,
+             r.cone_violation) &&
+      !fails(s.rounding <= r.rounding * (1 + tolerance), "rounding", s.rounding, r.rounding) &&
+      !fails(s.scope == r.scope || s.scope == PatternScope::SampledPatterns, "scope",
+             to_string(s.scope), to_string(r.scope)) &&
+      !fails(s.bound == r.bound || s.bound == DualBound::SpectralRelaxation, "bound",
+             to_string(s.bound), to_string(r.bound));
+  if (result.valid) result.message = "the certificate holds";
+  return result;
+}
 
 }  // namespace detail
 
@@ -103,17 +143,37 @@ Verification compare_certificates(const Certificate& stated, const Certificate& 
 /// \param tolerance  at least 0; of primal and dual relative to primal, of lambda and lambda_max
 ///                   relative to themselves, of the cone violation as it is
 /// \throws InvalidArgument as certify()
-template <class Solution>
-Verification verify(const Certificate& certificate, const Dataset<double>& data, const Gates& gates,
-                    const Solution& solution, double tolerance = 1e-9, int threads = 0) {
+template <class Scalar, class Solution>
+Verification verify(const Certificate& certificate, const Dataset<Scalar>& data, const Gates& gates,
+                    const Solution& solution, double tolerance = 1e-9,
+                    const Executor& threads = {}) {
   return detail::compare_certificates(certificate, certify(data, gates, solution, threads),
                                       tolerance);
 }
 
 /// The same for certify_all_patterns().
-Verification verify_all_patterns(const Certificate& certificate, const Dataset<double>& data,
+template <class Scalar>
+Verification verify_all_patterns(const Certificate& certificate, const Dataset<Scalar>& data,
                                  const ReluSolution& solution, bool bias = true,
-                                 double tolerance = 1e-9, int threads = 0);
+                                 double tolerance = 1e-9, const Executor& threads = {}) {
+  return detail::compare_certificates(
+      certificate, certify_all_patterns(data, solution, bias, threads), tolerance);
+}
+
+#ifdef MGDL_COMPILED
+extern template Certificate certify(const Dataset<float>&, const Gates&, const GatedSolution&,
+                                    const Executor&);
+extern template Certificate certify(const Dataset<double>&, const Gates&, const GatedSolution&,
+                                    const Executor&);
+extern template Certificate certify(const Dataset<float>&, const Gates&, const ReluSolution&,
+                                    const Executor&);
+extern template Certificate certify(const Dataset<double>&, const Gates&, const ReluSolution&,
+                                    const Executor&);
+extern template Certificate certify_all_patterns(const Dataset<float>&, const ReluSolution&, bool,
+                                                 const Executor&);
+extern template Certificate certify_all_patterns(const Dataset<double>&, const ReluSolution&, bool,
+                                                 const Executor&);
+#endif
 
 }  // namespace mgdl
 

@@ -17,137 +17,123 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
-#include "mgdl/core/linkage.hpp"
 #include "mgdl/core/types.hpp"
 
-namespace mgdl {
+namespace mgdl::detail {
 
-MGDL_INLINE Certificate certify(const Dataset<double>& data, const Gates& gates,
-                                const GatedSolution& solution, int threads) {
+/// certify() of a point of the gated problem.
+template <class Real>
+Certificate certify_gated(const Dataset<Real>& data, const Gates& gates,
+                          const GatedSolution& solution, const Executor& threads) {
   const Index c = data.targets().cols();
-  detail::require_gates(data, gates);
-  detail::require_solution(solution, gates, c);
-  detail::require_threads("threads", threads);
-  detail::ThreadPool pool(detail::thread_count(threads));
-  const detail::CertifySamples samples(data.inputs(), gates.bias());
-  const auto residual =
-      detail::certify_residual(data, detail::predict_gated(samples, gates, solution, c, pool),
-                               solution.bias, solution.output_bias);
-  const auto zero = detail::certify_residual(data, RowMatrix<double>::Zero(data.size(), c),
-                                             RowVector<double>::Zero(c), solution.output_bias);
-  double penalty = 0;
+  require_gates(data, gates);
+  require_solution<Real>(solution, gates, c);
+  require_threads("threads", threads);
+  ThreadPool& pool = threads.pool();
+  const CertifySamples<Real> samples(data.inputs(), gates.bias());
+  const auto residual = certify_residual<Real>(
+      data, predict_gated(samples, gates, solution, c, pool), solution.bias, solution.output_bias);
+  const auto zero = certify_residual<Real>(data, RowMatrix<Real>::Zero(data.size(), c),
+                                           RowVector<Real>::Zero(c), solution.output_bias);
+  Real penalty = 0;
   for (Index k = 0; k < std::ssize(solution.active); ++k) penalty += solution.block(k).norm();
   Certificate certificate;
-  certificate.rounding = detail::rounding_of(data.targets(), data.weights());
+  certificate.rounding = rounding_of(data.targets(), data.weights());
   certificate.lambda = solution.lambda;
   certificate.primal = residual.loss + solution.lambda * penalty;
-  if (!std::isfinite(certificate.primal)) detail::throw_infinite_objective();
-  const Matrix<double> products = detail::gate_products(
-      samples, gates, detail::side_by_side(residual.weighted, zero.weighted), pool);
+  if (!std::isfinite(certificate.primal)) throw_infinite_objective();
+  const Matrix<Real> products =
+      gate_products(samples, gates, side_by_side(residual.weighted, zero.weighted), pool);
   const Index half = products.rows() / 2;
-  certificate.dual =
-      detail::largest_dual(residual.linear.sum(), residual.quadratic.sum(),
-                           detail::frobenius_maximum(products, 0, half), solution.lambda);
-  certificate.lambda_max = detail::frobenius_maximum(products, half, half);
-  if (gates.scope() == PatternScope::AllPatterns &&
-      detail::has_all_patterns(data.inputs(), gates, pool)) {
+  certificate.dual = largest_dual(residual.linear.sum(), residual.quadratic.sum(),
+                                  frobenius_maximum(products, 0, half), solution.lambda);
+  certificate.lambda_max = frobenius_maximum(products, half, half);
+  if (gates.scope() == PatternScope::AllPatterns && has_all_patterns(data.inputs(), gates, pool)) {
     certificate.scope = PatternScope::AllPatterns;
   }
   return certificate;
 }
 
-MGDL_INLINE Certificate certify(const Dataset<double>& data, const Gates& gates,
-                                const ReluSolution& solution, int threads) {
+/// certify() of a network over the cones of gates.
+template <class Real>
+Certificate certify_relu(const Dataset<Real>& data, const Gates& gates,
+                         const ReluSolution& solution, const Executor& threads) {
   const Index c = data.targets().cols();
   const Index p = gates.dimension();
-  detail::require_gates(data, gates);
-  detail::require_solution(solution, p, c);
-  detail::require_neuron_gates(solution, gates);
-  detail::require_threads("threads", threads);
-  detail::ThreadPool pool(detail::thread_count(threads));
-  const detail::CertifySamples samples(data.inputs(), gates.bias());
-  if (gates.scope() == PatternScope::AllPatterns && p <= detail::kArrangementDimensions) {
-    return detail::certify_all_patterns(data, solution, samples, pool);
+  require_gates(data, gates);
+  require_solution<Real>(solution, p, c);
+  require_neuron_gates(solution, gates);
+  require_threads("threads", threads);
+  ThreadPool& pool = threads.pool();
+  const CertifySamples<Real> samples(data.inputs(), gates.bias());
+  if (gates.scope() == PatternScope::AllPatterns && p <= kArrangementDimensions) {
+    return certify_all_patterns(data, solution, samples, pool);
   }
-  const auto residual = detail::certify_residual(
-      data, detail::predict_relu(samples, solution, c, pool), solution.bias, solution.output_bias);
-  if (!std::isfinite(residual.loss)) detail::throw_infinite_objective();
-  const auto zero = detail::certify_residual(data, RowMatrix<double>::Zero(data.size(), c),
-                                             RowVector<double>::Zero(c), solution.output_bias);
-  const Matrix<double> products = detail::gate_products(
-      samples, gates, detail::side_by_side(residual.weighted, zero.weighted), pool);
+  const auto residual = certify_residual<Real>(data, predict_relu(samples, solution, c, pool),
+                                               solution.bias, solution.output_bias);
+  if (!std::isfinite(residual.loss)) throw_infinite_objective();
+  const auto zero = certify_residual<Real>(data, RowMatrix<Real>::Zero(data.size(), c),
+                                           RowVector<Real>::Zero(c), solution.output_bias);
+  const Matrix<Real> products =
+      gate_products(samples, gates, side_by_side(residual.weighted, zero.weighted), pool);
   Certificate certificate;
-  certificate.rounding = detail::rounding_of(data.targets(), data.weights());
-  certificate.cone_violation = detail::largest_violation(samples, gates, solution, pool);
+  certificate.rounding = rounding_of(data.targets(), data.weights());
+  certificate.cone_violation = largest_violation(samples, gates, solution, pool);
   if (solution.separate_outputs || c == 1) {
-    detail::complete_relu(residual, detail::cone_maxima(samples, gates, products, pool), solution,
-                          certificate);
+    complete_relu(residual, cone_maxima(samples, gates, products, pool), solution, certificate);
   } else {
     certificate.bound = DualBound::SpectralRelaxation;
-    detail::complete_relu(residual,
-                          {detail::spectral_maximum(products, 0, p, c),
-                           detail::spectral_maximum(products, p * c, p, c)},
-                          solution, certificate);
+    complete_relu<Real>(
+        residual, {spectral_maximum(products, 0, p, c), spectral_maximum(products, p * c, p, c)},
+        solution, certificate);
   }
   return certificate;
 }
 
-MGDL_INLINE Certificate certify_all_patterns(const Dataset<double>& data,
-                                             const ReluSolution& solution, bool bias, int threads) {
+}  // namespace mgdl::detail
+
+namespace mgdl {
+
+template <class Scalar>
+Certificate certify(const Dataset<Scalar>& data, const Gates& gates, const GatedSolution& solution,
+                    const Executor& threads) {
+  return detail::certify_gated(detail::in_double(data), gates, solution, threads);
+}
+
+template <class Scalar>
+Certificate certify(const Dataset<Scalar>& data, const Gates& gates, const ReluSolution& solution,
+                    const Executor& threads) {
+  return detail::certify_relu(detail::in_double(data), gates, solution, threads);
+}
+
+template <class Scalar>
+Certificate certify_all_patterns(const Dataset<Scalar>& data, const ReluSolution& solution,
+                                 bool bias, const Executor& threads) {
   const Index p = data.inputs().cols() + (bias ? 1 : 0);
   if (p > detail::kArrangementDimensions) {
     throw InvalidArgument("X", bias ? "at most 2 columns" : "at most 3 columns",
                           std::to_string(data.inputs().cols()));
   }
-  detail::require_solution(solution, p, data.targets().cols());
+  detail::require_solution<double>(solution, p, data.targets().cols());
   detail::require_threads("threads", threads);
-  detail::ThreadPool pool(detail::thread_count(threads));
-  return detail::certify_all_patterns(data, solution, detail::CertifySamples(data.inputs(), bias),
-                                      pool);
+  const auto& samples = detail::in_double(data);
+  return detail::certify_all_patterns(
+      samples, solution, detail::CertifySamples(samples.inputs(), bias), threads.pool());
 }
 
-namespace detail {
-
-MGDL_INLINE Verification compare_certificates(const Certificate& stated,
-                                              const Certificate& recomputed, double tolerance) {
-  require_option(tolerance >= 0, "tolerance", "a value >= 0", tolerance);
-  Verification result{false, recomputed, {}};
-  const auto fails = [&](bool holds, const char* field, const auto& claim, const auto& found) {
-    if (holds) return false;
-    std::ostringstream text;
-    text.precision(12);
-    text << field << ": stated " << claim << ", recomputed " << found;
-    result.message = text.str();
-    return true;
-  };
-  // Written so that NaN fails.
-  const auto near = [&](double a, double b) { return std::abs(a - b) <= tolerance * std::abs(b); };
-  const double unit = tolerance * std::max(recomputed.primal, recomputed.rounding);
-  const auto& [s, r] = std::pair<const Certificate&, const Certificate&>(stated, recomputed);
-  result.valid =
-      !fails(std::abs(s.primal - r.primal) <= unit, "primal", s.primal, r.primal) &&
-      !fails(s.dual <= r.dual + unit, "dual", s.dual, r.dual) &&
-      !fails(near(s.lambda, r.lambda), "lambda", s.lambda, r.lambda) &&
-      !fails(near(s.lambda_max, r.lambda_max), "lambda_max", s.lambda_max, r.lambda_max) &&
-      !fails(s.cone_violation >= r.cone_violation - tolerance, "cone_violation", s.cone_violation,
-             r.cone_violation) &&
-      !fails(s.rounding <= r.rounding * (1 + tolerance), "rounding", s.rounding, r.rounding) &&
-      !fails(s.scope == r.scope || s.scope == PatternScope::SampledPatterns, "scope",
-             to_string(s.scope), to_string(r.scope)) &&
-      !fails(s.bound == r.bound || s.bound == DualBound::SpectralRelaxation, "bound",
-             to_string(s.bound), to_string(r.bound));
-  if (result.valid) result.message = "the certificate holds";
-  return result;
-}
-
-}  // namespace detail
-
-MGDL_INLINE Verification verify_all_patterns(const Certificate& certificate,
-                                             const Dataset<double>& data,
-                                             const ReluSolution& solution, bool bias,
-                                             double tolerance, int threads) {
-  return detail::compare_certificates(
-      certificate, certify_all_patterns(data, solution, bias, threads), tolerance);
-}
+#ifdef MGDL_COMPILED
+template Certificate certify(const Dataset<float>&, const Gates&, const GatedSolution&,
+                             const Executor&);
+template Certificate certify(const Dataset<double>&, const Gates&, const GatedSolution&,
+                             const Executor&);
+template Certificate certify(const Dataset<float>&, const Gates&, const ReluSolution&,
+                             const Executor&);
+template Certificate certify(const Dataset<double>&, const Gates&, const ReluSolution&,
+                             const Executor&);
+template Certificate certify_all_patterns(const Dataset<float>&, const ReluSolution&, bool,
+                                          const Executor&);
+template Certificate certify_all_patterns(const Dataset<double>&, const ReluSolution&, bool,
+                                          const Executor&);
+#endif
 
 }  // namespace mgdl

@@ -29,8 +29,14 @@ struct GatedReluResult {
 ///
 /// Source of the problem: Mishkin, Sahiner & Pilanci, "Fast convex optimization for two-layer ReLU
 /// networks" (arXiv 2202.01331).
+///
+/// `Scalar` is the type of the samples; the arithmetic, and so the solution, is in double.
+template <class Scalar_ = double>
 class GatedReluSolver {
  public:
+  /// The type of the samples.
+  using Scalar = Scalar_;
+
   /// \throws InvalidArgument for options that break a rule
   explicit GatedReluSolver(ConvexOptions options = {}) : m_options(std::move(options)) {
     m_options.validate();
@@ -43,16 +49,21 @@ class GatedReluSolver {
   /// \param gates  patterns of exactly these samples
   /// \param start  a solution for the same gates and another lambda to start from; may be null
   /// \throws InvalidArgument if data, gates and start do not fit together
-  GatedReluResult solve(const Dataset<double>& data, const Gates& gates,
+  GatedReluResult solve(const Dataset<Scalar>& data, const Gates& gates,
                         const GatedSolution* start = nullptr) const;
 
   /// The smallest penalty whose solution is zero, max_j ||X~' D_j W Y||_F (with an output bias: of
   /// the centred Y).
-  double lambda_max(const Dataset<double>& data, const Gates& gates) const;
+  double lambda_max(const Dataset<Scalar>& data, const Gates& gates) const;
 
  private:
   ConvexOptions m_options;
 };
+
+#ifdef MGDL_COMPILED
+extern template class GatedReluSolver<float>;
+extern template class GatedReluSolver<double>;
+#endif
 
 }  // namespace mgdl
 

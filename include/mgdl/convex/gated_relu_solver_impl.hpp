@@ -17,16 +17,14 @@
 #include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
-#include "mgdl/core/linkage.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 
-namespace mgdl {
+namespace mgdl::detail {
 
-namespace detail {
-
-inline void require_gated_match(const Dataset<double>& data, const Gates& gates,
-                                const GatedSolution* start) {
+template <class Real>
+void require_gated_match(const Dataset<Real>& data, const Gates& gates,
+                         const GatedSolution* start) {
   require_rows("X", gates.samples(), data.size());
   require_cols("X", gates.dimension() - (gates.bias() ? 1 : 0), data.inputs().cols());
   if (start == nullptr) return;
@@ -43,30 +41,33 @@ inline void require_gated_match(const Dataset<double>& data, const Gates& gates,
   }
 }
 
-inline double gated_lambda_max(ThreadPool& pool, const GroupLassoProblem& problem) {
-  RowMatrix<double> correlation;
+template <class Real>
+Real gated_lambda_max(ThreadPool& pool, const GroupLassoProblem<Real>& problem) {
+  RowMatrix<Real> correlation;
   problem.products().correlate(pool, problem.all_gates(), problem.targets(), correlation);
   return correlation.rowwise().norm().maxCoeff();
 }
 
-inline GroupCoefficients to_groups(const GatedSolution& solution) {
+template <class Real>
+GroupCoefficients<Real> to_groups(const GatedSolution& solution) {
   const auto count = static_cast<Index>(solution.active.size());
-  GroupCoefficients groups{solution.active, {}};
+  GroupCoefficients<Real> groups{solution.active, {}};
   if (count == 0) {
     groups.values.resize(0, solution.coefficients.size());
     return groups;
   }
   groups.values.resize(count, solution.coefficients.size() / count);
   for (Index k = 0; k < count; ++k) {
-    const RowMatrix<double> block = solution.block(k);
-    groups.values.row(k) = Eigen::Map<const RowVector<double>>(block.data(), block.size());
+    const RowMatrix<Real> block = solution.block(k);
+    groups.values.row(k) = Eigen::Map<const RowVector<Real>>(block.data(), block.size());
   }
   return groups;
 }
 
-inline GatedSolution to_gated_solution(const Dataset<double>& data, const Gates& gates,
-                                       double lambda, bool output_bias, int threads,
-                                       const GroupLassoPoint& point) {
+template <class Real>
+GatedSolution to_gated_solution(const Dataset<Real>& data, const Gates& gates, Real lambda,
+                                bool output_bias, const Executor& threads,
+                                const GroupLassoPoint<Real>& point) {
   const Index p = gates.dimension();
   const Index c = data.targets().cols();
   GatedSolution solution;
@@ -80,57 +81,70 @@ inline GatedSolution to_gated_solution(const Dataset<double>& data, const Gates&
   }
   solution.coefficients.resize(static_cast<Index>(rows.size()) * p, c);
   for (Index k = 0; k < std::ssize(rows); ++k) {
-    solution.coefficients.middleRows(k * p, p) = Eigen::Map<const RowMatrix<double>>(
+    solution.coefficients.middleRows(k * p, p) = Eigen::Map<const RowMatrix<Real>>(
         point.coefficients.values.row(rows[static_cast<std::size_t>(k)]).data(), p, c);
   }
-  solution.bias = RowVector<double>::Zero(c);
+  solution.bias = RowVector<Real>::Zero(c);
   if (output_bias) {
     solution.bias =
-        weighted_means(data, data.targets() - predict(solution, gates, data.inputs(), threads));
+        weighted_means<Real>(data, data.targets() - predict(solution, gates, data.inputs(), threads));
   }
   return solution;
 }
 
-}  // namespace detail
-
-MGDL_INLINE GatedReluResult GatedReluSolver::solve(const Dataset<double>& data, const Gates& gates,
-                                                   const GatedSolution* start) const {
-  detail::require_gated_match(data, gates, start);
-  const detail::SolveControl control(m_options);
-  detail::ThreadPool pool(detail::thread_count(m_options.threads));
-  const detail::GroupLassoProblem problem(data, gates, m_options.output_bias);
-  const double lambda =
-      m_options.lambda.value_or(m_options.lambda_ratio * detail::gated_lambda_max(pool, problem));
-  detail::GroupLassoPoint point;
+/// GatedReluSolver::solve().
+template <class Real>
+GatedReluResult solve_gated(const ConvexOptions& options, const Dataset<Real>& data,
+                            const Gates& gates, const GatedSolution* start) {
+  require_gated_match(data, gates, start);
+  const SolveControl control(options);
+  ThreadPool& pool = options.threads.pool();
+  const GroupLassoProblem<Real> problem(data, gates, options.output_bias);
+  const Real lambda =
+      options.lambda ? *options.lambda : options.lambda_ratio * gated_lambda_max(pool, problem);
+  GroupLassoPoint<Real> point;
   point.coefficients.values.resize(0, gates.dimension() * data.targets().cols());
-  if (start != nullptr) point.coefficients = detail::to_groups(*start);
+  if (start != nullptr) point.coefficients = to_groups<Real>(*start);
   GatedReluResult result;
   ConvexReport& report = result.report;
   if (lambda == 0) {
+    report.termination = GroupLeastSquares(pool, problem).run(control, point, report.iterations);
+  } else if (options.method == ConvexMethod::ProximalGradient) {
     report.termination =
-        detail::GroupLeastSquares(pool, problem).run(control, point, report.iterations);
-  } else if (m_options.method == ConvexMethod::ProximalGradient) {
-    report.termination =
-        detail::GroupLassoFista(pool, problem, lambda).run(control, point, report.iterations);
+        GroupLassoFista(pool, problem, lambda).run(control, point, report.iterations);
   } else {
     report.termination =
-        detail::GroupLassoNewton(pool, problem, lambda).run(control, point, report.iterations);
+        GroupLassoNewton(pool, problem, lambda).run(control, point, report.iterations);
   }
-  result.solution = detail::to_gated_solution(data, gates, lambda, m_options.output_bias,
-                                              m_options.threads, point);
-  detail::complete(report, data, gates.dimension(), gates.size(),
-                   std::ssize(result.solution.active),
-                   certify(data, gates, result.solution, m_options.threads));
+  result.solution =
+      to_gated_solution(data, gates, lambda, options.output_bias, options.threads, point);
+  complete(report, data, gates.dimension(), gates.size(), std::ssize(result.solution.active),
+           certify(data, gates, result.solution, options.threads));
   report.elapsed_seconds = control.seconds();
   return result;
 }
 
-MGDL_INLINE double GatedReluSolver::lambda_max(const Dataset<double>& data,
-                                               const Gates& gates) const {
-  detail::require_gated_match(data, gates, nullptr);
-  detail::ThreadPool pool(detail::thread_count(m_options.threads));
-  return detail::gated_lambda_max(pool,
-                                  detail::GroupLassoProblem(data, gates, m_options.output_bias));
+}  // namespace mgdl::detail
+
+namespace mgdl {
+
+template <class Scalar>
+GatedReluResult GatedReluSolver<Scalar>::solve(const Dataset<Scalar>& data, const Gates& gates,
+                                               const GatedSolution* start) const {
+  return detail::solve_gated(m_options, detail::in_double(data), gates, start);
 }
+
+template <class Scalar>
+double GatedReluSolver<Scalar>::lambda_max(const Dataset<Scalar>& data, const Gates& gates) const {
+  const auto& in_double = detail::in_double(data);
+  detail::require_gated_match(in_double, gates, nullptr);
+  const detail::GroupLassoProblem problem(in_double, gates, m_options.output_bias);
+  return detail::gated_lambda_max(m_options.threads.pool(), problem);
+}
+
+#ifdef MGDL_COMPILED
+template class GatedReluSolver<float>;
+template class GatedReluSolver<double>;
+#endif
 
 }  // namespace mgdl

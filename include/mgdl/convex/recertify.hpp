@@ -13,6 +13,7 @@
 #include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/dense_layer.hpp"
 #include "mgdl/network/relu_network.hpp"
@@ -78,7 +79,7 @@ void require_same_values(const ReluNetwork<Scalar>& network, const RowMatrix<dou
 ///         because the neurons that make them can be long
 template <class Scalar>
 Certificate recertify(const CertificateWitness& witness, double lambda, const Dataset<double>& data,
-                      const ReluNetwork<Scalar>& network, int threads = 0) {
+                      const ReluNetwork<Scalar>& network, const Executor& threads = {}) {
   const ReluNetwork<Scalar> on_columns = detail::restricted(network, witness.columns);
   if (witness.gated) {
     const Gates gates(data.inputs(), witness.gates, witness.bias, witness.scope);

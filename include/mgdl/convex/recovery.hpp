@@ -3,6 +3,7 @@
 #include "mgdl/convex/gates.hpp"
 #include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/relu_network.hpp"
 
@@ -80,14 +81,20 @@ struct RecoveredRelu {
 /// (arXiv 2202.01331), section 3.
 ///
 /// \throws InvalidArgument if the arguments do not fit together or hold NaN or infinities
-RecoveredRelu to_relu(const Dataset<double>& data, const Gates& gates, const GatedSolution& gated,
-                      ConeDecomposition method = ConeDecomposition::Exact, int threads = 0);
+template <class Scalar>
+RecoveredRelu to_relu(const Dataset<Scalar>& data, const Gates& gates, const GatedSolution& gated,
+                      ConeDecomposition method = ConeDecomposition::Exact,
+                      const Executor& threads = {});
 
 #ifdef MGDL_COMPILED
 extern template ReluNetwork<float> to_network(const ReluSolution&, bool);
 extern template ReluNetwork<double> to_network(const ReluSolution&, bool);
 extern template ReluSolution to_solution(const ReluNetwork<float>&, const NetworkProblem&);
 extern template ReluSolution to_solution(const ReluNetwork<double>&, const NetworkProblem&);
+extern template RecoveredRelu to_relu(const Dataset<float>&, const Gates&, const GatedSolution&,
+                                      ConeDecomposition, const Executor&);
+extern template RecoveredRelu to_relu(const Dataset<double>&, const Gates&, const GatedSolution&,
+                                      ConeDecomposition, const Executor&);
 #endif
 
 }  // namespace mgdl

@@ -17,21 +17,89 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
-#include "mgdl/core/linkage.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/relu_network.hpp"
 
-namespace mgdl {
-
-namespace detail {
+namespace mgdl::detail {
 
 /// Neurons with the same direction: the unit vectors differ by rounding.
-inline bool same_direction(const RowVector<double>& a, const RowVector<double>& b) {
-  constexpr double kRounding = 8 * std::numeric_limits<double>::epsilon();
+template <class Real>
+bool same_direction(const RowVector<Real>& a, const RowVector<Real>& b) {
+  constexpr Real kRounding = 8 * std::numeric_limits<Real>::epsilon();
   return (a - b).cwiseAbs().maxCoeff() <= kRounding;
 }
 
-}  // namespace detail
+/// to_relu().
+template <class Real>
+RecoveredRelu split_units(const Dataset<Real>& data, const Gates& gates, const GatedSolution& gated,
+                          ConeDecomposition method, const Executor& threads) {
+  const Index c = data.targets().cols();
+  const Index p = gates.dimension();
+  require_gates(data, gates);
+  require_solution<Real>(gated, gates, c);
+  require_threads("threads", threads);
+  ThreadPool& pool = threads.pool();
+  const CertifySamples<Real> samples(data.inputs(), gates.bias());
+  const Index blocks = std::ssize(gated.active);
+  std::vector<ConeDifference<Real>> parts(static_cast<std::size_t>(blocks * c));
+  std::vector<ConeDecomposer<Real>> decomposers(static_cast<std::size_t>(pool.size()),
+                                                ConeDecomposer(samples));
+  pool.parallel_for(blocks, [&](Index k, int thread) {
+    auto& decomposer = decomposers[static_cast<std::size_t>(thread)];
+    const Index gate = gated.active[static_cast<std::size_t>(k)];
+    decomposer.set_gate(gates.vectors().row(gate).data());
+    for (Index o = 0; o < c; ++o) {
+      const Vector<Real> u = gated.block(k).col(o);
+      parts[static_cast<std::size_t>(k * c + o)] =
+          method == ConeDecomposition::Exact ? decomposer.shortest(u) : decomposer.nearest(u);
+    }
+  });
+
+  RecoveredRelu result;
+  ReluSolution& solution = result.solution;
+  RecoveryReport& report = result.report;
+  solution.lambda = gated.lambda;
+  solution.bias = gated.bias;
+  solution.output_bias = gated.output_bias;
+  solution.hidden.resize(2 * blocks * c, p);
+  solution.output = RowMatrix<Real>::Zero(2 * blocks * c, c);
+  Index count = 0;
+  for (Index k = 0; k < blocks; ++k) {
+    report.penalty_gated += gated.block(k).norm();
+    for (Index o = 0; o < c; ++o) {
+      const auto& part = parts[static_cast<std::size_t>(k * c + o)];
+      if (method == ConeDecomposition::Exact && !part.exact) ++report.approximated;
+      for (const auto& [vector, sign] : {std::pair(&part.v, 1.0), std::pair(&part.w, -1.0)}) {
+        const Real length = vector->norm();
+        if (length == 0) continue;
+        solution.hidden.row(count) = vector->transpose() / std::sqrt(length);
+        solution.output(count, o) = sign * std::sqrt(length);
+        solution.gates.push_back(gated.active[static_cast<std::size_t>(k)]);
+        report.penalty_relu += length;
+        ++count;
+      }
+    }
+  }
+  solution.hidden.conservativeResize(count, p);
+  solution.output.conservativeResize(count, c);
+
+  const auto before = predict_gated(samples, gates, gated, c, pool);
+  const auto after = predict_relu(samples, solution, c, pool);
+  const Real largest = before.cwiseAbs().maxCoeff();
+  if (largest > 0) report.difference = (after - before).cwiseAbs().maxCoeff() / largest;
+  const auto objective = [&](const RowMatrix<Real>& prediction, Real penalty) {
+    return certify_residual<Real>(data, prediction, gated.bias, false).loss +
+           gated.lambda * penalty;
+  };
+  report.objective_gated = objective(before, report.penalty_gated);
+  report.objective_relu = objective(after, report.penalty_relu);
+  report.violation = largest_violation(samples, gates, solution, pool);
+  return result;
+}
+
+}  // namespace mgdl::detail
+
+namespace mgdl {
 
 template <class Scalar>
 ReluNetwork<Scalar> to_network(const ReluSolution& solution, bool bias) {
@@ -42,7 +110,7 @@ ReluNetwork<Scalar> to_network(const ReluSolution& solution, bool bias) {
     throw InvalidArgument("ReluSolution.hidden", bias ? "at least 2 columns" : "at least 1 column",
                           std::to_string(p));
   }
-  detail::require_solution(solution, p, c);
+  detail::require_solution<double>(solution, p, c);
   std::vector<RowVector<double>> directions;
   std::vector<RowVector<double>> outputs;  // for hidden vectors of length 1
   for (Index k = 0; k < solution.hidden.rows(); ++k) {
@@ -51,7 +119,8 @@ ReluNetwork<Scalar> to_network(const ReluSolution& solution, bool bias) {
     const RowVector<double> direction = solution.hidden.row(k) / length;
     const RowVector<double> output = length * solution.output.row(k);
     std::size_t same = 0;
-    while (same < directions.size() && !detail::same_direction(directions[same], direction)) ++same;
+    while (same < directions.size() && !detail::same_direction<double>(directions[same], direction))
+      ++same;
     if (same == directions.size()) {
       directions.push_back(direction);
       outputs.push_back(output);
@@ -109,75 +178,25 @@ ReluSolution to_solution(const ReluNetwork<Scalar>& network, const NetworkProble
   solution.bias = network.readout().bias().template cast<double>();
   solution.output_bias = problem.output_bias;
   solution.separate_outputs = problem.separate_outputs;
-  detail::require_solution(solution, solution.hidden.cols(), network.outputs());
+  detail::require_solution<double>(solution, solution.hidden.cols(), network.outputs());
   return solution;
 }
 
-MGDL_INLINE RecoveredRelu to_relu(const Dataset<double>& data, const Gates& gates,
-                                  const GatedSolution& gated, ConeDecomposition method,
-                                  int threads) {
-  const Index c = data.targets().cols();
-  const Index p = gates.dimension();
-  detail::require_gates(data, gates);
-  detail::require_solution(gated, gates, c);
-  detail::require_threads("threads", threads);
-  detail::ThreadPool pool(detail::thread_count(threads));
-  const detail::CertifySamples samples(data.inputs(), gates.bias());
-  const Index blocks = std::ssize(gated.active);
-  std::vector<detail::ConeDifference> parts(static_cast<std::size_t>(blocks * c));
-  std::vector<detail::ConeDecomposer> decomposers(static_cast<std::size_t>(pool.size()),
-                                                  detail::ConeDecomposer(samples));
-  pool.parallel_for(blocks, [&](Index k, int thread) {
-    auto& decomposer = decomposers[static_cast<std::size_t>(thread)];
-    const Index gate = gated.active[static_cast<std::size_t>(k)];
-    decomposer.set_gate(gates.vectors().row(gate).data());
-    for (Index o = 0; o < c; ++o) {
-      const Vector<double> u = gated.block(k).col(o);
-      parts[static_cast<std::size_t>(k * c + o)] =
-          method == ConeDecomposition::Exact ? decomposer.shortest(u) : decomposer.nearest(u);
-    }
-  });
-
-  RecoveredRelu result;
-  ReluSolution& solution = result.solution;
-  RecoveryReport& report = result.report;
-  solution.lambda = gated.lambda;
-  solution.bias = gated.bias;
-  solution.output_bias = gated.output_bias;
-  solution.hidden.resize(2 * blocks * c, p);
-  solution.output = RowMatrix<double>::Zero(2 * blocks * c, c);
-  Index count = 0;
-  for (Index k = 0; k < blocks; ++k) {
-    report.penalty_gated += gated.block(k).norm();
-    for (Index o = 0; o < c; ++o) {
-      const auto& part = parts[static_cast<std::size_t>(k * c + o)];
-      if (method == ConeDecomposition::Exact && !part.exact) ++report.approximated;
-      for (const auto& [vector, sign] : {std::pair(&part.v, 1.0), std::pair(&part.w, -1.0)}) {
-        const double length = vector->norm();
-        if (length == 0) continue;
-        solution.hidden.row(count) = vector->transpose() / std::sqrt(length);
-        solution.output(count, o) = sign * std::sqrt(length);
-        solution.gates.push_back(gated.active[static_cast<std::size_t>(k)]);
-        report.penalty_relu += length;
-        ++count;
-      }
-    }
-  }
-  solution.hidden.conservativeResize(count, p);
-  solution.output.conservativeResize(count, c);
-
-  const auto before = detail::predict_gated(samples, gates, gated, c, pool);
-  const auto after = detail::predict_relu(samples, solution, c, pool);
-  const double largest = before.cwiseAbs().maxCoeff();
-  if (largest > 0) report.difference = (after - before).cwiseAbs().maxCoeff() / largest;
-  const auto objective = [&](const RowMatrix<double>& prediction, double penalty) {
-    return detail::certify_residual(data, prediction, gated.bias, false).loss +
-           gated.lambda * penalty;
-  };
-  report.objective_gated = objective(before, report.penalty_gated);
-  report.objective_relu = objective(after, report.penalty_relu);
-  report.violation = detail::largest_violation(samples, gates, solution, pool);
-  return result;
+template <class Scalar>
+RecoveredRelu to_relu(const Dataset<Scalar>& data, const Gates& gates, const GatedSolution& gated,
+                      ConeDecomposition method, const Executor& threads) {
+  return detail::split_units(detail::in_double(data), gates, gated, method, threads);
 }
+
+#ifdef MGDL_COMPILED
+template ReluNetwork<float> to_network(const ReluSolution&, bool);
+template ReluNetwork<double> to_network(const ReluSolution&, bool);
+template ReluSolution to_solution(const ReluNetwork<float>&, const NetworkProblem&);
+template ReluSolution to_solution(const ReluNetwork<double>&, const NetworkProblem&);
+template RecoveredRelu to_relu(const Dataset<float>&, const Gates&, const GatedSolution&,
+                               ConeDecomposition, const Executor&);
+template RecoveredRelu to_relu(const Dataset<double>&, const Gates&, const GatedSolution&,
+                               ConeDecomposition, const Executor&);
+#endif
 
 }  // namespace mgdl

@@ -37,9 +37,8 @@ struct CertifyResidual {
 
 /// \param prediction  f without output bias, n x c
 template <class Real>
-CertifyResidual<Real> certify_residual(const Dataset<Real>& data,
-                                        const RowMatrix<Real>& prediction,
-                                        const RowVector<Real>& bias, bool centred) {
+CertifyResidual<Real> certify_residual(const Dataset<Real>& data, const RowMatrix<Real>& prediction,
+                                       const RowVector<Real>& bias, bool centred) {
   const Index n = data.size();
   const Index c = data.targets().cols();
   const Vector<Real>& w = data.weights();
@@ -81,7 +80,7 @@ CertifyResidual<Real> certify_residual(const Dataset<Real>& data,
 /// is 0; with an output bias columns are made to sum to 0.
 template <class Real>
 CertifyResidual<Real> certify_dual_point(const Dataset<Real>& data, const RowMatrix<Real>& N,
-                                          bool centred) {
+                                         bool centred) {
   require_rows("ReluSolution.dual", data.size(), N.rows());
   require_cols("ReluSolution.dual", data.targets().cols(), N.cols());
   require_finite("ReluSolution.dual", N);
@@ -91,9 +90,9 @@ CertifyResidual<Real> certify_dual_point(const Dataset<Real>& data, const RowMat
     if (w[i] > 0) residual.row(i) = N.row(i) / w[i];
   }
   // With the residual as targets and nothing predicted, all that counts is where <N, Y> comes from.
-  CertifyResidual<Real> result = certify_residual(Dataset<Real>(data.inputs(), residual, w),
-                                            RowMatrix<Real>::Zero(N.rows(), N.cols()),
-                                            RowVector<Real>::Zero(N.cols()), centred);
+  CertifyResidual<Real> result = certify_residual<Real>(Dataset<Real>(data.inputs(), residual, w),
+                                                        RowMatrix<Real>::Zero(N.rows(), N.cols()),
+                                                        RowVector<Real>::Zero(N.cols()), centred);
   for (Index o = 0; o < N.cols(); ++o) {
     long double linear = 0;
     for (Index i = 0; i < N.rows(); ++i) {
@@ -169,7 +168,7 @@ void raise(std::atomic<Real>& value, Real candidate) {
 /// the result does not: a gate is skipped only if its bound is below the final maximum.
 template <class Real>
 std::vector<Real> cone_maxima(const CertifySamples<Real>& samples, const Gates& gates,
-                                       const Matrix<Real>& products, ThreadPool& pool) {
+                              const Matrix<Real>& products, ThreadPool& pool) {
   const Index p = samples.dimension();
   const Index quantities = products.rows() / p;
   std::vector<std::atomic<Real>> maxima(static_cast<std::size_t>(quantities));
@@ -178,7 +177,7 @@ std::vector<Real> cone_maxima(const CertifySamples<Real>& samples, const Gates& 
     if (gate_norms[j] == 0) continue;
     for (Index q = 0; q < quantities; ++q) {
       const Real along = gates.vectors().row(j).dot(products.col(j).segment(q * p, p));
-      raise(maxima[static_cast<std::size_t>(q)], std::abs(along) / gate_norms[j]);
+      raise<Real>(maxima[static_cast<std::size_t>(q)], std::abs(along) / gate_norms[j]);
     }
   }
   std::vector<HalfSpaces<Real>> cones(static_cast<std::size_t>(pool.size()), HalfSpaces(samples));
@@ -192,7 +191,7 @@ std::vector<Real> cone_maxima(const CertifySamples<Real>& samples, const Gates& 
         if (c.norm() <= maximum.load()) break;
         if (!ready) cone.set_gate(gates.vectors().row(j).data());
         ready = true;
-        raise(maximum, cone.project(sign * c, {}, maximum.load()).length);
+        raise<Real>(maximum, cone.project(sign * c, {}, maximum.load()).length);
       }
     }
   });
@@ -206,15 +205,13 @@ Real rounding_of(const RowMatrix<Real>& targets, const Vector<Real>& weights) {
   return kRounding * kRounding * 0.5 * weights.dot(targets.rowwise().squaredNorm());
 }
 
-template <class Real>
-[[noreturn]] void throw_infinite_objective() {
+[[noreturn]] inline void throw_infinite_objective() {
   throw InvalidArgument("solution", "a finite objective", "an overflow");
 }
 
 /// [R Y], so that both get their constraints in one pass over the samples.
 template <class Real>
-RowMatrix<Real> side_by_side(const RowMatrix<Real>& left,
-                                      const RowMatrix<Real>& right) {
+RowMatrix<Real> side_by_side(const RowMatrix<Real>& left, const RowMatrix<Real>& right) {
   RowMatrix<Real> both(left.rows(), left.cols() + right.cols());
   both << left, right;
   return both;
@@ -223,8 +220,7 @@ RowMatrix<Real> side_by_side(const RowMatrix<Real>& left,
 /// The best dual value of multiples of a point, with the left sides of its constraints: one for
 /// each output, or one for all.
 template <class Real>
-Real dual_value(const CertifyResidual<Real>& point, const std::vector<Real>& maxima,
-                         Real lambda) {
+Real dual_value(const CertifyResidual<Real>& point, const std::vector<Real>& maxima, Real lambda) {
   const Index problems = std::ssize(maxima);
   const Index outputs = point.linear.size() / problems;
   Real value = 0;
@@ -241,46 +237,45 @@ Real dual_value(const CertifyResidual<Real>& point, const std::vector<Real>& max
 /// targets.
 template <class Real>
 void complete_relu(const CertifyResidual<Real>& residual, const std::vector<Real>& maxima,
-                          const ReluSolution& solution, Certificate& certificate) {
+                   const ReluSolution& solution, Certificate& certificate) {
   Real penalty = 0;
   for (Index k = 0; k < solution.hidden.rows(); ++k) {
     const Real output = solution.separate_outputs ? solution.output.row(k).template lpNorm<1>()
-                                                    : solution.output.row(k).norm();
+                                                  : solution.output.row(k).norm();
     penalty += solution.hidden.row(k).norm() * output;
   }
   certificate.lambda = solution.lambda;
   certificate.primal = residual.loss + solution.lambda * penalty;
   const auto middle = maxima.begin() + std::ssize(maxima) / 2;
-  certificate.dual = dual_value(residual, {maxima.begin(), middle}, solution.lambda);
+  certificate.dual = dual_value<Real>(residual, {maxima.begin(), middle}, solution.lambda);
   certificate.lambda_max = *std::max_element(middle, maxima.end());
   if (!std::isfinite(certificate.primal)) throw_infinite_objective();
 }
 
 /// Left sides of the constraints over all patterns: one for each output, or one for all of them.
 template <class Real>
-std::vector<Real> all_patterns_maxima(const CertifySamples<Real>& samples,
-                                               const RowMatrix<Real>& N, bool separate,
-                                               ThreadPool& pool) {
+std::vector<Real> all_patterns_maxima(const CertifySamples<Real>& samples, const RowMatrix<Real>& N,
+                                      bool separate, ThreadPool& pool) {
   const Matrix<Real> X = samples.values().topRows(samples.size());
   const Index problems = separate ? N.cols() : 1;
   const Index outputs = N.cols() / problems;
   std::vector<Real> maxima(static_cast<std::size_t>(problems));
   pool.parallel_for(problems, [&](Index k, int) {
     maxima[static_cast<std::size_t>(k)] =
-        all_patterns_maximum(X, N.middleCols(k * outputs, outputs));
+        all_patterns_maximum<Real>(X, N.middleCols(k * outputs, outputs));
   });
   return maxima;
 }
 
 template <class Real>
 Certificate certify_all_patterns(const Dataset<Real>& data, const ReluSolution& solution,
-                                        const CertifySamples<Real>& samples, ThreadPool& pool) {
+                                 const CertifySamples<Real>& samples, ThreadPool& pool) {
   const Index c = data.targets().cols();
-  const auto residual = certify_residual(data, predict_relu(samples, solution, c, pool),
-                                         solution.bias, solution.output_bias);
+  const auto residual = certify_residual<Real>(data, predict_relu(samples, solution, c, pool),
+                                               solution.bias, solution.output_bias);
   if (!std::isfinite(residual.loss)) throw_infinite_objective();
-  const auto zero = certify_residual(data, RowMatrix<Real>::Zero(data.size(), c),
-                                     RowVector<Real>::Zero(c), solution.output_bias);
+  const auto zero = certify_residual<Real>(data, RowMatrix<Real>::Zero(data.size(), c),
+                                           RowVector<Real>::Zero(c), solution.output_bias);
   Certificate certificate;
   certificate.rounding = rounding_of(data.targets(), data.weights());
   certificate.scope = PatternScope::AllPatterns;

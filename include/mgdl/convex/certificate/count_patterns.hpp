@@ -26,35 +26,35 @@ namespace mgdl::detail {
 /// "Adaptive precision floating-point arithmetic and fast robust geometric predicates" (Discrete &
 /// Computational Geometry 18, 1997), algorithm GROW-EXPANSION.
 template <std::size_t count>
-int sign_of_products(const std::array<std::pair<Real, Real>, count>& factors) {
-  Real value = 0;
-  Real size = 0;
+int sign_of_products(const std::array<std::pair<double, double>, count>& factors) {
+  double value = 0;
+  double size = 0;
   for (const auto& [a, b] : factors) {
     value += a * b;
     size += std::abs(a * b);
   }
   // Every product and every sum is off by half a unit in its last place.
-  constexpr Real epsilon = std::numeric_limits<Real>::epsilon();
-  if (std::abs(value) > static_cast<Real>(count) * epsilon * size) return value > 0 ? 1 : -1;
+  constexpr double epsilon = std::numeric_limits<double>::epsilon();
+  if (std::abs(value) > static_cast<double>(count) * epsilon * size) return value > 0 ? 1 : -1;
 
-  std::array<Real, 2 * count> parts{};  // ascending magnitude, the largest decides
+  std::array<double, 2 * count> parts{};  // ascending magnitude, the largest decides
   std::size_t used = 0;
-  const auto add = [&](Real term) {
+  const auto add = [&](double term) {
     for (std::size_t k = 0; k < used; ++k) {
-      const Real sum = term + parts[k];
-      const Real added = sum - term;
+      const double sum = term + parts[k];
+      const double added = sum - term;
       parts[k] = (term - (sum - added)) + (parts[k] - added);
       term = sum;
     }
     parts[used++] = term;
   };
   for (const auto& [a, b] : factors) {
-    const Real product = a * b;
+    const double product = a * b;
     add(std::fma(a, b, -product));
     add(product);
   }
   while (used > 0) {
-    const Real largest = parts[--used];
+    const double largest = parts[--used];
     if (largest != 0) return largest > 0 ? 1 : -1;
   }
   return 0;

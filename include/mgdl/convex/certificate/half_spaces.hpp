@@ -52,8 +52,7 @@ class NormalFactors {
 
  private:
   /// a = Q along + outside.
-  void orthogonalise(const Vector<Real>& a, Vector<Real>& along,
-                     Vector<Real>& outside) const {
+  void orthogonalise(const Vector<Real>& a, Vector<Real>& along, Vector<Real>& outside) const {
     along.setZero(m_size);
     outside = a;
     for (int pass = 0; pass < 2; ++pass) {
@@ -74,8 +73,8 @@ class NormalFactors {
 /// What HalfSpaces::project has reached.
 template <class Real>
 struct HalfSpaceProjection {
-  Vector<Real> point;  ///< q + sum_i mu_i a_i with mu >= 0
-  Real length = 0;     ///< upper bound of |q + sum_i mu_i a_i| in exact arithmetic
+  Vector<Real> point;    ///< q + sum_i mu_i a_i with mu >= 0
+  Real length = 0;       ///< upper bound of |q + sum_i mu_i a_i| in exact arithmetic
   bool feasible = true;  ///< false if no point satisfies all inequalities
 };
 
@@ -129,10 +128,10 @@ class HalfSpaces {
   /// \param bounds  b, a value for every row of samples.values(); empty: zero
   /// \param enough  for b = 0: stop as soon as `length` is at most this
   HalfSpaceProjection<Real> project(const Vector<Real>& q, const Vector<Real>& bounds = {},
-                              Real enough = -1) {
+                                    Real enough = -1) {
     HalfSpaceProjection<Real> best{q, q.norm(), true};
     m_rows.clear();
-    m_normals = NormalFactors(q.size());
+    m_normals = NormalFactors<Real>(q.size());
     m_mu.clear();
     Vector<Real> w = q;
     const Index limit = 50 + 20 * q.size();
@@ -213,10 +212,10 @@ class HalfSpaces {
   }
 
   const CertifySamples<Real>& m_samples;
-  Vector<Real> m_signs;     // s_i / |x~_i|
-  Vector<Real> m_values;    // a_i.w
-  std::vector<Index> m_rows;  // inequalities with a mu, which hold with equality
-  NormalFactors<Real> m_normals;    // their a_i
+  Vector<Real> m_signs;           // s_i / |x~_i|
+  Vector<Real> m_values;          // a_i.w
+  std::vector<Index> m_rows;      // inequalities with a mu, which hold with equality
+  NormalFactors<Real> m_normals;  // their a_i
   std::vector<Real> m_mu;
 };
 

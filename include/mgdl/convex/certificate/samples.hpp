@@ -78,7 +78,7 @@ class CertifySamples {
 /// \param enough   stop with this value as soon as the violation has reached it
 template <class Real>
 Real cone_violation(const CertifySamples<Real>& samples, const Real* gate,
-                             const Vector<Real>& cosines, Real enough) {
+                    const Vector<Real>& cosines, Real enough) {
   std::array<Real, kCertifyRows> mask;
   Real violation = 0;
   for (Index b = 0; b < samples.blocks() && violation < enough; ++b) {
@@ -127,8 +127,7 @@ void require_penalty_and_bias(const std::string& name, const Solution& solution,
 }
 
 /// A list of gates: `minimum` <= k < P.
-template <class Real>
-void require_indices(const std::string& name, const std::vector<Index>& indices,
+inline void require_indices(const std::string& name, const std::vector<Index>& indices,
                             Index minimum, Index patterns) {
   for (std::size_t k = 0; k < indices.size(); ++k) {
     if (indices[k] >= minimum && indices[k] < patterns) continue;
@@ -169,8 +168,7 @@ void require_solution(const ReluSolution& solution, Index dimension, Index outpu
 }
 
 /// A neuron has the gate -1 if it belongs to none.
-template <class Real>
-void require_neuron_gates(const ReluSolution& solution, const Gates& gates) {
+inline void require_neuron_gates(const ReluSolution& solution, const Gates& gates) {
   require_rows("ReluSolution.gates", solution.hidden.rows(), std::ssize(solution.gates));
   require_indices("ReluSolution.gates", solution.gates, -1, gates.size());
 }
@@ -188,15 +186,15 @@ inline constexpr Index kCertifyGates = 64;
 /// X~ v for the samples of block b.
 template <class Real>
 void multiply(const CertifySamples<Real>& samples, Index b, const Vector<Real>& v,
-                     Vector<Real>& product) {
+              Vector<Real>& product) {
   product.setZero(kCertifyRows);
   for (Index k = 0; k < samples.dimension(); ++k) product += v[k] * samples.block(b).col(k);
 }
 
 /// Fills n x c predictions block by block: predict(b, sum) adds up those of block b.
-template <class Predict>
+template <class Real, class Predict>
 RowMatrix<Real> predict_blocks(const CertifySamples<Real>& samples, Index outputs, ThreadPool& pool,
-                                 const Predict& predict) {
+                               const Predict& predict) {
   RowMatrix<Real> prediction(samples.size(), outputs);
   pool.parallel_for(samples.blocks(), [&](Index b, int) {
     Matrix<Real> sum = Matrix<Real>::Zero(kCertifyRows, outputs);
@@ -209,16 +207,15 @@ RowMatrix<Real> predict_blocks(const CertifySamples<Real>& samples, Index output
 /// sum_j D_j X~ U_j, n x c, without the output bias.
 template <class Real>
 RowMatrix<Real> predict_gated(const CertifySamples<Real>& samples, const Gates& gates,
-                                       const GatedSolution& solution, Index outputs,
-                                       ThreadPool& pool) {
-  return predict_blocks(samples, outputs, pool, [&](Index b, Matrix<Real>& sum) {
+                              const GatedSolution& solution, Index outputs, ThreadPool& pool) {
+  return predict_blocks<Real>(samples, outputs, pool, [&](Index b, Matrix<Real>& sum) {
     Vector<Real> mask(kCertifyRows);
     Vector<Real> linear;
     for (Index k = 0; k < std::ssize(solution.active); ++k) {
       const Index gate = solution.active[static_cast<std::size_t>(k)];
       samples.pattern(b, gates.vectors().row(gate).data(), mask.data());
       for (Index o = 0; o < outputs; ++o) {
-        multiply(samples, b, solution.block(k).col(o), linear);
+        multiply<Real>(samples, b, solution.block(k).col(o), linear);
         sum.col(o) += mask.cwiseProduct(linear);
       }
     }
@@ -228,11 +225,11 @@ RowMatrix<Real> predict_gated(const CertifySamples<Real>& samples, const Gates& 
 /// sum_k max(0, X~ hidden_k) output_k, n x c, without the output bias.
 template <class Real>
 RowMatrix<Real> predict_relu(const CertifySamples<Real>& samples, const ReluSolution& solution,
-                                      Index outputs, ThreadPool& pool) {
-  return predict_blocks(samples, outputs, pool, [&](Index b, Matrix<Real>& sum) {
+                             Index outputs, ThreadPool& pool) {
+  return predict_blocks<Real>(samples, outputs, pool, [&](Index b, Matrix<Real>& sum) {
     Vector<Real> linear;
     for (Index k = 0; k < solution.hidden.rows(); ++k) {
-      multiply(samples, b, solution.hidden.row(k), linear);
+      multiply<Real>(samples, b, solution.hidden.row(k), linear);
       linear = linear.cwiseMax(0);
       for (Index o = 0; o < outputs; ++o) sum.col(o) += solution.output(k, o) * linear;
     }
@@ -244,7 +241,7 @@ RowMatrix<Real> predict_relu(const CertifySamples<Real>& samples, const ReluSolu
 /// \param N  n x q
 template <class Real>
 Matrix<Real> gate_products(const CertifySamples<Real>& samples, const Gates& gates,
-                                    const RowMatrix<Real>& N, ThreadPool& pool) {
+                           const RowMatrix<Real>& N, ThreadPool& pool) {
   const Index p = samples.dimension();
   const Index q = N.cols();
   const Index tasks = (gates.size() + kCertifyGates - 1) / kCertifyGates;
@@ -278,15 +275,15 @@ Matrix<Real> gate_products(const CertifySamples<Real>& samples, const Gates& gat
 /// nowhere: gates leave its pattern out, because it contributes nothing.
 template <class Real>
 Real largest_violation(const CertifySamples<Real>& samples, const Gates& gates,
-                                const ReluSolution& solution, ThreadPool& pool) {
+                       const ReluSolution& solution, ThreadPool& pool) {
   std::vector<Real> violations(solution.gates.size());
   pool.parallel_for(std::ssize(violations), [&](Index k, int) {
     const Index gate = solution.gates[static_cast<std::size_t>(k)];
-    const Vector<Real> cosine = cosines(samples, solution.hidden.row(k).transpose());
+    const Vector<Real> cosine = cosines<Real>(samples, solution.hidden.row(k).transpose());
     Real violation = gate >= 0 ? 1 : std::max(0.0, cosine.maxCoeff());
     for (Index j = 0; j < gates.size() && violation > 0; ++j) {
       if (gate >= 0 && gate != j) continue;
-      violation = cone_violation(samples, gates.vectors().row(j).data(), cosine, violation);
+      violation = cone_violation<Real>(samples, gates.vectors().row(j).data(), cosine, violation);
     }
     violations[static_cast<std::size_t>(k)] = violation;
   });

@@ -174,7 +174,7 @@ struct SharedNetwork {
 /// 1 where the pattern of a column contains the sample of a row, else 0.
 template <class Real>
 Matrix<Real> active_samples(const GroupLassoProblem<Real>& problem,
-                                     const std::vector<Index>& gates) {
+                            const std::vector<Index>& gates) {
   return Matrix<Real>::NullaryExpr(
       problem.products().size(), std::ssize(gates), [&](Index i, Index k) {
         return problem.products().bits().contains(gates[static_cast<std::size_t>(k)], i) ? 1.0
@@ -187,7 +187,7 @@ Matrix<Real> active_samples(const GroupLassoProblem<Real>& problem,
 /// \param active  active_samples of the gates of the neurons
 template <class Hidden>
 Matrix<Real> activations(const GroupLassoProblem<Real>& problem, const Matrix<Real>& active,
-                           const Hidden& hidden) {
+                         const Hidden& hidden) {
   Matrix<Real> result = active.cwiseProduct(problem.products().samples() * hidden.transpose());
   problem.project(result);
   return result;
@@ -272,7 +272,7 @@ class ColumnGeneration {
   /// C_j, p x c.
   auto correlation(Index j) const {
     return Eigen::Map<const RowMatrix<Real>>(m_correlation.row(j).data(), m_projector.dimension(),
-                                               outputs());
+                                             outputs());
   }
 
   /// Right singular vectors and squared singular values of C, ascending.
@@ -396,7 +396,8 @@ class ColumnGeneration {
       from(a, {});
       from(-a, {});
     };
-    if (best.u.size() > 0) from(C.transpose() * best.u, typename ConeProjector<Real>::Face(best.face));
+    if (best.u.size() > 0)
+      from(C.transpose() * best.u, typename ConeProjector<Real>::Face(best.face));
     for (Index k = 0; k < m_network.size(); ++k) {
       if (m_network.gate(k) == j) from(m_network.output.row(k).transpose(), {});
     }
@@ -414,8 +415,8 @@ class ColumnGeneration {
     }
   }
 
-  Atom ascend(Index j, const Matrix<Real>& C, Vector<Real> a, typename ConeProjector<Real>::Face face,
-              int steps) const {
+  Atom ascend(Index j, const Matrix<Real>& C, Vector<Real> a,
+              typename ConeProjector<Real>::Face face, int steps) const {
     Atom atom;
     atom.face = std::move(face);
     for (int step = 0; step < steps; ++step) {
@@ -503,7 +504,8 @@ class ColumnGeneration {
       for (Index k = 0; k < m; ++k) {
         G.row(k) = faces[static_cast<std::size_t>(k)].reject(G.row(k).transpose()).transpose();
       }
-      gradient.tail(m * c).template reshaped<Eigen::RowMajor>(m, c) = lambda * O - columns.transpose() * R;
+      gradient.tail(m * c).template reshaped<Eigen::RowMajor>(m, c) =
+          lambda * O - columns.transpose() * R;
       return 0.5 * R.squaredNorm() + 0.5 * lambda * at.squaredNorm();
     };
     Lbfgs<Real> lbfgs(x.size(), {.max_iterations = 200, .relative_tolerance = 1e-14});
@@ -540,12 +542,12 @@ class ColumnGeneration {
   const ConeProjector<Real>& m_projector;
   Real m_lambda = 0;
   SharedNetwork<Real> m_network;
-  std::vector<Atom> m_best;         // of every gate, from the last search
+  std::vector<Atom> m_best;       // of every gate, from the last search
   RowMatrix<Real> m_residual;     // R, n x c
   RowMatrix<Real> m_correlation;  // row j: C_j
   Vector<Real> m_spectral;        // ||C_j||_2
   Real m_value = 0;               // the objective
-  int m_thorough = 0;               // thorough searches so far
+  int m_thorough = 0;             // thorough searches so far
 };
 
 }  // namespace mgdl::detail

@@ -42,8 +42,8 @@ template <class Real>
 class ConeNewton {
  public:
   /// \param output  the column of the targets
-  ConeNewton(ThreadPool& pool, const GroupLassoProblem<Real>& problem, const ConeProjector<Real>& projector,
-             Index output)
+  ConeNewton(ThreadPool& pool, const GroupLassoProblem<Real>& problem,
+             const ConeProjector<Real>& projector, Index output)
       : m_pool(pool),
         m_problem(problem),
         m_projector(projector),
@@ -253,9 +253,7 @@ class ConeNewton {
            0.5 * m_lambda * m_lambda * eta.sum();
   }
 
-  Real relative_gap() const noexcept {
-    return m_primal > 0 ? (m_primal - m_bound) / m_primal : 0;
-  }
+  Real relative_gap() const noexcept { return m_primal > 0 ? (m_primal - m_bound) / m_primal : 0; }
 
   std::vector<Index> working_set() const {
     constexpr Index kFirst = 20;
@@ -339,8 +337,8 @@ class ConeNewton {
       const Index g = working[static_cast<std::size_t>(k)];
       const Real norm = m_norms[g];
       const Vector<Real> direction = norm > 0
-                                           ? Vector<Real>(sign_of(g) / norm * group(g).projection)
-                                           : Vector<Real>::Zero(m_problem.products().dimension());
+                                         ? Vector<Real>(sign_of(g) / norm * group(g).projection)
+                                         : Vector<Real>::Zero(m_problem.products().dimension());
       masked(gate_of(g), direction, phi.col(k));
     }
     m_problem.project(phi);

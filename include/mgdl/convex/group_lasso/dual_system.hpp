@@ -303,11 +303,12 @@ class GroupSystem {
 /// K = I + sum_j eta_j A_j A_j' of a gated problem in whichever factorisation is cheapest: by
 /// samples or by groups, in single precision when double would take long (what solves with it
 /// corrects the rounding by conjugate gradients). An output bias is projected out of all of it.
+template <class Real>
 class DualSystem {
  public:
-  explicit DualSystem(const GroupLassoProblem& problem)
+  explicit DualSystem(const GroupLassoProblem<Real>& problem)
       : m_problem(problem),
-        m_single(problem.products().samples().cast<float>(), problem.products().bits()),
+        m_single(problem.products().samples().template cast<float>(), problem.products().bits()),
         m_samples_double(problem.products()),
         m_samples_single(m_single),
         m_groups_double(problem.products()),
@@ -316,7 +317,7 @@ class DualSystem {
   /// \param gates  those with eta > 0
   /// \param eta    their values
   /// \returns false if K is not positive definite in double either
-  bool factor(ThreadPool& pool, const std::vector<Index>& gates, const Vector<double>& eta) {
+  bool factor(ThreadPool& pool, const std::vector<Index>& gates, const Vector<Real>& eta) {
     const auto n = static_cast<double>(m_problem.products().size());
     const auto p = static_cast<double>(m_problem.products().dimension());
     const double by_samples = n * n * (n / 6 + 0.5 * (static_cast<double>(gates.size()) + p));
@@ -346,7 +347,7 @@ class DualSystem {
   }
 
   /// K^-1 r for residuals r (n x c) that are orthogonal to the bias.
-  RowMatrix<double> solve(ThreadPool& pool, RowMatrix<double> r) const {
+  RowMatrix<Real> solve(ThreadPool& pool, RowMatrix<Real> r) const {
     visit([&](const auto& kernel) { kernel.apply(pool, r); });
     if (m_bias.size() > 0) {
       for (Index o = 0; o < r.cols(); ++o) {
@@ -358,16 +359,16 @@ class DualSystem {
   }
 
   /// Lower triangle of H_jk = sum_o <A_j u_jo, K^-1 A_k u_ko>.
-  Matrix<double> hessian(ThreadPool& pool, const std::vector<Index>& gates,
-                         const RowMatrix<double>& u) {
+  Matrix<Real> hessian(ThreadPool& pool, const std::vector<Index>& gates,
+                       const RowMatrix<Real>& u) {
     const Index c = m_problem.outputs();
-    Matrix<double> H;
+    Matrix<Real> H;
     visit([&](auto& kernel) { H = kernel.hessian(pool, gates, u, c); });
     if (m_bias.size() == 0) return H;
-    RowMatrix<double> share;
+    RowMatrix<Real> share;
     m_problem.products().correlate(pool, gates, m_bias, share);
     for (Index o = 0; o < c; ++o) {
-      Vector<double> h = Vector<double>::Zero(share.rows());
+      Vector<Real> h = Vector<Real>::Zero(share.rows());
       for (Index r = 0; r < share.cols(); ++r) {
         h.array() += share.col(r).array() * u.col(r * c + o).array();
       }
@@ -400,7 +401,7 @@ class DualSystem {
     visit(*this, call);
   }
 
-  bool compute(ThreadPool& pool, const std::vector<Index>& gates, const Vector<double>& eta) {
+  bool compute(ThreadPool& pool, const std::vector<Index>& gates, const Vector<Real>& eta) {
     bool ok = false;
     visit([&](auto& kernel) { ok = kernel.factor(pool, gates, eta); });
     if (!ok || m_problem.bias().size() == 0) return ok;
@@ -410,16 +411,16 @@ class DualSystem {
     return m_bias_energy > 0;
   }
 
-  const GroupLassoProblem& m_problem;
+  const GroupLassoProblem<Real>& m_problem;
   MaskedProducts<float> m_single;
-  SampleSystem<double> m_samples_double;
+  SampleSystem<Real> m_samples_double;
   SampleSystem<float> m_samples_single;
-  GroupSystem<double> m_groups_double;
+  GroupSystem<Real> m_groups_double;
   GroupSystem<float> m_groups_single;
   Form m_form = Form::GroupsDouble;
   bool m_needs_double = false;
-  RowMatrix<double> m_bias;  // K^-1 b, b the unit vector of the bias
-  double m_bias_energy = 0;
+  RowMatrix<Real> m_bias;  // K^-1 b, b the unit vector of the bias
+  Real m_bias_energy = 0;
 };
 
 }  // namespace mgdl::detail

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "mgdl/convex/group_lasso/problem.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/linalg/dense_factorisations.hpp"
 
 namespace mgdl::detail {
 
@@ -37,7 +37,7 @@ class GroupLeastSquares {
     }
     const Termination termination =
         direct ? Termination::ToleranceReached : iterate(control, point, iterations);
-    evaluate(m_pool, m_problem, 0, point);
+    evaluate(m_pool, m_problem, Real(0), point);
     return std::isfinite(point.primal) ? termination : Termination::NumericalFailure;
   }
 
@@ -50,8 +50,8 @@ class GroupLeastSquares {
     products.unpack_columns(m_problem.all_gates().data(), m_problem.gates(), 0, products.size(),
                             columns);
     m_problem.project(columns);
-    const Matrix<Real> U = Matrix<Real>(columns).completeOrthogonalDecomposition().solve(
-        Matrix<Real>(m_problem.targets()));
+    const Matrix<Real> U =
+        least_norm_solution(Matrix<Real>(columns), Matrix<Real>(m_problem.targets()));
     point.coefficients.values.resize(m_problem.gates(), p * c);
     for (Index j = 0; j < m_problem.gates(); ++j) {
       for (Index r = 0; r < p; ++r) {

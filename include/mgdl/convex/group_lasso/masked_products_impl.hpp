@@ -17,18 +17,6 @@
 
 namespace mgdl::detail {
 
-/// Transposes a 64 x 64 bit matrix: bit c of word r becomes bit r of word c.
-inline void transpose_bits(std::array<std::uint64_t, 64>& rows) noexcept {
-  std::uint64_t mask = 0x00000000FFFFFFFFu;
-  for (unsigned width = 32; width != 0; width /= 2, mask ^= mask << width) {
-    for (unsigned k = 0; k < 64; k = (k + width + 1) & ~width) {
-      const std::uint64_t swap = ((rows[k] >> width) ^ rows[k + width]) & mask;
-      rows[k] ^= swap << width;
-      rows[k + width] ^= swap;
-    }
-  }
-}
-
 /// The eight bits of a byte as numbers.
 template <class Real>
 const std::array<std::array<Real, 8>, 256>& byte_masks() noexcept {

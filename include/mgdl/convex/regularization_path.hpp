@@ -154,8 +154,14 @@ struct PathResult {
 /// The validation error is the mean of weighted squared errors e_i = |y_i - f(x_i)|^2 relative to
 /// that of the targets; its standard error is sqrt(sum_i w_i^2 (e_i - mean)^2 / (1 - sum_i w_i^2)),
 /// for equal weights the standard deviation of e over sqrt(n), relative to the same.
+///
+/// `Scalar` is the type of the samples; the arithmetic, and so the solutions, are in double.
+template <class Scalar_ = double>
 class RegularizationPath {
  public:
+  /// The type of the samples.
+  using Scalar = Scalar_;
+
   /// \throws InvalidArgument for options that break a rule
   explicit RegularizationPath(PathOptions options = {}) : m_options(std::move(options)) {
     m_options.validate();
@@ -168,47 +174,31 @@ class RegularizationPath {
   ///
   /// \param validation  samples that choose the penalty, may be null
   /// \throws InvalidArgument if data, gates and validation do not fit together
-  PathResult<GatedSolution> solve_gated(const Dataset<double>& data, const Gates& gates,
-                                        const Dataset<double>* validation = nullptr) const;
+  PathResult<GatedSolution> solve_gated(const Dataset<Scalar>& data, const Gates& gates,
+                                        const Dataset<Scalar>* validation = nullptr) const;
 
   /// The ReLU problem over the patterns of `gates`, see ReluSolver::solve.
   ///
   /// \throws InvalidArgument if data, gates and validation do not fit together, or for lambda = 0
-  PathResult<ReluSolution> solve_relu(const Dataset<double>& data, const Gates& gates,
-                                      const Dataset<double>* validation = nullptr) const;
+  PathResult<ReluSolution> solve_relu(const Dataset<Scalar>& data, const Gates& gates,
+                                      const Dataset<Scalar>* validation = nullptr) const;
 
   /// The ReLU problem over all patterns of one input, see ReluSolver::solve_all_patterns.
   ///
   /// \throws InvalidArgument for more than one input, if data and validation do not fit together,
   /// or
   ///         for lambda = 0
-  PathResult<ReluSolution> solve_all_patterns(const Dataset<double>& data,
-                                              const Dataset<double>* validation = nullptr) const;
+  PathResult<ReluSolution> solve_all_patterns(const Dataset<Scalar>& data,
+                                              const Dataset<Scalar>* validation = nullptr) const;
 
  private:
-  template <class Solve>
-  PathResult<ReluSolution> run_relu(const Dataset<double>& data, const Dataset<double>* validation,
-                                    const Solve& solve) const;
-
-  /// lambda_max(), solve(options, last solution or null), predict(solution, X).
-  template <class Solution, class LambdaMax, class Solve, class Predict>
-  PathResult<Solution> run(const Dataset<double>& data, const Dataset<double>* validation,
-                           const LambdaMax& lambda_max, const Solve& solve,
-                           const Predict& predict) const;
-
-  /// Falling penalties from `largest` to the wanted one; none if that is not below it.
-  std::vector<double> grid(double largest) const;
-
-  static bool is_solved(const ConvexReport& report);
-
-  template <class Solved, class Predict>
-  PathPoint point_of(const Solved& solved, const Dataset<double>& data,
-                     const Dataset<double>* validation, const Predict& predict) const;
-
-  static std::string message_of(const PathReport& report, Index count);
-
   PathOptions m_options;
 };
+
+#ifdef MGDL_COMPILED
+extern template class RegularizationPath<float>;
+extern template class RegularizationPath<double>;
+#endif
 
 }  // namespace mgdl
 

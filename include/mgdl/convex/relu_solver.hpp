@@ -30,8 +30,14 @@ struct ReluResult {
 ///
 /// Every iterate is a network in the cones of its gates, so the objective is that of the network
 /// itself. Source: Pilanci & Ergen, "Neural networks are convex regularizers" (arXiv 2002.10553).
+///
+/// `Scalar` is the type of the samples; the arithmetic, and so the solution, is in double.
+template <class Scalar_ = double>
 class ReluSolver {
  public:
+  /// The type of the samples.
+  using Scalar = Scalar_;
+
   /// \throws InvalidArgument for options that break a rule
   explicit ReluSolver(ConvexOptions options = {}) : m_options(std::move(options)) {
     m_options.validate();
@@ -45,17 +51,38 @@ class ReluSolver {
   /// \param data   samples; their weights count
   /// \param gates  patterns of exactly these samples
   /// \throws InvalidArgument if data and gates do not fit together, or for lambda = 0
-  ReluResult solve(const Dataset<double>& data, const Gates& gates) const;
+  ReluResult solve(const Dataset<Scalar>& data, const Gates& gates) const;
 
   /// The problem over all patterns of one input, by kinks instead of gates: a weighted l1 trend
   /// filter in O(n) a step. Two inputs: enumerate_gates() and solve(). lambda = 0 interpolates.
   ///
   /// \throws InvalidArgument for more than one input, or for shared neurons of several outputs
-  ReluResult solve_all_patterns(const Dataset<double>& data) const;
+  ReluResult solve_all_patterns(const Dataset<Scalar>& data) const;
+
+  /// The smallest penalty for which solve() has the solution zero: with residuals Y (with an output
+  /// bias: centred Y), the left side of the dual constraint,
+  ///
+  ///     max_j max {|N'X~ D_j u| : (2 D_j - I) X~ u >= 0, |u| <= 1},   N = W Y,
+  ///
+  /// of one output, and for several the largest over outputs. With shared neurons the bound without
+  /// cones, max_j ||X~' D_j W Y||_2: then the solution may be zero for smaller penalties already.
+  ///
+  /// \throws InvalidArgument if data and gates do not fit together
+  double lambda_max(const Dataset<Scalar>& data, const Gates& gates) const;
+
+  /// The same for solve_all_patterns(): over all kinks, between samples too. Exact.
+  ///
+  /// \throws InvalidArgument for more than one input, or for shared neurons of several outputs
+  double lambda_max_all_patterns(const Dataset<Scalar>& data) const;
 
  private:
   ConvexOptions m_options;
 };
+
+#ifdef MGDL_COMPILED
+extern template class ReluSolver<float>;
+extern template class ReluSolver<double>;
+#endif
 
 }  // namespace mgdl
 

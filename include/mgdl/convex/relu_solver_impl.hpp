@@ -19,42 +19,36 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
-#include "mgdl/core/linkage.hpp"
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 
-namespace mgdl {
-
-namespace detail {
+namespace mgdl::detail {
 
 /// One call of ReluSolver.
+template <class Real>
 class ReluRun {
  public:
-  ReluRun(const ConvexOptions& options, const Dataset<double>& data)
-      : m_options(options), m_data(data), m_control(options) {}
+  ReluRun(const ConvexOptions& options, const Dataset<Real>& data)
+      : m_options(options), m_data(data), m_pool(options.threads.pool()), m_control(options) {}
 
   ReluResult over(const Gates& gates) const {
-    require_rows("X", gates.samples(), m_data.size());
-    require_cols("X", gates.dimension() - (gates.bias() ? 1 : 0), m_data.inputs().cols());
+    require_match(gates);
     if (m_options.lambda.value_or(m_options.lambda_ratio) == 0) {
       throw InvalidArgument("ConvexOptions.lambda", "a value > 0 for the ReLU problem", "0");
     }
-    ThreadPool pool(thread_count(m_options.threads));
-    const GroupLassoProblem problem(m_data, gates, m_options.output_bias);
-    const ConeProjector projector(m_data, gates);
-    const bool separate = !m_options.shared_neurons || m_data.targets().cols() == 1;
+    const GroupLassoProblem<Real> problem(m_data, gates, m_options.output_bias);
+    const ConeProjector<Real> projector(m_data, gates);
     ReluResult result;
     ReluSolution& solution = result.solution;
-    solution.separate_outputs = separate;
-    if (separate) {
-      solve_outputs(gates, pool, problem, projector, result);
+    solution.lambda = lambda_or([&] { return lambda_max(problem, projector); });
+    solution.separate_outputs = separate();
+    if (solution.separate_outputs) {
+      solve_outputs(problem, projector, result);
     } else {
-      const double lambda =
-          lambda_or([&] { return ColumnGeneration(pool, problem, projector).lambda_max(); });
-      result.report.termination = ColumnGeneration(pool, problem, projector)
-                                      .run(lambda, m_control, solution, result.report.iterations);
-      solution.lambda = lambda;
+      result.report.termination =
+          solve_shared_problem<Real>(m_pool, problem, projector, solution.lambda, m_control,
+                                     solution, result.report.iterations);
     }
     set_bias(solution);
     finish(gates.dimension(), gates.size(), certify(m_data, gates, solution, m_options.threads),
@@ -62,43 +56,34 @@ class ReluRun {
     return result;
   }
 
+  Real lambda_max_over(const Gates& gates) const {
+    require_match(gates);
+    return lambda_max(GroupLassoProblem<Real>(m_data, gates, m_options.output_bias),
+                      ConeProjector<Real>(m_data, gates));
+  }
+
   ReluResult over_all_patterns() const {
-    if (m_data.inputs().cols() != 1) {
-      throw InvalidArgument("X", "one column (two: enumerate_gates() and solve())",
-                            std::to_string(m_data.inputs().cols()) + " columns");
-    }
-    if (m_options.shared_neurons && m_data.targets().cols() > 1) {
-      throw InvalidArgument(
-          "ConvexOptions.shared_neurons",
-          "false for all patterns of one input (or enumerate_gates() and solve())", "true");
-    }
-    const Vector<double> x = m_data.inputs().col(0);
+    require_one_input();
+    const Vector<Real> x = m_data.inputs().col(0);
     const Index c = m_data.targets().cols();
-    const double lambda = lambda_or([&] {
-      double largest = 0;
-      for (Index o = 0; o < c; ++o) {
-        largest =
-            std::max(largest, trend_filter_lambda_max(x, m_data.targets().col(o), m_data.weights(),
-                                                      m_options.output_bias));
-      }
-      return largest;
-    });
+    const Real lambda = lambda_or([&] { return lambda_max_over_all_patterns(); });
     ReluResult result;
     result.solution.lambda = lambda;
     result.report.termination = Termination::ToleranceReached;
-    std::vector<TrendFilterResult> parts;
+    std::vector<TrendFilterResult<Real>> parts;
     for (Index o = 0; o < c; ++o) {
       parts.push_back(is_cut_short(result.report.termination)
                           ? no_neurons(m_data.size())
-                          : solve_trend_filter(x, m_data.targets().col(o), m_data.weights(), lambda,
-                                               trend_options(result.report.iterations)));
+                          : solve_trend_filter<Real>(x, m_data.targets().col(o), m_data.weights(),
+                                                     lambda,
+                                                     trend_options(result.report.iterations)));
       result.report.iterations += parts.back().iterations;
       note(parts.back().termination, result.report.termination);
     }
     Index neurons = 0;
     for (const auto& part : parts) neurons += part.neurons.rows();
     result.solution.hidden.resize(neurons, 2);
-    result.solution.output = RowMatrix<double>::Zero(neurons, c);
+    result.solution.output = RowMatrix<Real>::Zero(neurons, c);
     result.solution.dual.resize(m_data.size(), c);
     Index first = 0;
     for (Index o = 0; o < c; ++o) {
@@ -114,9 +99,51 @@ class ReluRun {
     return result;
   }
 
+  Real lambda_max_over_all_patterns() const {
+    require_one_input();
+    const Vector<Real> x = m_data.inputs().col(0);
+    Real largest = 0;
+    for (Index o = 0; o < m_data.targets().cols(); ++o) {
+      largest =
+          std::max(largest, trend_filter_lambda_max<Real>(x, m_data.targets().col(o),
+                                                          m_data.weights(), m_options.output_bias));
+    }
+    return largest;
+  }
+
  private:
+  void require_match(const Gates& gates) const {
+    require_rows("X", gates.samples(), m_data.size());
+    require_cols("X", gates.dimension() - (gates.bias() ? 1 : 0), m_data.inputs().cols());
+  }
+
+  void require_one_input() const {
+    if (m_data.inputs().cols() != 1) {
+      throw InvalidArgument("X", "one column (two: enumerate_gates() and solve())",
+                            std::to_string(m_data.inputs().cols()) + " columns");
+    }
+    if (m_options.shared_neurons && m_data.targets().cols() > 1) {
+      throw InvalidArgument(
+          "ConvexOptions.shared_neurons",
+          "false for all patterns of one input (or enumerate_gates() and solve())", "true");
+    }
+  }
+
+  /// Whether every output has neurons of its own.
+  bool separate() const { return !m_options.shared_neurons || m_data.targets().cols() == 1; }
+
+  Real lambda_max(const GroupLassoProblem<Real>& problem,
+                  const ConeProjector<Real>& projector) const {
+    if (!separate()) return shared_lambda_max(m_pool, problem, projector);
+    Real largest = 0;
+    for (Index o = 0; o < problem.outputs(); ++o) {
+      largest = std::max(largest, cone_lambda_max(m_pool, problem, projector, o));
+    }
+    return largest;
+  }
+
   template <class LambdaMax>
-  double lambda_or(const LambdaMax& lambda_max) const {
+  Real lambda_or(const LambdaMax& lambda_max) const {
     return m_options.lambda ? *m_options.lambda : m_options.lambda_ratio * lambda_max();
   }
 
@@ -131,8 +158,8 @@ class ReluRun {
     if (output != Termination::ToleranceReached && !is_cut_short(all)) all = output;
   }
 
-  static TrendFilterResult no_neurons(Index samples) {
-    TrendFilterResult result;
+  static TrendFilterResult<Real> no_neurons(Index samples) {
+    TrendFilterResult<Real> result;
     result.neurons.resize(0, 2);
     result.dual_point.setZero(samples);
     result.termination = Termination::ToleranceReached;
@@ -146,7 +173,7 @@ class ReluRun {
                                .fewest_neurons = m_options.fewest_neurons};
     options.max_iterations = std::max<Index>(1, m_options.max_iterations - done);
     options.time_limit_seconds = std::max(m_options.time_limit_seconds - m_control.seconds(),
-                                          std::numeric_limits<double>::min());
+                                          std::numeric_limits<Real>::min());
     if (m_options.observer) {
       options.observer = [this, done](Progress progress) {
         progress.iteration += done;
@@ -158,30 +185,22 @@ class ReluRun {
     return options;
   }
 
-  void solve_outputs(const Gates& gates, ThreadPool& pool, const GroupLassoProblem& problem,
-                     const ConeProjector& projector, ReluResult& result) const {
+  void solve_outputs(const GroupLassoProblem<Real>& problem, const ConeProjector<Real>& projector,
+                     ReluResult& result) const {
     const Index c = m_data.targets().cols();
-    const double lambda = lambda_or([&] {
-      double largest = 0;
-      for (Index o = 0; o < c; ++o) {
-        largest = std::max(largest, ConeNewton(pool, problem, projector, o).lambda_max());
-      }
-      return largest;
-    });
-    result.solution.lambda = lambda;
     result.report.termination = Termination::ToleranceReached;
-    std::vector<ConeNeuron> neurons;
+    std::vector<ConeNeuron<Real>> neurons;
     std::vector<Index> outputs;
     for (Index o = 0; o < c && !is_cut_short(result.report.termination); ++o) {
-      note(ConeNewton(pool, problem, projector, o)
-               .run(lambda, m_control, neurons, result.report.iterations),
+      note(solve_cone_problem<Real>(m_pool, problem, projector, o, result.solution.lambda,
+                                    m_control, neurons, result.report.iterations),
            result.report.termination);
       outputs.resize(neurons.size(), o);
     }
     ReluSolution& solution = result.solution;
     const auto count = static_cast<Index>(neurons.size());
-    solution.hidden.resize(count, gates.dimension());
-    solution.output = RowMatrix<double>::Zero(count, c);
+    solution.hidden.resize(count, projector.dimension());
+    solution.output = RowMatrix<Real>::Zero(count, c);
     for (Index k = 0; k < count; ++k) {
       const auto& neuron = neurons[static_cast<std::size_t>(k)];
       solution.hidden.row(k) = neuron.v;
@@ -193,9 +212,10 @@ class ReluRun {
   /// The output bias is the weighted mean of what the neurons leave.
   void set_bias(ReluSolution& solution) const {
     solution.output_bias = m_options.output_bias;
-    solution.bias = RowVector<double>::Zero(m_data.targets().cols());
+    solution.bias = RowVector<Real>::Zero(m_data.targets().cols());
     if (!m_options.output_bias) return;
-    solution.bias = weighted_means(m_data, m_data.targets() - predict(solution, m_data.inputs()));
+    solution.bias =
+        weighted_means<Real>(m_data, m_data.targets() - predict(solution, m_data.inputs()));
   }
 
   void finish(Index dimension, Index patterns, Certificate certificate, ReluResult& result) const {
@@ -205,18 +225,42 @@ class ReluRun {
   }
 
   const ConvexOptions& m_options;
-  const Dataset<double>& m_data;
+  const Dataset<Real>& m_data;
+  ThreadPool& m_pool;
   SolveControl m_control;
 };
 
-}  // namespace detail
+}  // namespace mgdl::detail
 
-MGDL_INLINE ReluResult ReluSolver::solve(const Dataset<double>& data, const Gates& gates) const {
-  return detail::ReluRun(m_options, data).over(gates);
+namespace mgdl {
+
+template <class Scalar>
+ReluResult ReluSolver<Scalar>::solve(const Dataset<Scalar>& data, const Gates& gates) const {
+  const auto& samples = detail::in_double(data);
+  return detail::ReluRun(m_options, samples).over(gates);
 }
 
-MGDL_INLINE ReluResult ReluSolver::solve_all_patterns(const Dataset<double>& data) const {
-  return detail::ReluRun(m_options, data).over_all_patterns();
+template <class Scalar>
+ReluResult ReluSolver<Scalar>::solve_all_patterns(const Dataset<Scalar>& data) const {
+  const auto& samples = detail::in_double(data);
+  return detail::ReluRun(m_options, samples).over_all_patterns();
 }
+
+template <class Scalar>
+double ReluSolver<Scalar>::lambda_max(const Dataset<Scalar>& data, const Gates& gates) const {
+  const auto& samples = detail::in_double(data);
+  return detail::ReluRun(m_options, samples).lambda_max_over(gates);
+}
+
+template <class Scalar>
+double ReluSolver<Scalar>::lambda_max_all_patterns(const Dataset<Scalar>& data) const {
+  const auto& samples = detail::in_double(data);
+  return detail::ReluRun(m_options, samples).lambda_max_over_all_patterns();
+}
+
+#ifdef MGDL_COMPILED
+template class ReluSolver<float>;
+template class ReluSolver<double>;
+#endif
 
 }  // namespace mgdl

@@ -58,7 +58,7 @@ class ConeProjector {
   Vector<Real> project(Index j, const Vector<Real>& c, Face& face) const {
     const Real scale = c.norm();
     if (scale == 0) {
-      face = Face{{}, OrthonormalBasis(dimension())};
+      face = Face{{}, OrthonormalBasis<Real>(dimension())};
       return c;
     }
     const Real tolerance = 1e-13 * scale;
@@ -110,7 +110,7 @@ class ConeProjector {
   /// face.normals.
   void drop_negative(Index j, const Vector<Real>& c, Face& face, Vector<Real>& mu) const {
     while (true) {
-      face.normals = OrthonormalBasis(dimension());
+      face.normals = OrthonormalBasis<Real>(dimension());
       Index drop = -1;
       for (Index k = 0; k < std::ssize(face.rows) && drop < 0; ++k) {
         if (!face.normals.add(row(j, face.rows[static_cast<std::size_t>(k)]))) drop = k;

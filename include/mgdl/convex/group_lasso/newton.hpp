@@ -73,8 +73,8 @@ class GroupLassoNewton {
       const auto move = [&](const Vector<Real>& step, Real shortest) {
         return line_search(working, step, shortest, accuracy, value, point);
       };
-      if (move(secular_step(H, norms, bounds, m_lambda, ridge), 1e-3)) continue;
-      if (move(descent_step(H, norms, bounds, m_lambda, ridge), 1e-9)) continue;
+      if (move(secular_step<Real>(H, norms, bounds, m_lambda, ridge), 1e-3)) continue;
+      if (move(descent_step<Real>(H, norms, bounds, m_lambda, ridge), 1e-9)) continue;
       // The matrix of the step may have been that of an earlier eta.
       if (!is_factored(m_eta)) {
         m_factored.resize(0);

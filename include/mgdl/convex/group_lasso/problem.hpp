@@ -160,8 +160,8 @@ void evaluate(ThreadPool& pool, const GroupLassoProblem<Real>& problem, Real lam
   const Real inner = (point.residual.array() * problem.targets().array()).sum();
   const Real largest = point.norms.maxCoeff();
   point.primal = 0.5 * squares + lambda * point.coefficients.values.rowwise().norm().sum();
-  point.dual = scaled_dual(inner, squares,
-                           largest > 0 ? lambda / largest : std::numeric_limits<Real>::max());
+  point.dual = scaled_dual<Real>(inner, squares,
+                                 largest > 0 ? lambda / largest : std::numeric_limits<Real>::max());
 }
 
 }  // namespace mgdl::detail

@@ -18,8 +18,8 @@ enum class HingeSide { Right, Left };
 template <class Real>
 struct HingePeak {
   Real kink = 0;
-  Real value = 0;     ///< > 0
-  Real sign = 1;      ///< of the sum
+  Real value = 0;       ///< > 0
+  Real sign = 1;        ///< of the sum
   Index place = 0;      ///< of the kink: a sample, or the one before the gap that it is in
   bool inside = false;  ///< whether it is in a gap
 };
@@ -240,7 +240,7 @@ struct WideSum {
 /// summation.
 template <class Real>
 Vector<Real> evaluate(const std::vector<typename TrendNetwork<Real>::Neuron>& neurons,
-                               const Vector<Real>& x) {
+                      const Vector<Real>& x) {
   const Index n = x.size();
   std::vector<WideSum<Real>> values(static_cast<std::size_t>(n));
   struct Start {
@@ -285,7 +285,7 @@ Vector<Real> evaluate(const std::vector<typename TrendNetwork<Real>::Neuron>& ne
 /// Sets the objective, and the bias: the best one with `output_bias`, else 0.
 template <class Real>
 void assess(TrendNetwork<Real>& network, const TrendSamples<Real>& samples, Real lambda,
-                   bool output_bias) {
+            bool output_bias) {
   Vector<Real> residual = samples.y - evaluate(network.neurons, samples.x);
   network.bias = output_bias ? samples.mean(residual) : 0;
   residual.array() -= network.bias;
@@ -309,7 +309,7 @@ TrendNetwork<Real> interpolate(const TrendSamples<Real>& samples, bool output_bi
   if (m == 1) {  // the cheapest neuron is along (x, 1)
     const Real size = std::abs(y[0]) / (samples.norm[0] * samples.norm[0]);
     if (!output_bias) add(size * x[0], size, y[0] < 0 ? -1 : 1);
-    assess(network, samples, 0, output_bias);
+    assess<Real>(network, samples, 0, output_bias);
     return network;
   }
   const auto slope = [&](Index gap) { return (y[gap + 1] - y[gap]) / (x[gap + 1] - x[gap]); };
@@ -329,23 +329,23 @@ TrendNetwork<Real> interpolate(const TrendSamples<Real>& samples, bool output_bi
     // From its larger end, where rounding of the product does not matter.
     add(a, from > to ? from - a * x[0] : to - a * x[m - 1], sign);
   }
-  assess(network, samples, 0, output_bias);
+  assess<Real>(network, samples, 0, output_bias);
   return network;
 }
 
 /// A dual point scaled to where the dual objective is largest under all constraints.
 template <class Real>
 struct TrendBound {
-  DualFunction<Real> z;    ///< of the point before it was scaled
-  Vector<Real> N;  ///< before it was scaled; of sum zero with a bias
-  Real scale = 0;  ///< scale N is feasible
-  Real value = 0;  ///< lower bound of the optimum
-  Real gap = 1;    ///< of the network that it was made from, relative to its objective
+  DualFunction<Real> z;  ///< of the point before it was scaled
+  Vector<Real> N;        ///< before it was scaled; of sum zero with a bias
+  Real scale = 0;        ///< scale N is feasible
+  Real value = 0;        ///< lower bound of the optimum
+  Real gap = 1;          ///< of the network that it was made from, relative to its objective
 };
 
 template <class Real>
 TrendBound<Real> bound_by(const TrendSamples<Real>& samples, Vector<Real> N, Real lambda,
-                           bool output_bias) {
+                          bool output_bias) {
   constexpr Real kRounding = 1e-12;  // more than the norm is off by
   if (output_bias) N -= samples.w * (N.sum() / samples.w.sum());
   TrendBound<Real> bound{DualFunction(samples, N), std::move(N)};
@@ -362,11 +362,11 @@ TrendBound<Real> bound_by(const TrendSamples<Real>& samples, Vector<Real> N, Rea
 /// The bound that a network's own residuals prove. That is what can be certified from the network
 /// alone.
 template <class Real>
-TrendBound<Real> residual_bound(const TrendSamples<Real>& samples, const TrendNetwork<Real>& network,
-                                 Real lambda, bool output_bias) {
+TrendBound<Real> residual_bound(const TrendSamples<Real>& samples,
+                                const TrendNetwork<Real>& network, Real lambda, bool output_bias) {
   Vector<Real> residual = samples.y - evaluate(network.neurons, samples.x);
   residual.array() -= network.bias;
-  TrendBound<Real> bound = bound_by(samples, samples.w.cwiseProduct(residual), lambda, output_bias);
+  TrendBound<Real> bound = bound_by<Real>(samples, samples.w.cwiseProduct(residual), lambda, output_bias);
   bound.gap = network.primal > 0 ? (network.primal - bound.value) / network.primal : 0;
   return bound;
 }

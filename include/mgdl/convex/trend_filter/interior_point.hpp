@@ -69,7 +69,7 @@ class KnotSmoother {
   /// \param eta     4 x K: one lane for each right-hand side
   /// Returns their Gram matrix Q: with weights c = (1, g_1, g_2) the minimum is -1/2 c' Q c.
   Eigen::Matrix4<Real> forward(const Eigen::Matrix<Real, 2, Eigen::Dynamic>& forces,
-                          const Eigen::Array<Real, 4, Eigen::Dynamic>& eta) {
+                               const Eigen::Array<Real, 4, Eigen::Dynamic>& eta) {
     Eigen::Matrix4<Real> gram = Eigen::Matrix4<Real>::Zero();
     Columns u = Columns::Zero();
     Columns v(0, -0.5, 1, 0);
@@ -159,7 +159,7 @@ class KnotSmoother {
   struct Step {
     Eigen::Matrix2<Real> through;      // (u, v) behind the segment from those before it,
     Eigen::Matrix2<Real> from_centre;  // and from the forces at its centre
-    Real p = 0;                 // at the right end of the segment, before the knot
+    Real p = 0;                        // at the right end of the segment, before the knot
     Real gamma = 0;
     Real damping = 0;  // 1 / (1 + E p)
     Real freedom = 0;  // E / (1 + E p)
@@ -168,7 +168,7 @@ class KnotSmoother {
   const KnotProblem<Real>& m_problem;
   std::vector<Step> m_steps;
   Eigen::Array<Real, 4, Eigen::Dynamic> m_gaps;  // u - eta at the knots
-  State m_last;                                    // at the last sample
+  State m_last;                                  // at the last sample
   Columns m_u = Columns::Zero();
   Columns m_v = Columns::Zero();
 };

@@ -32,7 +32,7 @@ struct TrendAtom {
   Real sign = 1;
   Eigen::Vector2<Real> z{0, 0};
   Eigen::Vector2<Real> along{0, 0};  // of Direction, in the coordinates of Gap
-  bool everywhere = false;      // of Direction: in those of Affine
+  bool everywhere = false;           // of Direction: in those of Affine
 
   bool right() const noexcept { return side == HingeSide::Right; }
   bool affine() const noexcept {
@@ -95,7 +95,8 @@ class TrendCones {
   }
 
   /// Correlations of the two coordinates' neurons.
-  Eigen::Vector2<Real> correlations(const TrendAtom<Real>& atom, const DualFunction<Real>& z) const {
+  Eigen::Vector2<Real> correlations(const TrendAtom<Real>& atom,
+                                    const DualFunction<Real>& z) const {
     if (atom.affine()) {
       return {z.at(HingeSide::Left, m_samples.size() - 1) / m_length,
               z.at(HingeSide::Right, 0) / m_length};
@@ -196,10 +197,10 @@ class TrendCones {
 ///
 /// \param z  the dual function of the network's residuals
 template <class Real>
-Vector<Real> trend_newton_direction(const TrendSamples<Real>& samples, const TrendCones<Real>& cones,
-                                             const std::vector<TrendAtom<Real>>& atoms,
-                                             const DualFunction<Real>& z, Real lambda,
-                                             bool output_bias) {
+Vector<Real> trend_newton_direction(const TrendSamples<Real>& samples,
+                                    const TrendCones<Real>& cones,
+                                    const std::vector<TrendAtom<Real>>& atoms,
+                                    const DualFunction<Real>& z, Real lambda, bool output_bias) {
   const auto count = static_cast<Index>(atoms.size());
   // The samples between places where an atom begins or ends to be active.
   std::vector<Index> cuts{0, samples.size()};
@@ -228,7 +229,7 @@ Vector<Real> trend_newton_direction(const TrendSamples<Real>& samples, const Tre
     const Index begin = cuts.data()[s];
     const Real origin = samples.x[begin];
     for (Index i = begin; i < cuts.data()[s + 1]; ++i) {
-      add_sample(segment, rest, samples.x[i] - origin, 0, samples.w[i]);
+      add_sample<Real>(segment, rest, samples.x[i] - origin, 0, samples.w[i]);
     }
     const Real root = std::sqrt(segment.weight);
     const Real spread = std::sqrt(segment.spread);
@@ -266,7 +267,8 @@ Vector<Real> trend_newton_direction(const TrendSamples<Real>& samples, const Tre
     const Eigen::Vector2<Real> v = cones.line(atom, at);
     const Real norm = v.norm();
     const Eigen::Vector2<Real> pull(v.dot(cones.line(atom, unit0)), v.dot(cones.line(atom, unit1)));
-    const Eigen::Vector2<Real> drive = atom.sign * cones.correlations(atom, z) - lambda / norm * pull;
+    const Eigen::Vector2<Real> drive =
+        atom.sign * cones.correlations(atom, z) - lambda / norm * pull;
     descent[row] = atom.projected(drive, 0);
     if (d == 2) {
       descent[row + 1] = atom.projected(drive, 1);
@@ -564,10 +566,11 @@ class TrendPolish {
     const auto rank = [&](const TrendAtom<Real>& atom) {
       return 4 * (atom.sign > 0 ? 0 : 1) + (atom.affine() ? 2 : atom.right() ? 0 : 1);
     };
-    std::stable_sort(atoms.begin(), atoms.end(), [&](const TrendAtom<Real>& k, const TrendAtom<Real>& l) {
-      if (rank(k) != rank(l)) return rank(k) < rank(l);
-      return !k.affine() && k.position() < l.position();
-    });
+    std::stable_sort(atoms.begin(), atoms.end(),
+                     [&](const TrendAtom<Real>& k, const TrendAtom<Real>& l) {
+                       if (rank(k) != rank(l)) return rank(k) < rank(l);
+                       return !k.affine() && k.position() < l.position();
+                     });
     std::vector<TrendAtom<Real>> joined;
     for (const TrendAtom<Real>& atom : atoms) {
       if (joined.empty() || rank(joined.back()) != rank(atom) || !join(z, joined.back(), atom)) {

@@ -18,12 +18,12 @@ namespace mgdl::detail {
 /// that no square under- or overflows; nothing is rounded by that.
 template <class Real>
 struct TrendSamples {
-  Vector<Real> x;          ///< m distinct inputs, ascending
-  Vector<Real> y;          ///< their targets divided by `unit`
-  Vector<Real> w;          ///< their weights, > 0
-  Vector<Real> norm;       ///< |(x, 1)|
-  Real unit = 1;           ///< unit of the targets, a power of two
-  Real scatter = 0;        ///< loss of the means, 1/2 sum_i w_i (y_i - mean)^2, in `unit`^2
+  Vector<Real> x;            ///< m distinct inputs, ascending
+  Vector<Real> y;            ///< their targets divided by `unit`
+  Vector<Real> w;            ///< their weights, > 0
+  Vector<Real> norm;         ///< |(x, 1)|
+  Real unit = 1;             ///< unit of the targets, a power of two
+  Real scatter = 0;          ///< loss of the means, 1/2 sum_i w_i (y_i - mean)^2, in `unit`^2
   std::vector<Index> group;  ///< n: for every given sample its place in x; -1 without weight
 
   Index size() const noexcept { return x.size(); }
@@ -36,12 +36,14 @@ struct TrendSamples {
 
 /// |(x, 1)|: what a hinge with its kink at x costs for a slope of one.
 template <class Real>
-Real hinge_norm(Real x) noexcept { return std::hypot(x, 1.0); }
+Real hinge_norm(Real x) noexcept {
+  return std::hypot(x, 1.0);
+}
 
 /// \param x  n inputs, \param y  n targets, \param w  n weights >= 0, one of them positive
 template <class Real>
 TrendSamples<Real> merge_trend_samples(const Vector<Real>& x, const Vector<Real>& y,
-                                        const Vector<Real>& w) {
+                                       const Vector<Real>& w) {
   std::vector<Index> order;
   Real largest = 0;
   for (Index i = 0; i < x.size(); ++i) {
@@ -72,7 +74,7 @@ TrendSamples<Real> merge_trend_samples(const Vector<Real>& x, const Vector<Real>
     samples.y[last] = share == 1 ? target : samples.y[last] + share * error;
   }
   for (auto* v : {&samples.x, &samples.y, &samples.w}) v->conservativeResize(last + 1);
-  samples.norm = samples.x.unaryExpr(&hinge_norm);
+  samples.norm = samples.x.unaryExpr(&hinge_norm<Real>);
   return samples;
 }
 
@@ -102,10 +104,10 @@ struct KnotProblem {
 
   Real lambda = 0;
   bool output_bias = false;
-  Vector<Real> knots;           ///< K, ascending
+  Vector<Real> knots;             ///< K, ascending
   std::vector<Affine> affine;     ///< A
   std::vector<Segment> segments;  ///< K + 1
-  Real rest = 0;                ///< loss that no function on the knots can lower
+  Real rest = 0;                  ///< loss that no function on the knots can lower
   /// Penalties of right hinges, left hinges and affine neurons, one after the other: 2 K + A.
   Vector<Real> cost;
   /// Their mean at the first and the last sample, and their difference, last - first: 2 x (2 K +
@@ -156,9 +158,10 @@ std::vector<typename KnotProblem<Real>::Affine> affine_start(const TrendSamples<
 
 /// \param knots  ascending, strictly between the first and the last sample
 template <class Real>
-KnotProblem<Real> restrict_to_knots(const TrendSamples<Real>& samples, const std::vector<Real>& knots,
-                                     const std::vector<typename KnotProblem<Real>::Affine>& affine, Real lambda,
-                                     bool output_bias) {
+KnotProblem<Real> restrict_to_knots(const TrendSamples<Real>& samples,
+                                    const std::vector<Real>& knots,
+                                    const std::vector<typename KnotProblem<Real>::Affine>& affine,
+                                    Real lambda, bool output_bias) {
   const Index m = samples.size();
   const auto K = static_cast<Index>(knots.size());
   const auto A = static_cast<Index>(affine.size());

@@ -17,8 +17,8 @@ namespace mgdl::detail {
 /// What an interior point comes down to.
 template <class Real>
 struct TrendRecovery {
-  TrendNetwork<Real> network;                     ///< the neurons in use, without their objective
-  std::vector<Real> knots;                ///< where hinges were joined
+  TrendNetwork<Real> network;  ///< the neurons in use, without their objective
+  std::vector<Real> knots;     ///< where hinges were joined
   std::vector<typename KnotProblem<Real>::Affine> affine;  ///< directions of joined affine neurons
 };
 
@@ -44,7 +44,7 @@ Real evidence(const typename TrendInteriorPoint<Real>::Use& use, Real penalty) {
 /// only between these, and by a straight line.
 template <class Real>
 std::vector<TrendKink<Real>> kinks_in_use(const KnotProblem<Real>& problem,
-                                           const TrendInteriorPoint<Real>& point) {
+                                          const TrendInteriorPoint<Real>& point) {
   std::vector<TrendKink<Real>> kinks;
   std::vector<TrendKink<Real>> spare;  // since the last kink in use
   const auto give = [](TrendKink<Real>& kink, Real slope) {
@@ -55,7 +55,8 @@ std::vector<TrendKink<Real>> kinks_in_use(const KnotProblem<Real>& problem,
   for (Index k = 0; k < K; ++k) {
     TrendKink<Real> kink{problem.knots[k], 0, 0};
     TrendKink<Real> rest{problem.knots[k], 0, 0};
-    const auto sort = [&](const typename TrendInteriorPoint<Real>::Use& use, Real& used, Real& unused) {
+    const auto sort = [&](const typename TrendInteriorPoint<Real>::Use& use, Real& used,
+                          Real& unused) {
       (evidence(use, penalty) > 1 ? used : unused) = use.factor;
     };
     sort(point.use(k), kink.right, rest.right);
@@ -82,7 +83,7 @@ std::vector<TrendKink<Real>> kinks_in_use(const KnotProblem<Real>& problem,
 /// Returns where kinks were joined.
 template <class Real>
 std::vector<Real> join_kinks(const TrendSamples<Real>& samples, bool at_samples,
-                                      std::vector<TrendKink<Real>>& kinks) {
+                             std::vector<TrendKink<Real>>& kinks) {
   std::vector<Real> places;
   const Real* const begin = samples.x.data();
   const Real* const end = begin + samples.size();
@@ -124,7 +125,7 @@ void part_sides(std::vector<TrendKink<Real>>& kinks) {
     both.push_back(&kink);
     if (both.size() < 3) continue;
     const Real rate[3] = {both[2]->at - both[1]->at, both[0]->at - both[2]->at,
-                            both[1]->at - both[0]->at};  // from right to left
+                          both[1]->at - both[0]->at};  // from right to left
     const auto source = [&](std::size_t i) -> Real& {
       return rate[i] * both[i]->right > 0 ? both[i]->right : both[i]->left;
     };
@@ -148,7 +149,7 @@ void part_sides(std::vector<TrendKink<Real>>& kinks) {
 /// kinks at samples stay where they are.
 template <class Real>
 TrendRecovery<Real> recover(const TrendSamples<Real>& samples, const KnotProblem<Real>& problem,
-                             const TrendInteriorPoint<Real>& point, bool join_at_samples) {
+                            const TrendInteriorPoint<Real>& point, bool join_at_samples) {
   TrendRecovery<Real> result;
   const Real penalty = point.penalty();
   std::vector<TrendKink<Real>> kinks = kinks_in_use(problem, point);
@@ -188,7 +189,7 @@ TrendRecovery<Real> recover(const TrendSamples<Real>& samples, const KnotProblem
 /// kinks are enough.
 template <class Real>
 void add_line(TrendNetwork<Real>& network, const TrendSamples<Real>& samples, Real first, Real last,
-                     bool output_bias) {
+              bool output_bias) {
   const Real begin = samples.x[0];
   const Real end = samples.x[samples.size() - 1];
   std::vector<Index> hinges;
@@ -231,7 +232,7 @@ void add_line(TrendNetwork<Real>& network, const TrendSamples<Real>& samples, Re
 /// between them z, the dual constraint, stays within the part `margin` of its bound lambda.
 template <class Real>
 std::vector<Real> joined_kinks(const TrendSamples<Real>& samples, const TrendNetwork<Real>& network,
-                                        const DualFunction<Real>& z, Real lambda, Real margin) {
+                               const DualFunction<Real>& z, Real lambda, Real margin) {
   const Real first = samples.x[0];
   const Real last = samples.x[samples.size() - 1];
   std::vector<Real> kinks;
@@ -401,7 +402,8 @@ class TrendWorkingSet {
   }
 
   /// The network of a point, with its objective; with a line added where that helps.
-  TrendRecovery<Real> recover_network(const KnotProblem<Real>& problem, const TrendInteriorPoint<Real>& point) const {
+  TrendRecovery<Real> recover_network(const KnotProblem<Real>& problem,
+                                      const TrendInteriorPoint<Real>& point) const {
     TrendRecovery<Real> found = recover(m_samples, problem, point, m_fewest_neurons);
     assess(found.network, m_samples, m_lambda, m_output_bias);
     if (good(found.network, point)) return found;
@@ -421,7 +423,8 @@ class TrendWorkingSet {
   }
 
   /// N = w (y - f) at all samples.
-  Vector<Real> residual_force(const KnotProblem<Real>& problem, const TrendInteriorPoint<Real>& point) const {
+  Vector<Real> residual_force(const KnotProblem<Real>& problem,
+                              const TrendInteriorPoint<Real>& point) const {
     Vector<Real> N(m_samples.size());
     for (Index i = 0, k = 0; i < m_samples.size(); ++i) {
       while (k < problem.knots.size() && m_samples.x[i] >= problem.knots[k]) ++k;

@@ -147,43 +147,43 @@ ReluSolution random_network(Index p, Index c, Index neurons, double lambda, Rand
 TEST_CASE("maxima over all patterns by hand", "[convex/certify]") {
   // Without bias, one input: u = 1 sees the positive inputs, u = -1 the others.
   const Matrix<double> line{{1}, {2}, {-3}};
-  CHECK(near(all_patterns_maximum(line, Matrix<double>{{1}, {1}, {2}}), 6));
-  CHECK(near(all_patterns_maximum(line, Matrix<double>{{1}, {3}, {2}}), 7));
-  CHECK(near(all_patterns_maximum(line, Matrix<double>{{-1}, {-3}, {2}}), 7));
-  CHECK(near(all_patterns_maximum(line, Matrix<double>{{3, 4}, {0, 0}, {1, 0}}), 5));
+  CHECK(near(all_patterns_maximum<double>(line, Matrix<double>{{1}, {1}, {2}}), 6));
+  CHECK(near(all_patterns_maximum<double>(line, Matrix<double>{{1}, {3}, {2}}), 7));
+  CHECK(near(all_patterns_maximum<double>(line, Matrix<double>{{-1}, {-3}, {2}}), 7));
+  CHECK(near(all_patterns_maximum<double>(line, Matrix<double>{{3, 4}, {0, 0}, {1, 0}}), 5));
 
   // One sample: along it. Two at right angles: both, if N has one sign, else the larger.
-  CHECK(near(all_patterns_maximum(Matrix<double>{{3, 4}}, Matrix<double>{{-2}}), 10));
-  CHECK(near(all_patterns_maximum(Matrix<double>{{0, 3, 4}}, Matrix<double>{{-2}}), 10));
+  CHECK(near(all_patterns_maximum<double>(Matrix<double>{{3, 4}}, Matrix<double>{{-2}}), 10));
+  CHECK(near(all_patterns_maximum<double>(Matrix<double>{{0, 3, 4}}, Matrix<double>{{-2}}), 10));
   const Matrix<double> corner = Matrix<double>::Identity(2, 2);
-  CHECK(near(all_patterns_maximum(corner, Matrix<double>{{3}, {4}}), 5));
-  CHECK(near(all_patterns_maximum(corner, Matrix<double>{{3}, {-4}}), 4));
-  CHECK(near(all_patterns_maximum(corner, Matrix<double>{{3, 0}, {0, 4}}), 4));
+  CHECK(near(all_patterns_maximum<double>(corner, Matrix<double>{{3}, {4}}), 5));
+  CHECK(near(all_patterns_maximum<double>(corner, Matrix<double>{{3}, {-4}}), 4));
+  CHECK(near(all_patterns_maximum<double>(corner, Matrix<double>{{3, 0}, {0, 4}}), 4));
   const Matrix<double> cube = Matrix<double>::Identity(3, 3);
-  CHECK(near(all_patterns_maximum(cube, Matrix<double>{{3}, {4}, {12}}), 13));
-  CHECK(near(all_patterns_maximum(cube, Matrix<double>{{3}, {4}, {-12}}), 12));
-  CHECK(near(all_patterns_maximum(cube, Matrix<double>{{3}, {4}, {-4}}), 5));
-  CHECK(near(all_patterns_maximum(cube, Matrix<double>{{3, 0}, {0, 4}, {0, 3}}), 5));
+  CHECK(near(all_patterns_maximum<double>(cube, Matrix<double>{{3}, {4}, {12}}), 13));
+  CHECK(near(all_patterns_maximum<double>(cube, Matrix<double>{{3}, {4}, {-12}}), 12));
+  CHECK(near(all_patterns_maximum<double>(cube, Matrix<double>{{3}, {4}, {-4}}), 5));
+  CHECK(near(all_patterns_maximum<double>(cube, Matrix<double>{{3, 0}, {0, 4}, {0, 3}}), 5));
 
   // Opposite samples: one of them at a time. The same sample twice: both.
-  CHECK(near(all_patterns_maximum(Matrix<double>{{1, 0}, {-1, 0}}, Matrix<double>{{2}, {-3}}), 3));
-  CHECK(near(all_patterns_maximum(Matrix<double>{{1, 0, 0}, {-2, 0, 0}}, Matrix<double>{{5}, {2}}),
+  CHECK(near(all_patterns_maximum<double>(Matrix<double>{{1, 0}, {-1, 0}}, Matrix<double>{{2}, {-3}}), 3));
+  CHECK(near(all_patterns_maximum<double>(Matrix<double>{{1, 0, 0}, {-2, 0, 0}}, Matrix<double>{{5}, {2}}),
              5));
-  CHECK(near(all_patterns_maximum(Matrix<double>{{1, 0, 0}, {3, 0, 0}}, Matrix<double>{{5}, {2}}),
+  CHECK(near(all_patterns_maximum<double>(Matrix<double>{{1, 0, 0}, {3, 0, 0}}, Matrix<double>{{5}, {2}}),
              11));
 
   // What cancels may be rounding.
   const double cancelled =
-      all_patterns_maximum(Matrix<double>{{1, 0}, {1, 0}}, Matrix<double>{{1}, {-1}});
+      all_patterns_maximum<double>(Matrix<double>{{1, 0}, {1, 0}}, Matrix<double>{{1}, {-1}});
   CHECK(cancelled >= 2 * std::numeric_limits<Real>::epsilon());
   CHECK(cancelled <= 1000 * std::numeric_limits<Real>::epsilon());
 
   // Nothing to be seen.
-  CHECK(all_patterns_maximum(Matrix<double>{{0, 0}, {1, 2}}, Matrix<double>{{5}, {0}}) == 0);
+  CHECK(all_patterns_maximum<double>(Matrix<double>{{0, 0}, {1, 2}}, Matrix<double>{{5}, {0}}) == 0);
   // Any unit.
   CHECK(
-      near(all_patterns_maximum(1e150 * cube, Matrix<double>{{3e150}, {4e150}, {12e150}}), 13e300));
-  CHECK(near(all_patterns_maximum(1e-150 * cube, Matrix<double>{{3e-150}, {4e-150}, {12e-150}}),
+      near(all_patterns_maximum<double>(1e150 * cube, Matrix<double>{{3e150}, {4e150}, {12e150}}), 13e300));
+  CHECK(near(all_patterns_maximum<double>(1e-150 * cube, Matrix<double>{{3e-150}, {4e-150}, {12e-150}}),
              13e-300));
 }
 
@@ -199,7 +199,7 @@ TEST_CASE("the maximum over all patterns of one input", "[convex/certify]") {
         if (!bias && n > 9) X.row(9).setZero();
         if (bias && n > 9) X(9, 0) = 0;
         if (bias) X = with_ones(X);
-        const double found = all_patterns_maximum(X, N);
+        const double found = all_patterns_maximum<double>(X, N);
         const auto expected = static_cast<double>(circle_maximum(X, N));
         CAPTURE(n, c, bias, found, expected);
         CHECK(found >= expected);
@@ -223,7 +223,7 @@ TEST_CASE("the maximum over all patterns of two inputs", "[convex/certify]") {
           X = normal_matrix<Matrix<double>>(n, 3, random);
           for (Index i = 1; i + 1 < n; i += 4) X.row(i + 1) = (i % 8 == 1 ? -3 : 2) * X.row(i);
         }
-        const double found = all_patterns_maximum(X, N);
+        const double found = all_patterns_maximum<double>(X, N);
         const auto reached = static_cast<double>(search_maximum(X, N, 10000, random));
         CAPTURE(n, c, kind, found, reached);
         CHECK(found >= reached);
@@ -326,7 +326,7 @@ TEST_CASE("inputs far from the origin", "[convex/certify]") {
         expected = std::max(expected, std::abs(sum) / std::hypot(Real(1), r + t[i]));
       }
     }
-    const double found = all_patterns_maximum(X, N);
+    const double found = all_patterns_maximum<double>(X, N);
     const Real terms = X.rowwise().norm().dot(N.cwiseAbs().col(0));
     const Real margin = 65 * std::numeric_limits<Real>::epsilon() * terms;
     CAPTURE(r, found, static_cast<double>(expected), static_cast<double>(margin));
@@ -339,7 +339,7 @@ TEST_CASE("many samples add no rounding", "[convex/certify]") {
   // Most partial sums are rounded, and always in the same direction.
   const Index n = 200000;
   const Matrix<double> X = Vector<double>::Ones(n) * RowVector<double>{{1, 0}};
-  const double found = all_patterns_maximum(X, Vector<double>::Constant(n, 0.6));
+  const double found = all_patterns_maximum<double>(X, Vector<double>::Constant(n, 0.6));
   const auto expected = static_cast<double>(n * static_cast<Real>(0.6));
   CHECK(found >= expected);
   CHECK(near(found, expected, 4e-16));

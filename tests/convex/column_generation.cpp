@@ -5,7 +5,9 @@
 #include <limits>
 #include <vector>
 
+#include "mgdl/convex/cone/projection.hpp"
 #include "mgdl/convex/gate_enumeration.hpp"
+#include "mgdl/convex/group_lasso/row_lasso.hpp"
 #include "mgdl/convex/relu_solver.hpp"
 #include "support/samples.hpp"
 
@@ -182,7 +184,7 @@ TEST_CASE("the result satisfies the conditions of an optimum", "[convex/cone/col
       const Matrix<double>& Cj = C[static_cast<std::size_t>(j)];
       for (Index o = 0; o < Cj.cols(); ++o) {
         for (const double sign : {1.0, -1.0}) {
-          mgdl::detail::ConeProjector::Face face;
+          mgdl::detail::ConeProjector<double>::Face face;
           const Vector<double> projection = projector.project(j, sign * Cj.col(o), face);
           CHECK(projection.norm() <= lambda * (1 + 1e-6));
         }

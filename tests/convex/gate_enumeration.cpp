@@ -559,19 +559,19 @@ TEST_CASE("lattices", "[convex/gate_enumeration]") {
     const double base = random.uniform(-0.1, 0);
     Eigen::VectorXd values = base + integers.array() * step;
     double found = 0;
-    const auto coordinates = mgdl::detail::lattice_coordinates(values, base, 0x1p-46, found);
+    const auto coordinates = mgdl::detail::lattice_coordinates<double>(values, base, 0x1p-46, found);
     REQUIRE(coordinates);
     CHECK(*coordinates == integers);
     CHECK(std::abs(found / step - 1) < 1e-12);
     values[5] += 1e-10;
-    CHECK_FALSE(mgdl::detail::lattice_coordinates(values, base, 0x1p-46, found));
+    CHECK_FALSE(mgdl::detail::lattice_coordinates<double>(values, base, 0x1p-46, found));
   }
   double step = 0;
   const auto constant =
-      mgdl::detail::lattice_coordinates(Eigen::Vector3d::Constant(0.3), 0.3, 0x1p-46, step);
+      mgdl::detail::lattice_coordinates<double>(Eigen::Vector3d::Constant(0.3), 0.3, 0x1p-46, step);
   REQUIRE(constant);
   CHECK(*constant == Eigen::Vector3d::Zero());
   CHECK(step == 1);
   const Eigen::VectorXd any = normal_matrix<Eigen::VectorXd>(10, 1, random);
-  CHECK_FALSE(mgdl::detail::lattice_coordinates(any, any.minCoeff(), 0x1p-46, step));
+  CHECK_FALSE(mgdl::detail::lattice_coordinates<double>(any, any.minCoeff(), 0x1p-46, step));
 }

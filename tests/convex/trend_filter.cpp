@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "mgdl/convex/trend_filter/interior_point.hpp"
 #include "support/samples.hpp"
 
 using mgdl::Action;
@@ -116,7 +117,7 @@ std::vector<Data> hard_problems(Index n, RandomStream& random) {
 }
 
 /// Network values by the definition.
-Vector<double> network_values(const TrendFilterResult& result, const Vector<double>& x) {
+Vector<double> network_values(const TrendFilterResult<double>& result, const Vector<double>& x) {
   Vector<double> values = Vector<double>::Constant(x.size(), result.bias);
   for (Index i = 0; i < x.size(); ++i) {
     long double sum = result.bias;
@@ -131,7 +132,7 @@ Vector<double> network_values(const TrendFilterResult& result, const Vector<doub
   return values;
 }
 
-double primal_value(const Data& data, const TrendFilterResult& result, double lambda) {
+double primal_value(const Data& data, const TrendFilterResult<double>& result, double lambda) {
   const Vector<double> residual = data.y - network_values(result, data.x);
   return 0.5 * data.w.dot(residual.cwiseAbs2()) + lambda * result.neurons.rowwise().norm().sum();
 }
@@ -188,7 +189,7 @@ double dual_norm(const Data& data, const Vector<double>& N) {
 /// Relative gap between the objective of a network and the bound that its residuals prove, in long
 /// double: N = s w (y - f), centred with a bias, with the best s. All sums go over the samples in
 /// their order.
-double residual_gap(const Data& data, const TrendFilterResult& result, double lambda, bool bias) {
+double residual_gap(const Data& data, const TrendFilterResult<double>& result, double lambda, bool bias) {
   using Wide = long double;
   std::vector<Index> order;
   for (Index i = 0; i < data.x.size(); ++i) {
@@ -344,7 +345,7 @@ TEST_CASE("certificates hold when recomputed from the raw data", "[convex/trend_
       for (const double ratio : {0.5, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6}) {
         const double lambda = ratio * lambda_max;
         CAPTURE(data.name, bias, ratio);
-        const TrendFilterResult result =
+        const TrendFilterResult<double> result =
             solve_trend_filter(data.x, data.y, data.w, lambda, with_bias(bias));
         CHECK(result.termination == Termination::ToleranceReached);
         CHECK(result.lambda_max == lambda_max);
@@ -397,7 +398,7 @@ TEST_CASE("a network proves by its own residuals that it is optimal", "[convex/t
       const double ratio = 0.5 * std::pow(2e-3, (k % 13) / 12.0);
       const double lambda =
           ratio * trend_filter_lambda_max(data.x, data.y, data.w, options.output_bias);
-      const TrendFilterResult result = solve_trend_filter(data.x, data.y, data.w, lambda, options);
+      const TrendFilterResult<double> result = solve_trend_filter(data.x, data.y, data.w, lambda, options);
       CAPTURE(k, n, ratio, tolerance, options.output_bias, options.fewest_neurons);
       CHECK(result.termination == Termination::ToleranceReached);
       const double gap = residual_gap(data, result, lambda, options.output_bias);
@@ -412,7 +413,7 @@ TEST_CASE("a network proves by its own residuals that it is optimal", "[convex/t
   for (const double ratio : {0.1, 1e-2, 1e-3, 1e-4}) {
     for (const bool bias : {false, true}) {
       const double lambda = ratio * trend_filter_lambda_max(many.x, many.y, many.w, bias);
-      const TrendFilterResult result =
+      const TrendFilterResult<double> result =
           solve_trend_filter(many.x, many.y, many.w, lambda, with_bias(bias));
       CAPTURE(ratio, bias);
       CHECK(result.termination == Termination::ToleranceReached);
@@ -433,7 +434,7 @@ TEST_CASE("the optimum is that of an independent solver", "[convex/trend_filter]
         CAPTURE(n, bias, ratio);
         TrendFilterOptions options = with_bias(bias);
         options.relative_tolerance = 1e-9;
-        const TrendFilterResult result =
+        const TrendFilterResult<double> result =
             solve_trend_filter(data.x, data.y, data.w, lambda, options);
         const GridOptimum grid = grid_optimum(data, lambda, bias, kDirections);
         REQUIRE(grid.upper - grid.lower <= 1e-9 * grid.upper);
@@ -467,7 +468,7 @@ TEST_CASE("lambda_max is the largest correlation and the edge of zero", "[convex
                                                       (1 + data.x.cwiseAbs().maxCoeff()));
 
       for (const double factor : {1.0, 1.5}) {
-        const TrendFilterResult zero =
+        const TrendFilterResult<double> zero =
             solve_trend_filter(data.x, data.y, data.w, factor * lambda_max, with_bias(bias));
         CHECK(zero.signs.size() == 0);
         CHECK(zero.primal == zero.dual);
@@ -477,7 +478,7 @@ TEST_CASE("lambda_max is the largest correlation and the edge of zero", "[convex
       // Without neurons the relative gap is about 1e-3^2.
       TrendFilterOptions options = with_bias(bias);
       options.relative_tolerance = 1e-9;
-      const TrendFilterResult some =
+      const TrendFilterResult<double> some =
           solve_trend_filter(data.x, data.y, data.w, lambda_max * (1 - 1e-3), options);
       CHECK(some.signs.size() > 0);
     }
@@ -490,10 +491,10 @@ TEST_CASE("targets and penalty scale together", "[convex/trend_filter]") {
   const double lambda = 1e-3 * trend_filter_lambda_max(data.x, data.y, data.w, false);
   TrendFilterOptions options;
   options.relative_tolerance = 1e-8;
-  const TrendFilterResult plain = solve_trend_filter(data.x, data.y, data.w, lambda, options);
+  const TrendFilterResult<double> plain = solve_trend_filter(data.x, data.y, data.w, lambda, options);
   for (const double scale : {0x1p40, 0x1p-70}) {  // exact
-    const TrendFilterResult scaled =
-        solve_trend_filter(data.x, scale * data.y, data.w, scale * lambda, options);
+    const TrendFilterResult<double> scaled =
+        solve_trend_filter<double>(data.x, scale * data.y, data.w, scale * lambda, options);
     CHECK(scaled.neurons == scale * plain.neurons);
     CHECK(scaled.signs == plain.signs);
     CHECK(scaled.primal == scale * scale * plain.primal);
@@ -501,8 +502,8 @@ TEST_CASE("targets and penalty scale together", "[convex/trend_filter]") {
     CHECK(scaled.dual_point.isApprox(scale * plain.dual_point, 1e-12));
   }
   for (const double scale : {3.7e5, 1e-8, -1.0, -12.5}) {
-    const TrendFilterResult scaled =
-        solve_trend_filter(data.x, scale * data.y, data.w, std::abs(scale) * lambda, options);
+    const TrendFilterResult<double> scaled =
+        solve_trend_filter<double>(data.x, scale * data.y, data.w, std::abs(scale) * lambda, options);
     CHECK(std::abs(scaled.primal / (scale * scale) - plain.primal) <= 2e-8 * plain.primal);
     const Vector<double> difference =
         network_values(scaled, data.x) / scale - network_values(plain, data.x);
@@ -520,8 +521,8 @@ TEST_CASE("order, multiplicity and unused samples do not matter", "[convex/trend
   const auto solve = [&](const Data& d) {
     return solve_trend_filter(d.x, d.y, d.w, lambda, with_bias(true));
   };
-  const TrendFilterResult plain = solve(data);
-  const TrendFilterResult again = solve(data);
+  const TrendFilterResult<double> plain = solve(data);
+  const TrendFilterResult<double> again = solve(data);
   CHECK(again.neurons == plain.neurons);
   CHECK(again.primal == plain.primal);
 
@@ -529,7 +530,7 @@ TEST_CASE("order, multiplicity and unused samples do not matter", "[convex/trend
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<Index>(i);
   random.shuffle(order);
   const Data shuffled{"", data.x(order), data.y(order), data.w(order)};
-  const TrendFilterResult other = solve(shuffled);
+  const TrendFilterResult<double> other = solve(shuffled);
   CHECK(other.neurons == plain.neurons);
   CHECK(other.bias == plain.bias);
   CHECK(other.primal == plain.primal);
@@ -543,7 +544,7 @@ TEST_CASE("order, multiplicity and unused samples do not matter", "[convex/trend
     doubled.y.segment<3>(3 * i) << data.y[i], 1e6 * random.normal(), data.y[i];
     doubled.w.segment<3>(3 * i) << 0.5 * data.w[i], 0, 0.5 * data.w[i];
   }
-  const TrendFilterResult twice = solve(doubled);
+  const TrendFilterResult<double> twice = solve(doubled);
   CHECK(twice.neurons == plain.neurons);
   CHECK(twice.primal == plain.primal);
 
@@ -553,7 +554,7 @@ TEST_CASE("order, multiplicity and unused samples do not matter", "[convex/trend
     split.y[3 * i] += 0.25;
     split.y[3 * i + 2] -= 0.25;
   }
-  const TrendFilterResult apart = solve(split);
+  const TrendFilterResult<double> apart = solve(split);
   CHECK(std::abs(apart.primal - plain.primal - 0.5 * 0.25 * 0.25) <= 2e-6 * plain.primal);
 }
 
@@ -566,7 +567,7 @@ TEST_CASE("as few neurons as the optimum has kinks", "[convex/trend_filter]") {
       [](double t) { return 1 + t + 4 * std::max(0.0, t - 0.31) - 9 * std::max(0.0, t - 0.72); });
   for (const bool bias : {false, true}) {
     const double lambda = 1e-3 * trend_filter_lambda_max(data.x, data.y, data.w, bias);
-    const TrendFilterResult result =
+    const TrendFilterResult<double> result =
         solve_trend_filter(data.x, data.y, data.w, lambda, with_bias(bias));
     CAPTURE(bias);
     CHECK(result.relative_gap() <= 1e-6);
@@ -576,7 +577,7 @@ TEST_CASE("as few neurons as the optimum has kinks", "[convex/trend_filter]") {
   // A line that is positive on the samples is one neuron.
   data.y = 2 * data.x.array() + 1;
   const double lambda = 1e-2 * trend_filter_lambda_max(data.x, data.y, data.w, false);
-  const TrendFilterResult line = solve_trend_filter(data.x, data.y, data.w, lambda);
+  const TrendFilterResult<double> line = solve_trend_filter(data.x, data.y, data.w, lambda);
   CHECK(line.signs.size() == 1);
   CHECK(line.signs[0] == 1);
 
@@ -585,7 +586,7 @@ TEST_CASE("as few neurons as the optimum has kinks", "[convex/trend_filter]") {
   const Vector<double> y = list({0, 0, 1, 3});
   TrendFilterOptions options;
   options.relative_tolerance = 1e-9;
-  const TrendFilterResult joined =
+  const TrendFilterResult<double> joined =
       solve_trend_filter(x, y, equal_weights(4),
                          1e-6 * trend_filter_lambda_max(x, y, equal_weights(4), false), options);
   REQUIRE(joined.signs.size() == 1);
@@ -608,7 +609,7 @@ TEST_CASE("near interpolation of sums of sines", "[convex/trend_filter]") {
     TrendFilterOptions options;
     options.fewest_neurons = fewest;
     const double lambda = 1e-9 * trend_filter_lambda_max(x, y, w, false);
-    const TrendFilterResult result = solve_trend_filter(x, y, w, lambda, options);
+    const TrendFilterResult<double> result = solve_trend_filter(x, y, w, lambda, options);
     // Too many neurons to polish: the residuals, which nearly vanish, prove nothing, the dual point
     // does.
     CHECK(result.termination == Termination::ToleranceReached);
@@ -631,7 +632,7 @@ TEST_CASE("a jump at a tiny penalty", "[convex/trend_filter]") {
     for (const bool bias : {false, true}) {
       CAPTURE(n, bias);
       const double lambda = 1e-8 * trend_filter_lambda_max(x, y, w, bias);
-      const TrendFilterResult result = solve_trend_filter(x, y, w, lambda, with_bias(bias));
+      const TrendFilterResult<double> result = solve_trend_filter(x, y, w, lambda, with_bias(bias));
       CHECK(result.relative_gap() <= 1e-4);
       CHECK(result.signs.size() >= 2);
       CHECK(result.signs.size() <= 10);
@@ -647,7 +648,7 @@ TEST_CASE("many samples", "[convex/trend_filter]") {
   for (const double ratio : {1e-1, 1e-2, 1e-4, 1e-6}) {
     TrendFilterOptions options;
     options.relative_tolerance = 1e-8;
-    const TrendFilterResult result =
+    const TrendFilterResult<double> result =
         solve_trend_filter(data.x, data.y, data.w, ratio * lambda_max, options);
     CAPTURE(ratio);
     CHECK(result.termination == Termination::ToleranceReached);
@@ -665,13 +666,13 @@ TEST_CASE("one input has a closed form", "[convex/trend_filter]") {
   const auto one = [](double v) { return list({v}); };
   CHECK(trend_filter_lambda_max(one(x), one(y), one(1), false) == Approx(y * norm));
   CHECK(trend_filter_lambda_max(one(x), one(y), one(1), true) == 0);
-  const TrendFilterResult result = solve_trend_filter(one(x), one(y), one(1), 0.25 * y * norm);
+  const TrendFilterResult<double> result = solve_trend_filter(one(x), one(y), one(1), 0.25 * y * norm);
   REQUIRE(result.signs.size() == 1);
   CHECK(result.neurons.row(0).norm() * norm == Approx(0.75 * y));
   CHECK(result.neurons(0, 0) / result.neurons(0, 1) == Approx(x));
   CHECK(result.primal == Approx(0.5 * y * y * (0.25 * 0.25 + 2 * 0.25 * 0.75)));
   CHECK(result.dual == Approx(result.primal));
-  const TrendFilterResult biased = solve_trend_filter(one(x), one(y), one(1), 0.1, with_bias(true));
+  const TrendFilterResult<double> biased = solve_trend_filter(one(x), one(y), one(1), 0.1, with_bias(true));
   CHECK(biased.signs.size() == 0);
   CHECK(biased.bias == y);
 }
@@ -682,7 +683,7 @@ TEST_CASE("without penalty the means are interpolated", "[convex/trend_filter]")
     if (data.name == "clustered") continue;  // slopes of 1e12
     for (const bool bias : {false, true}) {
       CAPTURE(data.name, bias);
-      const TrendFilterResult result =
+      const TrendFilterResult<double> result =
           solve_trend_filter(data.x, data.y, data.w, 0, with_bias(bias));
       CHECK(result.termination == Termination::ToleranceReached);
       const Vector<double> values = network_values(result, data.x);
@@ -707,7 +708,7 @@ TEST_CASE("work can be limited, and what was reached is returned", "[convex/tren
   const Data data = uniform(400, random);
   const double lambda = 1e-4 * trend_filter_lambda_max(data.x, data.y, data.w, false);
   const auto check = [&](const TrendFilterOptions& options, Termination expected) {
-    const TrendFilterResult result = solve_trend_filter(data.x, data.y, data.w, lambda, options);
+    const TrendFilterResult<double> result = solve_trend_filter(data.x, data.y, data.w, lambda, options);
     CHECK(result.termination == expected);
     CHECK(result.dual <= result.primal);
     CHECK(result.primal <= 0.5 * data.w.dot(data.y.cwiseAbs2()) * (1 + 1e-12));
@@ -739,7 +740,7 @@ TEST_CASE("work can be limited, and what was reached is returned", "[convex/tren
     CHECK(check(options, Termination::StoppedByObserver).iterations == stop);
   }
   // Rounding does not allow this much; the best there is comes back.
-  const TrendFilterResult best =
+  const TrendFilterResult<double> best =
       solve_trend_filter(data.x, data.y, data.w, lambda, {.relative_tolerance = 0});
   CHECK(best.relative_gap() < 1e-9);
 }
@@ -769,7 +770,7 @@ TEST_CASE("bad input is refused", "[convex/trend_filter]") {
         "TrendFilterOptions.max_iterations: expected a value >= 1, found 0");
   CHECK(message(x, y, w, 1, {.time_limit_seconds = 0}) ==
         "TrendFilterOptions.time_limit_seconds: expected a value > 0, found 0");
-  CHECK(error_of([&] { trend_filter_lambda_max(x, y.head(1), w, false); }) ==
+  CHECK(error_of([&] { trend_filter_lambda_max<double>(x, y.head(1), w, false); }) ==
         "y: expected 3 rows, found 1");
 }
 
@@ -777,7 +778,7 @@ TEST_CASE("the smoother solves its least squares problem", "[convex/trend_filter
   RandomStream random(seed(), 9);
   for (const Index K : {0, 1, 2, 7}) {
     // A chain of segments, some empty, some of one sample, some of several.
-    KnotProblem problem;
+    KnotProblem<double> problem;
     problem.knots.setZero(K);
     Vector<double> E(K);
     Eigen::Matrix<double, 2, Eigen::Dynamic> forces(2, K + 1);
@@ -818,7 +819,7 @@ TEST_CASE("the smoother solves its least squares problem", "[convex/trend_filter
     B.col(2) -= at - start;
     const Matrix<double> X = A.colPivHouseholderQr().solve(B);
 
-    KnotSmoother smoother(problem);
+    KnotSmoother<double> smoother(problem);
     smoother.factor(E);
     const Eigen::Matrix4d gram = smoother.forward(forces, eta);
     const Matrix<double> expected = B.transpose() * X;

@@ -20,7 +20,7 @@ TEST_CASE("the minimiser meets the optimality conditions", "[linalg/bounded_quad
     const auto g = normal_matrix<Vector<double>>(n, 1, random);
     Vector<double> lower(n);
     for (double& bound : lower) bound = random.below(3) == 0 ? 0 : -std::exp(10 * random.normal());
-    const Vector<double> x = minimise_bounded(H, g, lower, 0);
+    const Vector<double> x = minimise_bounded<double>(H, g, lower, 0);
     const Vector<double> gradient = H * x - g;
     const double scale = H.norm() * (1 + x.norm());
     for (Index i = 0; i < n; ++i) {
@@ -38,16 +38,16 @@ TEST_CASE("only the lower triangle counts, and none is needed for nothing",
   Matrix<double> H(2, 2);
   H << 2, 1e9, 1, 3;
   const Vector<double> x =
-      minimise_bounded(H, Vector<double>{{1, -2}}, Vector<double>{{-10, -0.1}}, 0);
+      minimise_bounded<double>(H, Vector<double>{{1, -2}}, Vector<double>{{-10, -0.1}}, 0);
   CHECK(x[1] == Approx(-0.1));
   CHECK(x[0] == Approx(0.55));
-  CHECK(minimise_bounded(Matrix<double>(0, 0), {}, {}, 0).size() == 0);
+  CHECK(minimise_bounded<double>(Matrix<double>(0, 0), {}, {}, 0).size() == 0);
 }
 
 TEST_CASE("a matrix that is not positive definite gives a feasible point",
           "[linalg/bounded_quadratic]") {
   const Matrix<double> H = -Matrix<double>::Identity(3, 3);
   const Vector<double> lower{{-1, 0, -2}};
-  const Vector<double> x = minimise_bounded(H, Vector<double>::Ones(3), lower, 0);
+  const Vector<double> x = minimise_bounded<double>(H, Vector<double>::Ones(3), lower, 0);
   CHECK((x.array() >= lower.array()).all());
 }

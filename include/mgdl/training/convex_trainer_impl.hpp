@@ -88,7 +88,7 @@ struct ConvexTrainer<Scalar>::Solved {
 
 template <class Scalar>
 std::vector<Index> ConvexTrainer<Scalar>::columns(const SampleView<Scalar>& samples) const {
-  return detail::leading_columns(samples.inputs.template cast<double>(),
+  return detail::leading_columns<double>(samples.inputs.template cast<double>(),
                                  samples.weights.template cast<double>(), m_options.max_inputs);
 }
 

@@ -1,12 +1,8 @@
 #pragma once
 
-#include <cmath>
 #include <limits>
-#include <utility>
 
-#include "mgdl/convex/group_lasso/problem.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/linalg/bounded_quadratic.hpp"
 #include "mgdl/linalg/dense_factorisations.hpp"
 
 namespace mgdl::detail {
@@ -20,40 +16,12 @@ class RowLasso {
  public:
   /// \param Phi  n x m
   /// \param Y    n x c
-  RowLasso(const Matrix<Real>& Phi, const Matrix<Real>& Y, Real lambda)
-      : m_phi(Phi), m_targets(Y), m_lambda(lambda) {
-    if (Phi.rows() <= Phi.cols()) return;
-    const Index m = Phi.cols();
-    const auto [R, coordinates] = orthogonal_coordinates(Phi, Y);
-    m_phi = R;
-    m_targets = coordinates.topRows(m);
-    m_rest = coordinates.bottomRows(coordinates.rows() - m).squaredNorm();
-  }
+  RowLasso(const Matrix<Real>& Phi, const Matrix<Real>& Y, Real lambda);
 
   /// \param start      O to start from
   /// \param tolerance  wanted relative duality gap
   /// \returns O; the rows that are zero are exactly zero
-  Matrix<Real> solve(const Matrix<Real>& start, Real tolerance) const {
-    constexpr int kMaxSteps = 200;
-    constexpr int kPatience = 40;  // steps: in those rounding alone hides any progress
-    State state;
-    if (!evaluate(start.rowwise().norm() / m_lambda, state)) return start;
-    state.best_gap = state.relative_gap;
-    Real target = 0.5 * state.best_gap;  // to be reached before patience runs out
-    int patience = kPatience;
-    for (int step = 0; step < kMaxSteps && state.relative_gap > tolerance && patience > 0; ++step) {
-      --patience;
-      if (state.best_gap <= target) {
-        target = 0.5 * state.best_gap;
-        patience = kPatience;
-      }
-      const Matrix<Real> H = hessian(state);
-      const Vector<Real> bounds = -state.eta;
-      if (move(secular_step<Real>(H, state.norms, bounds, m_lambda), state)) continue;
-      if (!move(descent_step<Real>(H, state.norms, bounds, m_lambda), state)) break;
-    }
-    return state.eta.asDiagonal() * state.correlation;
-  }
+  Matrix<Real> solve(const Matrix<Real>& start, Real tolerance) const;
 
  private:
   struct State {
@@ -67,47 +35,11 @@ class RowLasso {
   };
 
   /// Goes along the step until the objective in eta falls.
-  bool move(const Vector<Real>& step, State& state) const {
-    for (Real length = 1; length > 1e-6; length /= 2) {
-      State trial;
-      if (!evaluate((state.eta + length * step).cwiseMax(0), trial)) continue;
-      // The gap may rise while the objective falls: only a new record counts, or steps could cycle.
-      if (trial.value < state.value || trial.relative_gap < 0.5 * state.best_gap) {
-        trial.best_gap = std::min(state.best_gap, trial.relative_gap);
-        state = std::move(trial);
-        return true;
-      }
-    }
-    return false;
-  }
+  bool move(const Vector<Real>& step, State& state) const;
 
-  bool evaluate(const Vector<Real>& eta, State& state) const {
-    Matrix<Real> K = m_phi * eta.asDiagonal() * m_phi.transpose();
-    K.diagonal().array() += 1;
-    if (!state.factor.compute(K)) return false;
-    const Matrix<Real> N = state.factor.solve(m_targets);
-    state.eta = eta;
-    state.correlation = m_phi.transpose() * N;
-    state.norms = state.correlation.rowwise().norm();
-    const Real target = m_rest + (N.array() * m_targets.array()).sum();
-    const Real square = m_rest + N.squaredNorm();
-    const Real largest = state.norms.size() > 0 ? state.norms.maxCoeff() : 0;
-    const Real primal = 0.5 * square + m_lambda * eta.dot(state.norms);
-    const Real dual = scaled_dual<Real>(
-        target, square, largest > 0 ? m_lambda / largest : std::numeric_limits<Real>::max());
-    state.value = 0.5 * target + 0.5 * m_lambda * m_lambda * eta.sum();
-    state.relative_gap = primal > 0 ? (primal - dual) / primal : 0;
-    return std::isfinite(state.value);
-  }
+  bool evaluate(const Vector<Real>& eta, State& state) const;
 
-  Matrix<Real> hessian(const State& state) const {
-    const Vector<Real> inverse =
-        state.norms.cwiseMax(std::numeric_limits<Real>::min()).cwiseInverse();
-    const Matrix<Real> directions = inverse.asDiagonal() * state.correlation;
-    Matrix<Real> half = m_phi;
-    state.factor.solve_lower(half);
-    return (half.transpose() * half).cwiseProduct(directions * directions.transpose());
-  }
+  Matrix<Real> hessian(const State& state) const;
 
   Matrix<Real> m_phi;
   Matrix<Real> m_targets;
@@ -115,4 +47,12 @@ class RowLasso {
   Real m_lambda;
 };
 
+#ifdef MGDL_COMPILED
+extern template class RowLasso<double>;
+#endif
+
 }  // namespace mgdl::detail
+
+#ifndef MGDL_COMPILED
+#include "mgdl/convex/group_lasso/row_lasso_impl.hpp"  // IWYU pragma: export
+#endif

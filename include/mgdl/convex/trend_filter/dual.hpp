@@ -366,7 +366,8 @@ TrendBound<Real> residual_bound(const TrendSamples<Real>& samples,
                                 const TrendNetwork<Real>& network, Real lambda, bool output_bias) {
   Vector<Real> residual = samples.y - evaluate(network.neurons, samples.x);
   residual.array() -= network.bias;
-  TrendBound<Real> bound = bound_by<Real>(samples, samples.w.cwiseProduct(residual), lambda, output_bias);
+  TrendBound<Real> bound =
+      bound_by<Real>(samples, samples.w.cwiseProduct(residual), lambda, output_bias);
   bound.gap = network.primal > 0 ? (network.primal - bound.value) / network.primal : 0;
   return bound;
 }

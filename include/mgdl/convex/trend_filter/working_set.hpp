@@ -496,10 +496,11 @@ class TrendWorkingSet {
     constexpr Real kExact = 4e-12;  // more than the bounds are rounded
     const Real target =
         network.neurons.size() <= kFew ? std::min(m_tolerance, kExact) : m_tolerance;
-    TrendPolish<Real> method(m_samples, m_lambda, m_output_bias, slack, network);
-    method.run(m_tolerance, target, m_work, [&] { return ask(proceed, method.bound().gap); });
-    consider(method.network(), method.bound());
-    m_polished_gap = std::min(m_polished_gap, method.bound().gap);
+    const auto [polished, bound] =
+        polish_network<Real>(m_samples, m_lambda, m_output_bias, slack, network, m_tolerance,
+                             target, m_work, [&](Real gap) { return ask(proceed, gap); });
+    consider(polished, bound);
+    m_polished_gap = std::min(m_polished_gap, bound.gap);
   }
 
   /// The best network, or one with fewer neurons within the tolerance.

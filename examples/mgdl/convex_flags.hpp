@@ -34,7 +34,7 @@ struct ConvexFlags {
   double gap = ConvexOptions{}.relative_tolerance;
   double time_limit = std::numeric_limits<double>::infinity();
   std::uint64_t seed = 0;
-  int threads = ConvexOptions{}.threads;
+  int threads = ConvexOptions{}.threads.requested();
 
   std::string output;
   std::string solution;

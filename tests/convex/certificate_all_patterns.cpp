@@ -166,11 +166,14 @@ TEST_CASE("maxima over all patterns by hand", "[convex/certify]") {
   CHECK(near(all_patterns_maximum<double>(cube, Matrix<double>{{3, 0}, {0, 4}, {0, 3}}), 5));
 
   // Opposite samples: one of them at a time. The same sample twice: both.
-  CHECK(near(all_patterns_maximum<double>(Matrix<double>{{1, 0}, {-1, 0}}, Matrix<double>{{2}, {-3}}), 3));
-  CHECK(near(all_patterns_maximum<double>(Matrix<double>{{1, 0, 0}, {-2, 0, 0}}, Matrix<double>{{5}, {2}}),
-             5));
-  CHECK(near(all_patterns_maximum<double>(Matrix<double>{{1, 0, 0}, {3, 0, 0}}, Matrix<double>{{5}, {2}}),
-             11));
+  CHECK(near(
+      all_patterns_maximum<double>(Matrix<double>{{1, 0}, {-1, 0}}, Matrix<double>{{2}, {-3}}), 3));
+  CHECK(near(
+      all_patterns_maximum<double>(Matrix<double>{{1, 0, 0}, {-2, 0, 0}}, Matrix<double>{{5}, {2}}),
+      5));
+  CHECK(near(
+      all_patterns_maximum<double>(Matrix<double>{{1, 0, 0}, {3, 0, 0}}, Matrix<double>{{5}, {2}}),
+      11));
 
   // What cancels may be rounding.
   const double cancelled =
@@ -179,12 +182,14 @@ TEST_CASE("maxima over all patterns by hand", "[convex/certify]") {
   CHECK(cancelled <= 1000 * std::numeric_limits<Real>::epsilon());
 
   // Nothing to be seen.
-  CHECK(all_patterns_maximum<double>(Matrix<double>{{0, 0}, {1, 2}}, Matrix<double>{{5}, {0}}) == 0);
+  CHECK(all_patterns_maximum<double>(Matrix<double>{{0, 0}, {1, 2}}, Matrix<double>{{5}, {0}}) ==
+        0);
   // Any unit.
-  CHECK(
-      near(all_patterns_maximum<double>(1e150 * cube, Matrix<double>{{3e150}, {4e150}, {12e150}}), 13e300));
-  CHECK(near(all_patterns_maximum<double>(1e-150 * cube, Matrix<double>{{3e-150}, {4e-150}, {12e-150}}),
-             13e-300));
+  CHECK(near(all_patterns_maximum<double>(1e150 * cube, Matrix<double>{{3e150}, {4e150}, {12e150}}),
+             13e300));
+  CHECK(near(
+      all_patterns_maximum<double>(1e-150 * cube, Matrix<double>{{3e-150}, {4e-150}, {12e-150}}),
+      13e-300));
 }
 
 TEST_CASE("the maximum over all patterns of one input", "[convex/certify]") {

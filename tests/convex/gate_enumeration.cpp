@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "mgdl/convex/arrangement/lattice.hpp"
+#include "mgdl/convex/arrangement/planar_gates.hpp"
 #include "mgdl/linalg/exact_sign.hpp"
 #include "support/samples.hpp"
 
@@ -559,7 +559,8 @@ TEST_CASE("lattices", "[convex/gate_enumeration]") {
     const double base = random.uniform(-0.1, 0);
     Eigen::VectorXd values = base + integers.array() * step;
     double found = 0;
-    const auto coordinates = mgdl::detail::lattice_coordinates<double>(values, base, 0x1p-46, found);
+    const auto coordinates =
+        mgdl::detail::lattice_coordinates<double>(values, base, 0x1p-46, found);
     REQUIRE(coordinates);
     CHECK(*coordinates == integers);
     CHECK(std::abs(found / step - 1) < 1e-12);

@@ -252,6 +252,25 @@ TEST_CASE("stops when told to and keeps what it has", "[convex/gated_relu_solver
   }
 }
 
+TEST_CASE("samples in float give the solution of the same samples in double",
+          "[convex/gated_relu_solver]") {
+  RandomStream random(mgdl::test::seed(), 58);
+  const auto X = normal_matrix<RowMatrix<float>>(40, 3, random);
+  const auto Y = normal_matrix<RowMatrix<float>>(40, 2, random);
+  const Dataset<float> single(X, Y);
+  const Dataset<double> same(X.cast<double>(), Y.cast<double>(), single.weights().cast<double>());
+  const Gates gates(X, normal_matrix<RowMatrix<float>>(20, 4, random));
+  const auto a = GatedReluSolver<float>().solve(single, gates);
+  const auto b = GatedReluSolver().solve(same, gates);
+  CHECK(a.solution.active == b.solution.active);
+  CHECK(a.solution.coefficients == b.solution.coefficients);
+  CHECK(a.report.certificate.dual == b.report.certificate.dual);
+  CHECK(GatedReluSolver<float>().lambda_max(single, gates) ==
+        GatedReluSolver().lambda_max(same, gates));
+  CHECK(mgdl::predict(a.solution, gates, X) ==
+        mgdl::predict(b.solution, gates, X.cast<double>().eval()));
+}
+
 TEST_CASE("bad input is refused", "[convex/gated_relu_solver]") {
   using Catch::Matchers::ContainsSubstring;
   CHECK_THAT(error_of([] { GatedReluSolver({.lambda = -1}); }),

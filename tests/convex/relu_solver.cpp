@@ -1,5 +1,6 @@
 #include "mgdl/convex/relu_solver.hpp"
 
+#include <Eigen/SVD>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -200,6 +201,92 @@ TEST_CASE("scaling the targets scales the network", "[convex/relu_solver]") {
             Approx(factor * factor * first.report.certificate.primal).epsilon(1e-6).margin(0));
     }
   }
+}
+
+TEST_CASE("lambda_max is where the dual constraint of the zero solution is met",
+          "[convex/relu_solver]") {
+  for (std::uint64_t k = 0; k < 20; ++k) {
+    const auto problem = random_problem(k, 3);
+    const auto& [data, gates, what] = problem;
+    mgdl::ConvexOptions options{.output_bias = k % 4 == 3};
+    CAPTURE(what, options.output_bias);
+    const double largest = ReluSolver(options).lambda_max(data, gates);
+    if (largest == 0) {
+      CHECK(data.targets().cols() > 0);
+      continue;
+    }
+    // The certificate has projections of its own.
+    options.lambda = largest;
+    const auto at = ReluSolver(options).solve(data, gates);
+    CHECK(at.solution.hidden.rows() == 0);
+    CHECK(at.report.certificate.lambda_max == Approx(largest).epsilon(1e-9));
+    options.lambda = 0.99 * largest;
+    const auto below = ReluSolver(options).solve(data, gates);
+    CHECK(below.solution.hidden.rows() > 0);
+
+    options.shared_neurons = true;
+    options.lambda.reset();
+    const double shared = ReluSolver(options).lambda_max(data, gates);
+    if (data.targets().cols() == 1) {
+      CHECK(shared == largest);
+      continue;
+    }
+    const Vector<double>& w = data.weights();
+    Matrix<double> R = data.targets();
+    if (options.output_bias) R.rowwise() -= (w.transpose() * R / w.sum()).eval().row(0);
+    double spectral = 0;
+    for (Index j = 0; j < gates.size(); ++j) {
+      const Matrix<double> A =
+          mgdl::test::masked(mgdl::test::extended_inputs(data, gates), gates, j).cast<double>();
+      const Matrix<double> C = A.transpose() * w.asDiagonal() * R;
+      spectral = std::max(spectral, C.jacobiSvd().singularValues()[0]);
+    }
+    CHECK(shared == Approx(spectral).epsilon(1e-9));
+    options.lambda = shared;
+    CHECK(ReluSolver(options).solve(data, gates).solution.hidden.rows() == 0);
+  }
+}
+
+TEST_CASE("lambda_max over all patterns is that of their gates", "[convex/relu_solver]") {
+  RandomStream random(mgdl::test::seed(), 56);
+  const auto X = normal_matrix<RowMatrix<double>>(25, 1, random);
+  const Dataset<double> data(X, normal_matrix<RowMatrix<double>>(25, 2, random));
+  for (const bool output_bias : {false, true}) {
+    const ReluSolver solver({.output_bias = output_bias});
+    CHECK(solver.lambda_max_all_patterns(data) ==
+          Approx(solver.lambda_max(data, mgdl::enumerate_gates(X))).epsilon(1e-9));
+  }
+  CHECK_THROWS_AS(ReluSolver().lambda_max_all_patterns({X.replicate(1, 2), X}),
+                  mgdl::InvalidArgument);
+}
+
+TEST_CASE("samples in float give the solution of the same samples in double",
+          "[convex/relu_solver]") {
+  RandomStream random(mgdl::test::seed(), 57);
+  const auto X = normal_matrix<RowMatrix<float>>(40, 1, random);
+  const auto Y = normal_matrix<RowMatrix<float>>(40, 2, random);
+  const Dataset<float> single(X, Y);
+  const Dataset<double> same(X.cast<double>(), Y.cast<double>(), single.weights().cast<double>());
+  const Gates gates(X, normal_matrix<RowMatrix<float>>(20, 2, random));
+  for (const bool shared : {false, true}) {
+    const mgdl::ConvexOptions options{.shared_neurons = shared};
+    const auto a = ReluSolver<float>(options).solve(single, gates);
+    const auto b = ReluSolver(options).solve(same, gates);
+    CHECK(a.solution.hidden == b.solution.hidden);
+    CHECK(a.solution.output == b.solution.output);
+    CHECK(a.report.certificate.dual == b.report.certificate.dual);
+    CHECK(ReluSolver<float>(options).lambda_max(single, gates) ==
+          ReluSolver(options).lambda_max(same, gates));
+    // Proven for the numbers that are there.
+    const auto again = mgdl::certify(single, gates, a.solution);
+    CHECK(again.primal == a.report.certificate.primal);
+    CHECK(mgdl::verify(a.report.certificate, single, gates, a.solution).valid);
+  }
+  const auto a = ReluSolver<float>().solve_all_patterns(single);
+  const auto b = ReluSolver().solve_all_patterns(same);
+  CHECK(a.solution.hidden == b.solution.hidden);
+  CHECK(a.report.certificate.dual == b.report.certificate.dual);
+  CHECK(mgdl::verify_all_patterns(a.report.certificate, single, a.solution).valid);
 }
 
 TEST_CASE("same bits for any number of threads", "[convex/relu_solver]") {

@@ -189,7 +189,8 @@ double dual_norm(const Data& data, const Vector<double>& N) {
 /// Relative gap between the objective of a network and the bound that its residuals prove, in long
 /// double: N = s w (y - f), centred with a bias, with the best s. All sums go over the samples in
 /// their order.
-double residual_gap(const Data& data, const TrendFilterResult<double>& result, double lambda, bool bias) {
+double residual_gap(const Data& data, const TrendFilterResult<double>& result, double lambda,
+                    bool bias) {
   using Wide = long double;
   std::vector<Index> order;
   for (Index i = 0; i < data.x.size(); ++i) {
@@ -398,7 +399,8 @@ TEST_CASE("a network proves by its own residuals that it is optimal", "[convex/t
       const double ratio = 0.5 * std::pow(2e-3, (k % 13) / 12.0);
       const double lambda =
           ratio * trend_filter_lambda_max(data.x, data.y, data.w, options.output_bias);
-      const TrendFilterResult<double> result = solve_trend_filter(data.x, data.y, data.w, lambda, options);
+      const TrendFilterResult<double> result =
+          solve_trend_filter(data.x, data.y, data.w, lambda, options);
       CAPTURE(k, n, ratio, tolerance, options.output_bias, options.fewest_neurons);
       CHECK(result.termination == Termination::ToleranceReached);
       const double gap = residual_gap(data, result, lambda, options.output_bias);
@@ -491,7 +493,8 @@ TEST_CASE("targets and penalty scale together", "[convex/trend_filter]") {
   const double lambda = 1e-3 * trend_filter_lambda_max(data.x, data.y, data.w, false);
   TrendFilterOptions options;
   options.relative_tolerance = 1e-8;
-  const TrendFilterResult<double> plain = solve_trend_filter(data.x, data.y, data.w, lambda, options);
+  const TrendFilterResult<double> plain =
+      solve_trend_filter(data.x, data.y, data.w, lambda, options);
   for (const double scale : {0x1p40, 0x1p-70}) {  // exact
     const TrendFilterResult<double> scaled =
         solve_trend_filter<double>(data.x, scale * data.y, data.w, scale * lambda, options);
@@ -502,8 +505,8 @@ TEST_CASE("targets and penalty scale together", "[convex/trend_filter]") {
     CHECK(scaled.dual_point.isApprox(scale * plain.dual_point, 1e-12));
   }
   for (const double scale : {3.7e5, 1e-8, -1.0, -12.5}) {
-    const TrendFilterResult<double> scaled =
-        solve_trend_filter<double>(data.x, scale * data.y, data.w, std::abs(scale) * lambda, options);
+    const TrendFilterResult<double> scaled = solve_trend_filter<double>(
+        data.x, scale * data.y, data.w, std::abs(scale) * lambda, options);
     CHECK(std::abs(scaled.primal / (scale * scale) - plain.primal) <= 2e-8 * plain.primal);
     const Vector<double> difference =
         network_values(scaled, data.x) / scale - network_values(plain, data.x);
@@ -666,13 +669,15 @@ TEST_CASE("one input has a closed form", "[convex/trend_filter]") {
   const auto one = [](double v) { return list({v}); };
   CHECK(trend_filter_lambda_max(one(x), one(y), one(1), false) == Approx(y * norm));
   CHECK(trend_filter_lambda_max(one(x), one(y), one(1), true) == 0);
-  const TrendFilterResult<double> result = solve_trend_filter(one(x), one(y), one(1), 0.25 * y * norm);
+  const TrendFilterResult<double> result =
+      solve_trend_filter(one(x), one(y), one(1), 0.25 * y * norm);
   REQUIRE(result.signs.size() == 1);
   CHECK(result.neurons.row(0).norm() * norm == Approx(0.75 * y));
   CHECK(result.neurons(0, 0) / result.neurons(0, 1) == Approx(x));
   CHECK(result.primal == Approx(0.5 * y * y * (0.25 * 0.25 + 2 * 0.25 * 0.75)));
   CHECK(result.dual == Approx(result.primal));
-  const TrendFilterResult<double> biased = solve_trend_filter(one(x), one(y), one(1), 0.1, with_bias(true));
+  const TrendFilterResult<double> biased =
+      solve_trend_filter(one(x), one(y), one(1), 0.1, with_bias(true));
   CHECK(biased.signs.size() == 0);
   CHECK(biased.bias == y);
 }
@@ -708,7 +713,8 @@ TEST_CASE("work can be limited, and what was reached is returned", "[convex/tren
   const Data data = uniform(400, random);
   const double lambda = 1e-4 * trend_filter_lambda_max(data.x, data.y, data.w, false);
   const auto check = [&](const TrendFilterOptions& options, Termination expected) {
-    const TrendFilterResult<double> result = solve_trend_filter(data.x, data.y, data.w, lambda, options);
+    const TrendFilterResult<double> result =
+        solve_trend_filter(data.x, data.y, data.w, lambda, options);
     CHECK(result.termination == expected);
     CHECK(result.dual <= result.primal);
     CHECK(result.primal <= 0.5 * data.w.dot(data.y.cwiseAbs2()) * (1 + 1e-12));

@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "mgdl/convex/arrangement/lattice.hpp"
 #include "mgdl/convex/arrangement/planar_cells.hpp"
 #include "mgdl/convex/arrangement/planar_gates.hpp"
 #include "mgdl/convex/gate_enumeration.hpp"

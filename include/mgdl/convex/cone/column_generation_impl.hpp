@@ -188,9 +188,7 @@ class ColumnGeneration {
     if (m_value == 0) return 0;
     const Real inner = (m_residual.array() * m_problem.targets().array()).sum();
     const Real largest = m_spectral.maxCoeff();
-    const Real dual =
-        scaled_dual<Real>(inner, m_residual.squaredNorm(),
-                          largest > 0 ? m_lambda / largest : std::numeric_limits<Real>::max());
+    const Real dual = scaled_dual<Real>(inner, m_residual.squaredNorm(), largest, m_lambda);
     return (m_value - dual) / m_value;
   }
 

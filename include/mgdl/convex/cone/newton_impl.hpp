@@ -65,7 +65,7 @@ class ConeNewton {
         collect(neurons);
         return termination;
       }
-      const std::vector<Index> working = working_set();
+      const std::vector<Index> working = working_set(m_eta, m_norms, m_lambda);
       const Vector<Real> norms = m_norms(working);
       const Matrix<Real> H = hessian(working);
       const Vector<Real> bounds = -m_eta(working);
@@ -241,34 +241,12 @@ class ConeNewton {
     project_all(m_lambda);
     m_primal = 0.5 * m_dual.squaredNorm() + m_lambda * penalty;
     const Real largest = m_norms.maxCoeff();
-    m_bound =
-        scaled_dual<Real>(m_dual.dot(m_targets), m_dual.squaredNorm(),
-                          largest > 0 ? m_lambda / largest : std::numeric_limits<Real>::max());
+    m_bound = scaled_dual<Real>(m_dual.dot(m_targets), m_dual.squaredNorm(), largest, m_lambda);
     return 0.5 * m_dual.squaredNorm() + 0.5 * q.squaredNorm() +
            0.5 * m_lambda * m_lambda * eta.sum();
   }
 
   Real relative_gap() const noexcept { return m_primal > 0 ? (m_primal - m_bound) / m_primal : 0; }
-
-  std::vector<Index> working_set() const {
-    constexpr Index kFirst = 20;
-    std::vector<Index> working = m_used;
-    std::vector<Index> violated;
-    for (Index g = 0; g < m_eta.size(); ++g) {
-      if (m_eta[g] == 0 && m_norms[g] > m_lambda) violated.push_back(g);
-    }
-    const Index limit = std::max(kFirst, static_cast<Index>(std::ssize(working)));
-    if (std::ssize(violated) > limit) {
-      std::nth_element(violated.begin(), violated.begin() + limit, violated.end(),
-                       [&](Index a, Index b) {
-                         return m_norms[a] != m_norms[b] ? m_norms[a] > m_norms[b] : a < b;
-                       });
-      violated.resize(static_cast<std::size_t>(limit));
-    }
-    working.insert(working.end(), violated.begin(), violated.end());
-    std::sort(working.begin(), working.end());
-    return working;
-  }
 
   /// Columns sqrt(eta_g) A_j F_g of the faces in use (n x a), and I + M'M or I + M M'.
   bool factor(const Vector<Real>& eta) {

@@ -61,7 +61,7 @@ class GroupLassoNewton {
         return Termination::NumericalFailure;
       }
       last_gap = gap;
-      const std::vector<Index> working = working_set(point);
+      const std::vector<Index> working = working_set(m_eta, point.norms, m_lambda);
       const Vector<Real> norms = point.norms(working);
       const Vector<Real> bounds = -m_eta(working);
       const Matrix<Real> H = hessian(working, norms, point);
@@ -90,30 +90,6 @@ class GroupLassoNewton {
   }
 
  private:
-  std::vector<Index> working_set(const GroupLassoPoint<Real>& point) const {
-    constexpr Index kFirst = 20;
-    std::vector<Index> working;
-    std::vector<Index> violated;
-    for (Index j = 0; j < m_eta.size(); ++j) {
-      if (m_eta[j] > 0) {
-        working.push_back(j);
-      } else if (point.norms[j] > m_lambda) {
-        violated.push_back(j);
-      }
-    }
-    const Index limit = std::max(kFirst, static_cast<Index>(std::ssize(working)));
-    if (std::ssize(violated) > limit) {
-      const auto larger = [&](Index a, Index b) {
-        return point.norms[a] != point.norms[b] ? point.norms[a] > point.norms[b] : a < b;
-      };
-      std::nth_element(violated.begin(), violated.begin() + limit, violated.end(), larger);
-      violated.resize(static_cast<std::size_t>(limit));
-    }
-    working.insert(working.end(), violated.begin(), violated.end());
-    std::sort(working.begin(), working.end());
-    return working;
-  }
-
   Matrix<Real> hessian(const std::vector<Index>& working, const Vector<Real>& norms,
                        const GroupLassoPoint<Real>& point) {
     RowMatrix<Real> directions = point.correlation(working, Eigen::all);

@@ -141,12 +141,47 @@ struct GroupLassoPoint {
   Real relative_gap() const noexcept { return primal > 0 ? (primal - dual) / primal : 0; }
 };
 
-/// max over |s| <= limit of s <R, Y> - s^2 / 2 ||R||^2.
+/// The dual objective of the best feasible multiple s R, s >= 0, of residuals R: the largest
+/// s <R, Y> - s^2 / 2 ||R||^2 with s largest <= lambda.
+///
+/// \param inner    <R, Y>
+/// \param squares  ||R||^2
+/// \param largest  the left side of the dual constraint at R
 template <class Real>
-Real scaled_dual(Real residual_target, Real residual_residual, Real limit) noexcept {
-  if (residual_residual <= 0) return 0;
-  const Real s = std::min(std::max(0.0, residual_target / residual_residual), limit);
-  return s * residual_target - 0.5 * s * s * residual_residual;
+Real scaled_dual(Real inner, Real squares, Real largest, Real lambda) noexcept {
+  if (squares <= 0) return 0;
+  const Real limit = largest > 0 ? lambda / largest : std::numeric_limits<Real>::max();
+  const Real s = std::min(std::max(Real(0), inner / squares), limit);
+  return s * inner - Real(0.5) * s * s * squares;
+}
+
+/// The groups to solve for next, ascending: those in use (eta > 0), and of those that violate
+/// ||g_j|| <= lambda the worst, as many as are in use or at least 20.
+///
+/// \param norms  ||g_j||
+template <class Real>
+std::vector<Index> working_set(const Vector<Real>& eta, const Vector<Real>& norms, Real lambda) {
+  constexpr Index kFirst = 20;
+  std::vector<Index> working;
+  std::vector<Index> violated;
+  for (Index j = 0; j < eta.size(); ++j) {
+    if (eta[j] > 0) {
+      working.push_back(j);
+    } else if (norms[j] > lambda) {
+      violated.push_back(j);
+    }
+  }
+  const Index limit = std::max<Index>(kFirst, std::ssize(working));
+  if (std::ssize(violated) > limit) {
+    const auto larger = [&](Index a, Index b) {
+      return norms[a] != norms[b] ? norms[a] > norms[b] : a < b;
+    };
+    std::nth_element(violated.begin(), violated.begin() + limit, violated.end(), larger);
+    violated.resize(static_cast<std::size_t>(limit));
+  }
+  working.insert(working.end(), violated.begin(), violated.end());
+  std::sort(working.begin(), working.end());
+  return working;
 }
 
 /// Completes a point from its coefficients.
@@ -160,8 +195,7 @@ void evaluate(ThreadPool& pool, const GroupLassoProblem<Real>& problem, Real lam
   const Real inner = (point.residual.array() * problem.targets().array()).sum();
   const Real largest = point.norms.maxCoeff();
   point.primal = 0.5 * squares + lambda * point.coefficients.values.rowwise().norm().sum();
-  point.dual = scaled_dual<Real>(inner, squares,
-                                 largest > 0 ? lambda / largest : std::numeric_limits<Real>::max());
+  point.dual = scaled_dual<Real>(inner, squares, largest, lambda);
 }
 
 }  // namespace mgdl::detail

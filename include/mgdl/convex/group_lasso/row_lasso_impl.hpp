@@ -74,8 +74,7 @@ bool RowLasso<Real>::evaluate(const Vector<Real>& eta, State& state) const {
   const Real square = m_rest + N.squaredNorm();
   const Real largest = state.norms.size() > 0 ? state.norms.maxCoeff() : 0;
   const Real primal = 0.5 * square + m_lambda * eta.dot(state.norms);
-  const Real dual = scaled_dual<Real>(
-      target, square, largest > 0 ? m_lambda / largest : std::numeric_limits<Real>::max());
+  const Real dual = scaled_dual<Real>(target, square, largest, m_lambda);
   state.value = 0.5 * target + 0.5 * m_lambda * m_lambda * eta.sum();
   state.relative_gap = primal > 0 ? (primal - dual) / primal : 0;
   return std::isfinite(state.value);

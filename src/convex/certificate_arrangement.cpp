@@ -1,0 +1,1 @@
+#include "mgdl/convex/certificate/arrangement_impl.hpp"

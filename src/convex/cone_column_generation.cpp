@@ -1,0 +1,1 @@
+#include "mgdl/convex/cone/column_generation_impl.hpp"

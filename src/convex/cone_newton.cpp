@@ -1,0 +1,1 @@
+#include "mgdl/convex/cone/newton_impl.hpp"

@@ -1,0 +1,1 @@
+#include "mgdl/convex/group_lasso/masked_products_impl.hpp"

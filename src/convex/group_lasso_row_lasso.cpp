@@ -1,0 +1,1 @@
+#include "mgdl/convex/group_lasso/row_lasso_impl.hpp"

@@ -1,0 +1,1 @@
+#include "mgdl/convex/trend_filter/polish_impl.hpp"

@@ -1,0 +1,1 @@
+#include "mgdl/convex/trend_filter/trend_filter_impl.hpp"

@@ -1,0 +1,1 @@
+#include "mgdl/linalg/bounded_quadratic_impl.hpp"

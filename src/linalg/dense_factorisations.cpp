@@ -1,0 +1,1 @@
+#include "mgdl/linalg/dense_factorisations_impl.hpp"

@@ -1,0 +1,1 @@
+#include "mgdl/linalg/tiled_cholesky_impl.hpp"

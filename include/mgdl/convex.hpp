@@ -1,8 +1,8 @@
 #pragma once
 
 /// \file
-/// The convex solvers and their certificates. Apart from mgdl/mgdl.hpp because they take about half
-/// a minute to compile; see docs/convex.md on how to pay for that once.
+/// The convex solvers and their certificates. Apart from mgdl/mgdl.hpp because what is used of them
+/// takes its time to compile; see docs/convex.md on how to pay for that once.
 
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/convex/certify.hpp"

@@ -10,6 +10,7 @@
 #include "mgdl/convex/certificate/arrangement.hpp"
 #include "mgdl/convex/certificate/bounds.hpp"
 #include "mgdl/convex/certificate/count_patterns.hpp"
+#include "mgdl/convex/certificate/half_spaces.hpp"
 #include "mgdl/convex/certificate/samples.hpp"
 #include "mgdl/convex/certify.hpp"
 #include "mgdl/convex/gates.hpp"
@@ -89,6 +90,19 @@ Certificate certify_relu(const Dataset<Real>& data, const Gates& gates,
   }
   return certificate;
 }
+
+#ifdef MGDL_COMPILED
+template RowMatrix<double> predict_gated(const CertifySamples<double>&, const Gates&,
+                                         const GatedSolution&, Index, ThreadPool&);
+template RowMatrix<double> predict_relu(const CertifySamples<double>&, const ReluSolution&, Index,
+                                        ThreadPool&);
+template double largest_violation(const CertifySamples<double>&, const Gates&, const ReluSolution&,
+                                  ThreadPool&);
+template CertifyResidual<double> certify_residual(const Dataset<double>&, const RowMatrix<double>&,
+                                                  const RowVector<double>&, bool);
+template class NormalFactors<double>;
+template class HalfSpaces<double>;
+#endif
 
 }  // namespace mgdl::detail
 

@@ -294,4 +294,10 @@ Certificate certify_all_patterns(const Dataset<Real>& data, const ReluSolution& 
   return certificate;
 }
 
+#ifdef MGDL_COMPILED  // in certify_impl.hpp
+extern template CertifyResidual<double> certify_residual(const Dataset<double>&,
+                                                         const RowMatrix<double>&,
+                                                         const RowVector<double>&, bool);
+#endif
+
 }  // namespace mgdl::detail

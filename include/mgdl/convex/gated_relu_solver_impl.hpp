@@ -86,8 +86,8 @@ GatedSolution to_gated_solution(const Dataset<Real>& data, const Gates& gates, R
   }
   solution.bias = RowVector<Real>::Zero(c);
   if (output_bias) {
-    solution.bias =
-        weighted_means<Real>(data, data.targets() - predict(solution, gates, data.inputs(), threads));
+    solution.bias = weighted_means<Real>(
+        data, data.targets() - predict(solution, gates, data.inputs(), threads));
   }
   return solution;
 }
@@ -114,7 +114,7 @@ GatedReluResult solve_gated(const ConvexOptions& options, const Dataset<Real>& d
         GroupLassoFista(pool, problem, lambda).run(control, point, report.iterations);
   } else {
     report.termination =
-        GroupLassoNewton(pool, problem, lambda).run(control, point, report.iterations);
+        solve_group_lasso(pool, problem, lambda, control, point, report.iterations);
   }
   result.solution =
       to_gated_solution(data, gates, lambda, options.output_bias, options.threads, point);

@@ -1,0 +1,1 @@
+#include "mgdl/convex/group_lasso/newton_impl.hpp"

@@ -160,7 +160,10 @@ Verification verify_all_patterns(const Certificate& certificate, const Dataset<S
       certificate, certify_all_patterns(data, solution, bias, threads), tolerance);
 }
 
+}  // namespace mgdl
+
 #ifdef MGDL_COMPILED
+namespace mgdl {
 extern template Certificate certify(const Dataset<float>&, const Gates&, const GatedSolution&,
                                     const Executor&);
 extern template Certificate certify(const Dataset<double>&, const Gates&, const GatedSolution&,
@@ -173,10 +176,7 @@ extern template Certificate certify_all_patterns(const Dataset<float>&, const Re
                                                  const Executor&);
 extern template Certificate certify_all_patterns(const Dataset<double>&, const ReluSolution&, bool,
                                                  const Executor&);
-#endif
-
 }  // namespace mgdl
-
-#ifndef MGDL_COMPILED
+#else
 #include "mgdl/convex/certify_impl.hpp"  // IWYU pragma: export
 #endif

@@ -91,19 +91,6 @@ Certificate certify_relu(const Dataset<Real>& data, const Gates& gates,
   return certificate;
 }
 
-#ifdef MGDL_COMPILED
-template RowMatrix<double> predict_gated(const CertifySamples<double>&, const Gates&,
-                                         const GatedSolution&, Index, ThreadPool&);
-template RowMatrix<double> predict_relu(const CertifySamples<double>&, const ReluSolution&, Index,
-                                        ThreadPool&);
-template double largest_violation(const CertifySamples<double>&, const Gates&, const ReluSolution&,
-                                  ThreadPool&);
-template CertifyResidual<double> certify_residual(const Dataset<double>&, const RowMatrix<double>&,
-                                                  const RowVector<double>&, bool);
-template class NormalFactors<double>;
-template class HalfSpaces<double>;
-#endif
-
 }  // namespace mgdl::detail
 
 namespace mgdl {
@@ -134,20 +121,5 @@ Certificate certify_all_patterns(const Dataset<Scalar>& data, const ReluSolution
   return detail::certify_all_patterns(
       samples, solution, detail::CertifySamples(samples.inputs(), bias), threads.pool());
 }
-
-#ifdef MGDL_COMPILED
-template Certificate certify(const Dataset<float>&, const Gates&, const GatedSolution&,
-                             const Executor&);
-template Certificate certify(const Dataset<double>&, const Gates&, const GatedSolution&,
-                             const Executor&);
-template Certificate certify(const Dataset<float>&, const Gates&, const ReluSolution&,
-                             const Executor&);
-template Certificate certify(const Dataset<double>&, const Gates&, const ReluSolution&,
-                             const Executor&);
-template Certificate certify_all_patterns(const Dataset<float>&, const ReluSolution&, bool,
-                                          const Executor&);
-template Certificate certify_all_patterns(const Dataset<double>&, const ReluSolution&, bool,
-                                          const Executor&);
-#endif
 
 }  // namespace mgdl

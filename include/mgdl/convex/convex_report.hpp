@@ -51,8 +51,8 @@ inline std::string convex_message(const ConvexReport& report) {
 /// Fills in what is known once a solution has its certificate; termination and iterations are
 /// there.
 template <class Real>
-void complete(ConvexReport& report, const Dataset<Real>& data, Index dimension,
-                     Index patterns, Index active, Certificate certificate) {
+void complete(ConvexReport& report, const Dataset<Real>& data, Index dimension, Index patterns,
+              Index active, Certificate certificate) {
   report.certificate = std::move(certificate);
   report.samples = data.size();
   report.dimension = dimension;

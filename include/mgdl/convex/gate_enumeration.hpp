@@ -24,11 +24,6 @@ Gates all_gates(const ConstRowMatrixRef<Real>& inputs, bool bias);
 template <class Real>
 Index pattern_count(const ConstRowMatrixRef<Real>& inputs, bool bias);
 
-#ifdef MGDL_COMPILED
-extern template Gates all_gates(const ConstRowMatrixRef<double>&, bool);
-extern template Index pattern_count(const ConstRowMatrixRef<double>&, bool);
-#endif
-
 }  // namespace mgdl::detail
 
 namespace mgdl {
@@ -75,6 +70,11 @@ Index count_patterns(const Eigen::MatrixBase<Inputs>& inputs, bool bias = true) 
 
 }  // namespace mgdl
 
-#ifndef MGDL_COMPILED
+#ifdef MGDL_COMPILED
+namespace mgdl::detail {
+extern template Gates all_gates(const ConstRowMatrixRef<double>&, bool);
+extern template Index pattern_count(const ConstRowMatrixRef<double>&, bool);
+}  // namespace mgdl::detail
+#else
 #include "mgdl/convex/gate_enumeration_impl.hpp"  // IWYU pragma: export
 #endif

@@ -146,9 +146,4 @@ Index pattern_count(const ConstRowMatrixRef<Real>& inputs, bool bias) {
   return count;
 }
 
-#ifdef MGDL_COMPILED
-template Gates all_gates(const ConstRowMatrixRef<double>&, bool);
-template Index pattern_count(const ConstRowMatrixRef<double>&, bool);
-#endif
-
 }  // namespace mgdl::detail

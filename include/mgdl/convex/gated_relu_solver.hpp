@@ -60,13 +60,13 @@ class GatedReluSolver {
   ConvexOptions m_options;
 };
 
-#ifdef MGDL_COMPILED
-extern template class GatedReluSolver<float>;
-extern template class GatedReluSolver<double>;
-#endif
-
 }  // namespace mgdl
 
-#ifndef MGDL_COMPILED
+#ifdef MGDL_COMPILED
+namespace mgdl {
+extern template class GatedReluSolver<float>;
+extern template class GatedReluSolver<double>;
+}  // namespace mgdl
+#else
 #include "mgdl/convex/gated_relu_solver_impl.hpp"  // IWYU pragma: export
 #endif

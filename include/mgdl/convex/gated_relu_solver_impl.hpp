@@ -142,9 +142,4 @@ double GatedReluSolver<Scalar>::lambda_max(const Dataset<Scalar>& data, const Ga
   return detail::gated_lambda_max(m_options.threads.pool(), problem);
 }
 
-#ifdef MGDL_COMPILED
-template class GatedReluSolver<float>;
-template class GatedReluSolver<double>;
-#endif
-
 }  // namespace mgdl

@@ -86,7 +86,10 @@ RecoveredRelu to_relu(const Dataset<Scalar>& data, const Gates& gates, const Gat
                       ConeDecomposition method = ConeDecomposition::Exact,
                       const Executor& threads = {});
 
+}  // namespace mgdl
+
 #ifdef MGDL_COMPILED
+namespace mgdl {
 extern template ReluNetwork<float> to_network(const ReluSolution&, bool);
 extern template ReluNetwork<double> to_network(const ReluSolution&, bool);
 extern template ReluSolution to_solution(const ReluNetwork<float>&, const NetworkProblem&);
@@ -95,10 +98,7 @@ extern template RecoveredRelu to_relu(const Dataset<float>&, const Gates&, const
                                       ConeDecomposition, const Executor&);
 extern template RecoveredRelu to_relu(const Dataset<double>&, const Gates&, const GatedSolution&,
                                       ConeDecomposition, const Executor&);
-#endif
-
 }  // namespace mgdl
-
-#ifndef MGDL_COMPILED
+#else
 #include "mgdl/convex/recovery_impl.hpp"  // IWYU pragma: export
 #endif

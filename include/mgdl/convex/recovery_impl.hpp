@@ -188,15 +188,4 @@ RecoveredRelu to_relu(const Dataset<Scalar>& data, const Gates& gates, const Gat
   return detail::split_units(detail::in_double(data), gates, gated, method, threads);
 }
 
-#ifdef MGDL_COMPILED
-template ReluNetwork<float> to_network(const ReluSolution&, bool);
-template ReluNetwork<double> to_network(const ReluSolution&, bool);
-template ReluSolution to_solution(const ReluNetwork<float>&, const NetworkProblem&);
-template ReluSolution to_solution(const ReluNetwork<double>&, const NetworkProblem&);
-template RecoveredRelu to_relu(const Dataset<float>&, const Gates&, const GatedSolution&,
-                               ConeDecomposition, const Executor&);
-template RecoveredRelu to_relu(const Dataset<double>&, const Gates&, const GatedSolution&,
-                               ConeDecomposition, const Executor&);
-#endif
-
 }  // namespace mgdl

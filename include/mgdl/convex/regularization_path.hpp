@@ -195,13 +195,13 @@ class RegularizationPath {
   PathOptions m_options;
 };
 
-#ifdef MGDL_COMPILED
-extern template class RegularizationPath<float>;
-extern template class RegularizationPath<double>;
-#endif
-
 }  // namespace mgdl
 
-#ifndef MGDL_COMPILED
+#ifdef MGDL_COMPILED
+namespace mgdl {
+extern template class RegularizationPath<float>;
+extern template class RegularizationPath<double>;
+}  // namespace mgdl
+#else
 #include "mgdl/convex/regularization_path_impl.hpp"  // IWYU pragma: export
 #endif

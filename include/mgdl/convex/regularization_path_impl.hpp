@@ -195,9 +195,4 @@ PathResult<ReluSolution> RegularizationPath<Scalar>::solve_all_patterns(
                            [&](const auto& path) { return path.all_patterns(); });
 }
 
-#ifdef MGDL_COMPILED
-template class RegularizationPath<float>;
-template class RegularizationPath<double>;
-#endif
-
 }  // namespace mgdl

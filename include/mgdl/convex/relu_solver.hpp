@@ -79,13 +79,13 @@ class ReluSolver {
   ConvexOptions m_options;
 };
 
-#ifdef MGDL_COMPILED
-extern template class ReluSolver<float>;
-extern template class ReluSolver<double>;
-#endif
-
 }  // namespace mgdl
 
-#ifndef MGDL_COMPILED
+#ifdef MGDL_COMPILED
+namespace mgdl {
+extern template class ReluSolver<float>;
+extern template class ReluSolver<double>;
+}  // namespace mgdl
+#else
 #include "mgdl/convex/relu_solver_impl.hpp"  // IWYU pragma: export
 #endif

@@ -258,9 +258,4 @@ double ReluSolver<Scalar>::lambda_max_all_patterns(const Dataset<Scalar>& data) 
   return detail::ReluRun(m_options, samples).lambda_max_over_all_patterns();
 }
 
-#ifdef MGDL_COMPILED
-template class ReluSolver<float>;
-template class ReluSolver<double>;
-#endif
-
 }  // namespace mgdl

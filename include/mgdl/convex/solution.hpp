@@ -81,10 +81,9 @@ RowMatrix<Real> values_of(const GatedSolution& solution, const Gates& gates,
     RowMatrix<Real> values;
   };
   ThreadPool& pool = threads.pool();
-  std::vector<Scratch> scratch(
-      static_cast<std::size_t>(pool.size()),
-      {GateSigns(d, gates.bias()), RowMatrix<Real>::Ones(kRows, p),
-       RowMatrix<Real>(kRows, solution.coefficients.cols())});
+  std::vector<Scratch> scratch(static_cast<std::size_t>(pool.size()),
+                               {GateSigns(d, gates.bias()), RowMatrix<Real>::Ones(kRows, p),
+                                RowMatrix<Real>(kRows, solution.coefficients.cols())});
   pool.parallel_for((X.rows() + kRows - 1) / kRows, [&](Index block, int thread) {
     auto& [signs, samples, values] = scratch[static_cast<std::size_t>(thread)];
     const Index first = block * kRows;

@@ -87,7 +87,10 @@ CHeaderReport write_c_header(const std::filesystem::path& path,
                              const MultigradeModel<Scalar>& model,
                              const CHeaderOptions<Scalar>& options = {});
 
+}  // namespace mgdl
+
 #ifdef MGDL_COMPILED
+namespace mgdl {
 extern template void CHeaderOptions<float>::validate(Index) const;
 extern template void CHeaderOptions<double>::validate(Index) const;
 extern template CHeaderReport write_c_header(std::ostream&, const MultigradeModel<float>&,
@@ -100,10 +103,7 @@ extern template CHeaderReport write_c_header(const std::filesystem::path&,
 extern template CHeaderReport write_c_header(const std::filesystem::path&,
                                              const MultigradeModel<double>&,
                                              const CHeaderOptions<double>&);
-#endif
-
 }  // namespace mgdl
-
-#ifndef MGDL_COMPILED
+#else
 #include "mgdl/io/c_header_impl.hpp"  // IWYU pragma: export
 #endif

@@ -158,17 +158,4 @@ CHeaderReport write_c_header(const std::filesystem::path& path,
   return report;
 }
 
-#ifdef MGDL_COMPILED
-template void CHeaderOptions<float>::validate(Index) const;
-template void CHeaderOptions<double>::validate(Index) const;
-template CHeaderReport write_c_header(std::ostream&, const MultigradeModel<float>&,
-                                      const CHeaderOptions<float>&);
-template CHeaderReport write_c_header(std::ostream&, const MultigradeModel<double>&,
-                                      const CHeaderOptions<double>&);
-template CHeaderReport write_c_header(const std::filesystem::path&, const MultigradeModel<float>&,
-                                      const CHeaderOptions<float>&);
-template CHeaderReport write_c_header(const std::filesystem::path&, const MultigradeModel<double>&,
-                                      const CHeaderOptions<double>&);
-#endif
-
 }  // namespace mgdl

@@ -1,11 +1,18 @@
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <ostream>
 #include <string>
+#include <vector>
 
+#include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/io/export/c_code.hpp"
+#include "mgdl/io/file.hpp"
+#include "mgdl/network/fixed_model.hpp"
 #include "mgdl/network/multigrade_model.hpp"
+#include "mgdl/version.hpp"
 
 namespace mgdl {
 
@@ -27,7 +34,44 @@ template <class Scalar>
 void write_cpp_header(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
                       const std::string& name = "model");
 
+
+template <class Scalar>
+void write_cpp_header(std::ostream& out, const MultigradeModel<Scalar>& model,
+                      const std::string& name) {
+  detail::require_identifier("name", name);
+  if (model.grades() == 0) throw InvalidArgument("model", "at least one grade", "none");
+  const std::string scalar = sizeof(Scalar) == sizeof(float) ? "float" : "double";
+  std::string type = "mgdl::FixedModel<" + scalar + ", " + std::to_string(model.inputs()) + ", " +
+                     std::to_string(model.outputs()) +
+                     ", mgdl::FeatureLink::" + to_string(model.link());
+  for (Index g = 1; g <= model.grades(); ++g) {
+    const auto& layers = model.grade(g).network.layers();
+    type += ",\n                         mgdl::HiddenLayers<";
+    for (std::size_t l = 0; l + 1 < layers.size(); ++l) {
+      type += (l > 0 ? ", " : "") + std::to_string(layers[l].outputs());
+    }
+    type += ">";
+  }
+  const std::vector<Scalar> values = detail::flat_parameters(model);
+  const bool constant = values.size() <= 200000;
+  out << "// Written by mgdl " << version() << ". Include it and call " << name << ".predict(x).\n"
+      << "#pragma once\n\n#include \"mgdl/network/fixed_model.hpp\"\n\n"
+      << detail::array("inline constexpr " + scalar + " " + name + "_parameters[]", values,
+                       [](Scalar value) { return detail::c_number(value); })
+      << "\ninline " << (constant ? "constexpr " : "const ") << type << ">\n    " << name << "("
+      << name << "_parameters);\n";
+}
+
+template <class Scalar>
+void write_cpp_header(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
+                      const std::string& name) {
+  write_file(path, [&](std::ostream& out) { write_cpp_header(out, model, name); });
+}
+
+}  // namespace mgdl
+
 #ifdef MGDL_COMPILED
+namespace mgdl {
 extern template void write_cpp_header(std::ostream&, const MultigradeModel<float>&,
                                       const std::string&);
 extern template void write_cpp_header(std::ostream&, const MultigradeModel<double>&,
@@ -36,10 +80,5 @@ extern template void write_cpp_header(const std::filesystem::path&, const Multig
                                       const std::string&);
 extern template void write_cpp_header(const std::filesystem::path&, const MultigradeModel<double>&,
                                       const std::string&);
-#endif
-
 }  // namespace mgdl
-
-#ifndef MGDL_COMPILED
-#include "mgdl/io/cpp_header_impl.hpp"  // IWYU pragma: export
 #endif

@@ -144,7 +144,10 @@ void write_csv(const std::filesystem::path& path, const Eigen::DenseBase<Derived
   detail::write_csv_values(path, detail::view_of(values), names);
 }
 
+}  // namespace mgdl
+
 #ifdef MGDL_COMPILED
+namespace mgdl {
 extern template CsvTable<float> parse_csv(std::string_view, const CsvOptions&, const std::string&);
 extern template CsvTable<float> read_csv(const std::filesystem::path&, const CsvOptions&);
 extern template std::vector<Index> find_columns(const CsvTable<float>&,
@@ -173,10 +176,7 @@ extern template void detail::write_csv_values(std::ostream&, const detail::Matri
 extern template void detail::write_csv_values(const std::filesystem::path&,
                                               const detail::MatrixView<double>&,
                                               const std::vector<std::string>&);
-#endif
-
 }  // namespace mgdl
-
-#ifndef MGDL_COMPILED
+#else
 #include "mgdl/io/csv_impl.hpp"  // IWYU pragma: export
 #endif

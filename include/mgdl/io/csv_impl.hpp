@@ -449,29 +449,4 @@ void detail::write_csv_values(const std::filesystem::path& path, const MatrixVie
   write_file(path, [&](std::ostream& out) { write_csv_values(out, values, names); });
 }
 
-#ifdef MGDL_COMPILED
-template CsvTable<float> parse_csv(std::string_view, const CsvOptions&, const std::string&);
-template CsvTable<float> read_csv(const std::filesystem::path&, const CsvOptions&);
-template std::vector<Index> find_columns(const CsvTable<float>&, const std::vector<std::string>&,
-                                         const std::string&);
-template CsvTable<float> select_columns(const CsvTable<float>&, const std::vector<std::string>&);
-template CsvSplit<float> split_targets(const CsvTable<float>&, const std::vector<std::string>&);
-template void detail::write_csv_values(std::ostream&, const detail::MatrixView<float>&,
-                                       const std::vector<std::string>&);
-template void detail::write_csv_values(const std::filesystem::path&,
-                                       const detail::MatrixView<float>&,
-                                       const std::vector<std::string>&);
-template CsvTable<double> parse_csv(std::string_view, const CsvOptions&, const std::string&);
-template CsvTable<double> read_csv(const std::filesystem::path&, const CsvOptions&);
-template std::vector<Index> find_columns(const CsvTable<double>&, const std::vector<std::string>&,
-                                         const std::string&);
-template CsvTable<double> select_columns(const CsvTable<double>&, const std::vector<std::string>&);
-template CsvSplit<double> split_targets(const CsvTable<double>&, const std::vector<std::string>&);
-template void detail::write_csv_values(std::ostream&, const detail::MatrixView<double>&,
-                                       const std::vector<std::string>&);
-template void detail::write_csv_values(const std::filesystem::path&,
-                                       const detail::MatrixView<double>&,
-                                       const std::vector<std::string>&);
-#endif
-
 }  // namespace mgdl

@@ -46,18 +46,6 @@ template <std::floating_point Scalar>
 std::vector<std::byte> save_model(const MultigradeModel<Scalar>& model,
                                   const FitSummary* report = nullptr);
 
-#ifdef MGDL_COMPILED
-extern template void save_model(std::ostream&, const MultigradeModel<float>&, const FitSummary*);
-extern template void save_model(std::ostream&, const MultigradeModel<double>&, const FitSummary*);
-extern template void save_model(const std::filesystem::path&, const MultigradeModel<float>&,
-                                const FitSummary*);
-extern template void save_model(const std::filesystem::path&, const MultigradeModel<double>&,
-                                const FitSummary*);
-extern template std::vector<std::byte> save_model(const MultigradeModel<float>&, const FitSummary*);
-extern template std::vector<std::byte> save_model(const MultigradeModel<double>&,
-                                                  const FitSummary*);
-#endif
-
 /// Reads a model file from memory, with the number type it was saved with.
 ///
 /// Everything is checked before anything is returned: that no byte is missing or left over, the
@@ -110,6 +98,18 @@ SavedModel<Scalar> load_model(Source&& source) {
 
 }  // namespace mgdl
 
-#ifndef MGDL_COMPILED
+#ifdef MGDL_COMPILED
+namespace mgdl {
+extern template void save_model(std::ostream&, const MultigradeModel<float>&, const FitSummary*);
+extern template void save_model(std::ostream&, const MultigradeModel<double>&, const FitSummary*);
+extern template void save_model(const std::filesystem::path&, const MultigradeModel<float>&,
+                                const FitSummary*);
+extern template void save_model(const std::filesystem::path&, const MultigradeModel<double>&,
+                                const FitSummary*);
+extern template std::vector<std::byte> save_model(const MultigradeModel<float>&, const FitSummary*);
+extern template std::vector<std::byte> save_model(const MultigradeModel<double>&,
+                                                  const FitSummary*);
+}  // namespace mgdl
+#else
 #include "mgdl/io/model_file_impl.hpp"  // IWYU pragma: export
 #endif

@@ -77,15 +77,4 @@ MGDL_INLINE MultigradeModel<double> detail::widened(const MultigradeModel<float>
   return result;
 }
 
-#ifdef MGDL_COMPILED
-template void save_model(std::ostream&, const MultigradeModel<float>&, const FitSummary*);
-template void save_model(std::ostream&, const MultigradeModel<double>&, const FitSummary*);
-template void save_model(const std::filesystem::path&, const MultigradeModel<float>&,
-                         const FitSummary*);
-template void save_model(const std::filesystem::path&, const MultigradeModel<double>&,
-                         const FitSummary*);
-template std::vector<std::byte> save_model(const MultigradeModel<float>&, const FitSummary*);
-template std::vector<std::byte> save_model(const MultigradeModel<double>&, const FitSummary*);
-#endif
-
 }  // namespace mgdl

@@ -106,7 +106,10 @@ void write_npy(const std::filesystem::path& path, const Eigen::DenseBase<Derived
 template <std::floating_point Scalar>
 void write_npy_array(const std::filesystem::path& path, const NpyArray<Scalar>& array);
 
+}  // namespace mgdl
+
 #ifdef MGDL_COMPILED
+namespace mgdl {
 extern template Matrix<float> read_npy(std::istream&, std::uint64_t, const std::string&);
 extern template Matrix<float> read_npy(const std::filesystem::path&);
 extern template NpyArray<float> read_npy_array(std::istream&, std::uint64_t, const std::string&);
@@ -125,10 +128,7 @@ extern template void write_npy_array(const std::filesystem::path&, const NpyArra
 extern template void detail::write_npy_values(std::ostream&, const detail::MatrixView<double>&);
 extern template void detail::write_npy_values(const std::filesystem::path&,
                                               const detail::MatrixView<double>&);
-#endif
-
 }  // namespace mgdl
-
-#ifndef MGDL_COMPILED
+#else
 #include "mgdl/io/npy_impl.hpp"  // IWYU pragma: export
 #endif

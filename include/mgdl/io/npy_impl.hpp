@@ -543,25 +543,4 @@ void detail::write_npy_values(const std::filesystem::path& path, const MatrixVie
   write_file(path, [&](std::ostream& out) { write_npy_values(out, values); });
 }
 
-#ifdef MGDL_COMPILED
-template Matrix<float> read_npy(std::istream&, std::uint64_t, const std::string&);
-template Matrix<float> read_npy(const std::filesystem::path&);
-template NpyArray<float> read_npy_array(std::istream&, std::uint64_t, const std::string&);
-template NpyArray<float> read_npy_array(const std::filesystem::path&);
-template void write_npy_array(std::ostream&, const NpyArray<float>&);
-template void write_npy_array(const std::filesystem::path&, const NpyArray<float>&);
-template void detail::write_npy_values(std::ostream&, const detail::MatrixView<float>&);
-template void detail::write_npy_values(const std::filesystem::path&,
-                                       const detail::MatrixView<float>&);
-template Matrix<double> read_npy(std::istream&, std::uint64_t, const std::string&);
-template Matrix<double> read_npy(const std::filesystem::path&);
-template NpyArray<double> read_npy_array(std::istream&, std::uint64_t, const std::string&);
-template NpyArray<double> read_npy_array(const std::filesystem::path&);
-template void write_npy_array(std::ostream&, const NpyArray<double>&);
-template void write_npy_array(const std::filesystem::path&, const NpyArray<double>&);
-template void detail::write_npy_values(std::ostream&, const detail::MatrixView<double>&);
-template void detail::write_npy_values(const std::filesystem::path&,
-                                       const detail::MatrixView<double>&);
-#endif
-
 }  // namespace mgdl

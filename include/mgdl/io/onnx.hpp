@@ -30,17 +30,17 @@ template <class Scalar>
 void write_onnx(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
                 const OnnxOptions& options = {});
 
+}  // namespace mgdl
+
 #ifdef MGDL_COMPILED
+namespace mgdl {
 extern template void write_onnx(std::ostream&, const MultigradeModel<float>&, const OnnxOptions&);
 extern template void write_onnx(std::ostream&, const MultigradeModel<double>&, const OnnxOptions&);
 extern template void write_onnx(const std::filesystem::path&, const MultigradeModel<float>&,
                                 const OnnxOptions&);
 extern template void write_onnx(const std::filesystem::path&, const MultigradeModel<double>&,
                                 const OnnxOptions&);
-#endif
-
 }  // namespace mgdl
-
-#ifndef MGDL_COMPILED
+#else
 #include "mgdl/io/onnx_impl.hpp"  // IWYU pragma: export
 #endif

@@ -193,13 +193,4 @@ void write_onnx(const std::filesystem::path& path, const MultigradeModel<Scalar>
   write_file(path, [&](std::ostream& out) { write_onnx(out, model, options); });
 }
 
-#ifdef MGDL_COMPILED
-template void write_onnx(std::ostream&, const MultigradeModel<float>&, const OnnxOptions&);
-template void write_onnx(std::ostream&, const MultigradeModel<double>&, const OnnxOptions&);
-template void write_onnx(const std::filesystem::path&, const MultigradeModel<float>&,
-                         const OnnxOptions&);
-template void write_onnx(const std::filesystem::path&, const MultigradeModel<double>&,
-                         const OnnxOptions&);
-#endif
-
 }  // namespace mgdl

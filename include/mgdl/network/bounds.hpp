@@ -91,11 +91,6 @@ PiecewiseLinear to_spline(const MultigradeModel<Scalar>& model, double lower, do
   return to_spline(model, lower, upper, model.grades());
 }
 
-#ifdef MGDL_COMPILED
-extern template PiecewiseLinear to_spline(const MultigradeModel<float>&, double, double, Index);
-extern template PiecewiseLinear to_spline(const MultigradeModel<double>&, double, double, Index);
-#endif
-
 /// A constant L with ||f(x) - f(y)||_2 <= L ||x - y||_2 for all x, y, where f is the model's first
 /// k grades in exact arithmetic; in target unit per input unit.
 ///
@@ -120,11 +115,6 @@ template <class Scalar>
 double lipschitz_bound(const MultigradeModel<Scalar>& model) {
   return lipschitz_bound(model, model.grades());
 }
-
-#ifdef MGDL_COMPILED
-extern template double lipschitz_bound(const MultigradeModel<float>&, Index);
-extern template double lipschitz_bound(const MultigradeModel<double>&, Index);
-#endif
 
 }  // namespace mgdl
 
@@ -199,12 +189,6 @@ struct EnclosureRules {
   static constexpr double kLargest = static_cast<double>(std::numeric_limits<Scalar>::max());
 };
 
-#ifdef MGDL_COMPILED
-extern template struct BasicEnclosure<double>;
-extern template struct EnclosureRules<float>;
-extern template struct EnclosureRules<double>;
-#endif
-
 }  // namespace mgdl::detail
 
 namespace mgdl {
@@ -248,17 +232,28 @@ OutputBounds output_bounds(const MultigradeModel<Scalar>& model,
   return output_bounds(model, lower, upper, model.grades());
 }
 
+}  // namespace mgdl
+
 #ifdef MGDL_COMPILED
+namespace mgdl {
+extern template PiecewiseLinear to_spline(const MultigradeModel<float>&, double, double, Index);
+extern template PiecewiseLinear to_spline(const MultigradeModel<double>&, double, double, Index);
+extern template double lipschitz_bound(const MultigradeModel<float>&, Index);
+extern template double lipschitz_bound(const MultigradeModel<double>&, Index);
+}  // namespace mgdl
+namespace mgdl::detail {
+extern template struct BasicEnclosure<double>;
+extern template struct EnclosureRules<float>;
+extern template struct EnclosureRules<double>;
+}  // namespace mgdl::detail
+namespace mgdl {
 extern template OutputBounds output_bounds(const MultigradeModel<float>&,
                                            const ConstVectorRef<float>&,
                                            const ConstVectorRef<float>&, Index);
 extern template OutputBounds output_bounds(const MultigradeModel<double>&,
                                            const ConstVectorRef<double>&,
                                            const ConstVectorRef<double>&, Index);
-#endif
-
 }  // namespace mgdl
-
-#ifndef MGDL_COMPILED
+#else
 #include "mgdl/network/bounds_impl.hpp"  // IWYU pragma: export
 #endif

@@ -647,18 +647,4 @@ OutputBounds output_bounds(const MultigradeModel<Scalar>& model,
   return {sum.lower.transpose(), sum.upper.transpose()};
 }
 
-#ifdef MGDL_COMPILED
-template struct detail::BasicEnclosure<double>;
-template struct detail::EnclosureRules<float>;
-template struct detail::EnclosureRules<double>;
-template PiecewiseLinear to_spline(const MultigradeModel<float>&, double, double, Index);
-template PiecewiseLinear to_spline(const MultigradeModel<double>&, double, double, Index);
-template double lipschitz_bound(const MultigradeModel<float>&, Index);
-template double lipschitz_bound(const MultigradeModel<double>&, Index);
-template OutputBounds output_bounds(const MultigradeModel<float>&, const ConstVectorRef<float>&,
-                                    const ConstVectorRef<float>&, Index);
-template OutputBounds output_bounds(const MultigradeModel<double>&, const ConstVectorRef<double>&,
-                                    const ConstVectorRef<double>&, Index);
-#endif
-
 }  // namespace mgdl

@@ -168,11 +168,6 @@ class MultigradeModel {
   std::vector<Grade<Scalar>> m_grades;
 };
 
-#ifdef MGDL_COMPILED
-extern template class MultigradeModel<float>;
-extern template class MultigradeModel<double>;
-#endif
-
 /// A MultigradeModel prepared for many predictions: weights packed and buffers allocated once, so
 /// that `predict_into` allocates nothing. It holds a copy of what it needs of the model.
 ///
@@ -237,13 +232,15 @@ class Predictor {
   std::vector<Scratch> m_scratch;       // one for each thread
 };
 
-#ifdef MGDL_COMPILED
-extern template class Predictor<float>;
-extern template class Predictor<double>;
-#endif
-
 }  // namespace mgdl
 
-#ifndef MGDL_COMPILED
+#ifdef MGDL_COMPILED
+namespace mgdl {
+extern template class MultigradeModel<float>;
+extern template class MultigradeModel<double>;
+extern template class Predictor<float>;
+extern template class Predictor<double>;
+}  // namespace mgdl
+#else
 #include "mgdl/network/multigrade_model_impl.hpp"  // IWYU pragma: export
 #endif

@@ -192,11 +192,4 @@ Matrix<Scalar> MultigradeModel<Scalar>::jacobian(const ConstVectorRef<Scalar>& x
   return m_output.scale().transpose().asDiagonal() * sum.transpose();
 }
 
-#ifdef MGDL_COMPILED
-template class Predictor<float>;
-template class Predictor<double>;
-template class MultigradeModel<float>;
-template class MultigradeModel<double>;
-#endif
-
 }  // namespace mgdl

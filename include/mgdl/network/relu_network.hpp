@@ -100,13 +100,13 @@ class ReluNetwork {
   std::vector<DenseLayer<Scalar>> m_layers;
 };
 
-#ifdef MGDL_COMPILED
-extern template class ReluNetwork<float>;
-extern template class ReluNetwork<double>;
-#endif
-
 }  // namespace mgdl
 
-#ifndef MGDL_COMPILED
+#ifdef MGDL_COMPILED
+namespace mgdl {
+extern template class ReluNetwork<float>;
+extern template class ReluNetwork<double>;
+}  // namespace mgdl
+#else
 #include "mgdl/network/relu_network_impl.hpp"  // IWYU pragma: export
 #endif

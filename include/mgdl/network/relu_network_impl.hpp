@@ -58,9 +58,4 @@ void ReluNetwork<Scalar>::evaluate(const ConstRowMatrixRef<Scalar>& X, detail::T
   });
 }
 
-#ifdef MGDL_COMPILED
-template class ReluNetwork<float>;
-template class ReluNetwork<double>;
-#endif
-
 }  // namespace mgdl

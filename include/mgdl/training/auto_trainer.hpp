@@ -1,9 +1,14 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/run_control.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 
 namespace mgdl {
@@ -64,13 +69,49 @@ class AutoTrainer {
   AutoOptions m_options;
 };
 
-#ifdef MGDL_COMPILED
-extern template class AutoTrainer<float>;
-extern template class AutoTrainer<double>;
-#endif
+
+template <class Scalar>
+GradeFit<Scalar> AutoTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem) {
+  const detail::Stopwatch clock;
+  std::optional<GradeFit<Scalar>> best;
+  std::pair<bool, double> best_merit;  // worthwhile ones come first
+  std::vector<GradeTrial> trials;
+  bool stopped = false;
+  for (std::size_t k = 0; k < m_candidates.size() && !stopped; ++k) {
+    GradeProblem<Scalar> part = problem;
+    part.time_limit_seconds = (problem.time_limit_seconds - clock.seconds()) /
+                              static_cast<double>(m_candidates.size() - k);
+    if (best && !(part.time_limit_seconds > 0)) break;
+    const detail::Stopwatch watch;
+    GradeFit<Scalar> fit = m_candidates[k].fit(part);
+    const double seconds = watch.seconds();
+    const double error = problem.validation ? fit.report.validation : fit.report.final_objective;
+    trials.push_back({fit.report.trainer, error, seconds});
+    stopped = fit.report.termination == Termination::StoppedByObserver;
+    // Written so that a NaN counts as nothing.
+    const bool worthwhile = error <= 1 - m_options.worthwhile;
+    const double gain = error < 1 ? -std::log(std::max(error, kPerfect)) : 0;
+    const std::pair merit(worthwhile, worthwhile ? gain / seconds : gain);
+    if (!best || merit > best_merit) {
+      best_merit = merit;
+      best.emplace(std::move(fit));
+    }
+    if (error <= m_options.sufficient) break;
+  }
+  GradeFitReport& report = best->report;
+  report.trials = std::move(trials);
+  report.message =
+      "Chosen of " + std::to_string(report.trials.size()) + " tried. " + report.message;
+  report.elapsed_seconds = clock.seconds();
+  if (stopped) report.termination = Termination::StoppedByObserver;
+  return std::move(*best);
+}
 
 }  // namespace mgdl
 
-#ifndef MGDL_COMPILED
-#include "mgdl/training/auto_trainer_impl.hpp"  // IWYU pragma: export
+#ifdef MGDL_COMPILED
+namespace mgdl {
+extern template class AutoTrainer<float>;
+extern template class AutoTrainer<double>;
+}  // namespace mgdl
 #endif

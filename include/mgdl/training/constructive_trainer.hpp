@@ -109,13 +109,13 @@ class ConstructiveTrainer {
   ConstructiveOptions m_options;
 };
 
-#ifdef MGDL_COMPILED
-extern template class ConstructiveTrainer<float>;
-extern template class ConstructiveTrainer<double>;
-#endif
-
 }  // namespace mgdl
 
-#ifndef MGDL_COMPILED
+#ifdef MGDL_COMPILED
+namespace mgdl {
+extern template class ConstructiveTrainer<float>;
+extern template class ConstructiveTrainer<double>;
+}  // namespace mgdl
+#else
 #include "mgdl/training/constructive_trainer_impl.hpp"  // IWYU pragma: export
 #endif

@@ -205,9 +205,4 @@ GradeFit<Scalar> ConstructiveTrainer<Scalar>::fit(const GradeProblem<Scalar>& pr
   return fit;
 }
 
-#ifdef MGDL_COMPILED
-template class ConstructiveTrainer<float>;
-template class ConstructiveTrainer<double>;
-#endif
-
 }  // namespace mgdl

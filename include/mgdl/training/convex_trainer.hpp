@@ -156,13 +156,13 @@ class ConvexTrainer {
   ConvexTrainerOptions m_options;
 };
 
-#ifdef MGDL_COMPILED
-extern template class ConvexTrainer<float>;
-extern template class ConvexTrainer<double>;
-#endif
-
 }  // namespace mgdl
 
-#ifndef MGDL_COMPILED
+#ifdef MGDL_COMPILED
+namespace mgdl {
+extern template class ConvexTrainer<float>;
+extern template class ConvexTrainer<double>;
+}  // namespace mgdl
+#else
 #include "mgdl/training/convex_trainer_impl.hpp"  // IWYU pragma: export
 #endif

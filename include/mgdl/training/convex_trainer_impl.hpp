@@ -89,7 +89,8 @@ struct ConvexTrainer<Scalar>::Solved {
 template <class Scalar>
 std::vector<Index> ConvexTrainer<Scalar>::columns(const SampleView<Scalar>& samples) const {
   return detail::leading_columns<double>(samples.inputs.template cast<double>(),
-                                 samples.weights.template cast<double>(), m_options.max_inputs);
+                                         samples.weights.template cast<double>(),
+                                         m_options.max_inputs);
 }
 
 template <class Scalar>
@@ -245,10 +246,5 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
   report.elapsed_seconds = control.seconds();
   return fit;
 }
-
-#ifdef MGDL_COMPILED
-template class ConvexTrainer<float>;
-template class ConvexTrainer<double>;
-#endif
 
 }  // namespace mgdl

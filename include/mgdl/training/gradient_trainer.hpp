@@ -177,13 +177,13 @@ class GradientTrainer {
   GradientOptions m_options;
 };
 
-#ifdef MGDL_COMPILED
-extern template class GradientTrainer<float>;
-extern template class GradientTrainer<double>;
-#endif
-
 }  // namespace mgdl
 
-#ifndef MGDL_COMPILED
+#ifdef MGDL_COMPILED
+namespace mgdl {
+extern template class GradientTrainer<float>;
+extern template class GradientTrainer<double>;
+}  // namespace mgdl
+#else
 #include "mgdl/training/gradient_trainer_impl.hpp"  // IWYU pragma: export
 #endif

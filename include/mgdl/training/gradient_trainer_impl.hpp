@@ -363,9 +363,4 @@ GradeFit<Scalar> GradientTrainer<Scalar>::fit(const GradeProblem<Scalar>& proble
   return std::move(*best);
 }
 
-#ifdef MGDL_COMPILED
-template class GradientTrainer<float>;
-template class GradientTrainer<double>;
-#endif
-
 }  // namespace mgdl

@@ -251,13 +251,13 @@ class MultigradeTrainer {
 template <GradeTrainer T>
 MultigradeTrainer(T, MultigradeOptions = {}) -> MultigradeTrainer<typename T::Scalar>;
 
-#ifdef MGDL_COMPILED
-extern template class MultigradeTrainer<float>;
-extern template class MultigradeTrainer<double>;
-#endif
-
 }  // namespace mgdl
 
-#ifndef MGDL_COMPILED
+#ifdef MGDL_COMPILED
+namespace mgdl {
+extern template class MultigradeTrainer<float>;
+extern template class MultigradeTrainer<double>;
+}  // namespace mgdl
+#else
 #include "mgdl/training/multigrade_trainer_impl.hpp"  // IWYU pragma: export
 #endif

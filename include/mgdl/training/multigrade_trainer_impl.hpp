@@ -295,9 +295,4 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::add_grades(MultigradeModel<Scal
   return {std::move(run.model), std::move(run.report)};
 }
 
-#ifdef MGDL_COMPILED
-template class MultigradeTrainer<float>;
-template class MultigradeTrainer<double>;
-#endif
-
 }  // namespace mgdl

@@ -71,13 +71,13 @@ class SampledTrainer {
   SampledOptions m_options;
 };
 
-#ifdef MGDL_COMPILED
-extern template class SampledTrainer<float>;
-extern template class SampledTrainer<double>;
-#endif
-
 }  // namespace mgdl
 
-#ifndef MGDL_COMPILED
+#ifdef MGDL_COMPILED
+namespace mgdl {
+extern template class SampledTrainer<float>;
+extern template class SampledTrainer<double>;
+}  // namespace mgdl
+#else
 #include "mgdl/training/sampled_trainer_impl.hpp"  // IWYU pragma: export
 #endif

@@ -64,9 +64,4 @@ GradeFit<Scalar> SampledTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem
   return {ReluNetwork<Scalar>(network.to_layers()), std::move(report)};
 }
 
-#ifdef MGDL_COMPILED
-template class SampledTrainer<float>;
-template class SampledTrainer<double>;
-#endif
-
 }  // namespace mgdl

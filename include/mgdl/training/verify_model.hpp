@@ -110,7 +110,10 @@ ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataS
   return detail::verify_claims(model, data, borrowed, threads);
 }
 
+}  // namespace mgdl
+
 #ifdef MGDL_COMPILED
+namespace mgdl {
 extern template ModelVerification detail::verify_claims(const MultigradeModel<float>&,
                                                         const DataSplit<float>&,
                                                         const std::vector<GradeClaim>&,
@@ -119,10 +122,7 @@ extern template ModelVerification detail::verify_claims(const MultigradeModel<do
                                                         const DataSplit<double>&,
                                                         const std::vector<GradeClaim>&,
                                                         const Executor&);
-#endif
-
 }  // namespace mgdl
-
-#ifndef MGDL_COMPILED
+#else
 #include "mgdl/training/verify_model_impl.hpp"  // IWYU pragma: export
 #endif

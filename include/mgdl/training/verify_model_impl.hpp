@@ -139,11 +139,4 @@ ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const Data
   return result;
 }
 
-#ifdef MGDL_COMPILED
-template ModelVerification verify_claims(const MultigradeModel<float>&, const DataSplit<float>&,
-                                         const std::vector<GradeClaim>&, const Executor&);
-template ModelVerification verify_claims(const MultigradeModel<double>&, const DataSplit<double>&,
-                                         const std::vector<GradeClaim>&, const Executor&);
-#endif
-
 }  // namespace mgdl::detail

@@ -17,14 +17,14 @@ Termination solve_group_lasso(ThreadPool& pool, const GroupLassoProblem<Real>& p
                               std::type_identity_t<Real> lambda, const SolveControl& control,
                               GroupLassoPoint<Real>& point, Index& iterations);
 
+}  // namespace mgdl::detail
+
 #ifdef MGDL_COMPILED
+namespace mgdl::detail {
 extern template Termination solve_group_lasso(ThreadPool&, const GroupLassoProblem<double>&, double,
                                               const SolveControl&, GroupLassoPoint<double>&,
                                               Index&);
-#endif
-
 }  // namespace mgdl::detail
-
-#ifndef MGDL_COMPILED
+#else
 #include "mgdl/convex/group_lasso/newton_impl.hpp"  // IWYU pragma: export
 #endif

@@ -261,9 +261,4 @@ Termination solve_group_lasso(ThreadPool& pool, const GroupLassoProblem<Real>& p
   return GroupLassoNewton<Real>(pool, problem, lambda).run(control, point, iterations);
 }
 
-#ifdef MGDL_COMPILED
-template Termination solve_group_lasso(ThreadPool&, const GroupLassoProblem<double>&, double,
-                                       const SolveControl&, GroupLassoPoint<double>&, Index&);
-#endif
-
 }  // namespace mgdl::detail

@@ -1,11 +1,16 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/linalg/dense_factorisations.hpp"
+#include "mgdl/linalg/outer_product.hpp"
 #include "mgdl/network/panel_network.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 
@@ -149,7 +154,317 @@ template <class Scalar>
 RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
                          const std::vector<double>& ridges, ThreadPool& pool, double& chosen);
 
+
+template <class Real>
+Matrix<Real> sample_moments(Index samples, Index rows, Index columns, ThreadPool& pool,
+                            FunctionRef<void(Index, Index, Real*, Index, int)> fill) {
+  constexpr Index kBlocks = 16;  // blocks filled between two sums
+  const Index stride = padded<Real>(columns);
+  const Index rows_at_once = std::min(kBlocks * kForwardRows, samples);
+  AlignedVector<Real> z = AlignedVector<Real>::Zero(rows_at_once * stride);
+  const PanelShape<Real> shape{rows, columns};
+  AlignedVector<Real> sums = AlignedVector<Real>::Zero(shape.size());
+  std::vector<AlignedVector<Real>> buffers(static_cast<std::size_t>(pool.size()),
+                                           AlignedVector<Real>::Zero(kOuterBuffer<Real>));
+  for (Index start = 0; start < samples; start += rows_at_once) {
+    const Index count = std::min(rows_at_once, samples - start);
+    pool.parallel_for((count + kForwardRows - 1) / kForwardRows, [&](Index block, int thread) {
+      const Index first = block * kForwardRows;
+      fill(start + first, std::min(kForwardRows, count - first), z.data() + first * stride, stride,
+           thread);
+    });
+    pool.parallel_for(chunk_count(shape), [&](Index task, int thread) {
+      add_outer_products(count, z.data(), stride, z.data(), stride, shape, chunk_range(shape, task),
+                         sums.data(), start > 0, buffers[static_cast<std::size_t>(thread)].data());
+    });
+  }
+  Matrix<Real> result(rows, columns);
+  for (Index i = 0; i < rows; ++i) {
+    for (Index j = 0; j < columns; ++j) result(i, j) = sums[shape.at(i, j)];
+  }
+  return result;
+}
+
+template <class Scalar>
+ReadoutMoments readout_moments(const PanelNetwork<Scalar>& network,
+                               const SampleView<Scalar>& samples, ThreadPool& pool) {
+  const Index m = network.width();
+  const Index c = network.outputs();
+  std::vector<ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
+  for (auto& s : scratch) network.reserve(s, kForwardRows);
+  const Eigen::MatrixXd moments = sample_moments<double>(
+      samples.size(), m + 1, m + 1 + c, pool,
+      [&](Index first, Index count, double* z, Index stride, int thread) {
+        auto& s = scratch[static_cast<std::size_t>(thread)];
+        const Index in_stride = samples.inputs.outerStride();
+        const Scalar* h =
+            network.forward(count, {samples.inputs.data() + first * in_stride, in_stride, 1}, s);
+        for (Index i = 0; i < count; ++i, z += stride) {
+          const double root = std::sqrt(static_cast<double>(samples.weights[first + i]));
+          for (Index j = 0; j < m; ++j) z[j] = root * static_cast<double>(h[i * s.stride + j]);
+          z[m] = root;
+          for (Index j = 0; j < c; ++j) {
+            z[m + 1 + j] = root * static_cast<double>(samples.targets(first + i, j));
+          }
+        }
+      });
+  return {moments.leftCols(m + 1), moments.rightCols(c)};
+}
+
+template <class Real>
+RidgeCandidate solve_ridge(const ReadoutMoments& moments, double ridge, bool degrees) {
+  RidgeCandidate result;
+  result.ridge = ridge;
+  const Index m = moments.gram.rows() - 1;
+  Matrix<Real> system = moments.gram;
+  const Real unit = system.diagonal().head(m).mean();
+  const Real shift = unit > 0 ? ridge * unit : 1.0;
+  for (Index j = 0; j < m; ++j) system(j, j) += shift;
+  const Cholesky<Real> factor(system);
+  if (!factor.ok()) return result;
+  Matrix<Real> readout = factor.solve(moments.cross);
+  if (degrees) {
+    // tr(A^-1 G) with A = G + shift I (without the bias): A^-1 = L^-T L^-1.
+    Matrix<Real> inverse = Matrix<Real>::Identity(m + 1, m + 1);
+    factor.solve_lower(inverse);
+    result.degrees =
+        static_cast<double>(m + 1) - shift * inverse.leftCols(m).colwise().squaredNorm().sum();
+  }
+  if (all_finite(readout) && std::isfinite(result.degrees)) result.readout = std::move(readout);
+  return result;
+}
+
+/// Factor s that minimises sum_i w_i |s g(x_i) - y_i|^2 for the readout B; 0 if g is zero.
+template <class Real = double>
+double optimal_step(const ReadoutMoments& moments, const Matrix<Real>& readout) {
+  const Real square = (readout.transpose() * moments.gram * readout).trace();
+  const Real cross = (readout.array() * moments.cross.array()).sum();
+  return square > 0 ? cross / square : 0;
+}
+
+/// Whether the readout fits into Scalar.
+template <class Scalar>
+bool is_representable(const Eigen::MatrixXd& readout) {
+  for (Index i = 0; i < readout.size(); ++i) {
+    if (!std::isfinite(static_cast<Scalar>(readout.data()[i]))) return false;
+  }
+  return true;
+}
+
+template <class Scalar>
+Eigen::MatrixXd get_readout(const PanelNetwork<Scalar>& network) {
+  const std::size_t last = network.layers().size() - 1;
+  Eigen::MatrixXd readout(network.width() + 1, network.outputs());
+  for (Index j = 0; j < network.outputs(); ++j) {
+    for (Index i = 0; i < network.width(); ++i) {
+      readout(i, j) = static_cast<double>(network.weight(last, i, j));
+    }
+    readout(network.width(), j) = static_cast<double>(network.bias(last)[j]);
+  }
+  return readout;
+}
+
+template <class Scalar>
+void set_readout(PanelNetwork<Scalar>& network, const Eigen::MatrixXd& readout) {
+  const std::size_t last = network.layers().size() - 1;
+  for (Index j = 0; j < network.outputs(); ++j) {
+    for (Index i = 0; i < network.width(); ++i) {
+      network.weight(last, i, j) = static_cast<Scalar>(readout(i, j));
+    }
+    network.bias(last)[j] = static_cast<Scalar>(readout(network.width(), j));
+  }
+}
+
+template <class Scalar>
+double zero_loss(const SampleView<Scalar>& samples) {
+  double sum = 0;
+  for (Index i = 0; i < samples.size(); ++i) {
+    sum += static_cast<double>(samples.weights[i]) *
+           samples.targets.row(i).template cast<double>().squaredNorm();
+  }
+  return sum > 0 ? sum : 1.0;
+}
+
+template <class Scalar>
+SampleLoss<Scalar>::SampleLoss(const PanelNetwork<Scalar>& network, ThreadPool& pool)
+    : m_pool(pool), m_scratch(static_cast<std::size_t>(pool.size())) {
+  for (auto& s : m_scratch) network.reserve(s, kForwardRows);
+}
+
+template <class Scalar>
+void SampleLoss<Scalar>::sum_blocks(const PanelNetwork<Scalar>& network,
+                                    const SampleView<Scalar>& samples, Index count) {
+  const Index n = samples.size();
+  const Index c = samples.targets.cols();
+  const Index blocks = (n + kForwardRows - 1) / kForwardRows;
+  m_sums.resize(static_cast<std::size_t>(blocks * count));
+  const Index stride = network.layers().back().stride();
+  m_pool.parallel_for(blocks, [&](Index block, int thread) {
+    auto& s = m_scratch[static_cast<std::size_t>(thread)];
+    const Index first = block * kForwardRows;
+    const Index rows = std::min(kForwardRows, n - first);
+    const Index in_stride = samples.inputs.outerStride();
+    network.forward(rows, {samples.inputs.data() + first * in_stride, in_stride, 1}, s);
+    double* sums = m_sums.data() + block * count;
+    std::fill_n(sums, count, 0.0);
+    for (Index i = 0; i < rows; ++i) {
+      const Scalar* y = samples.targets.data() + (first + i) * samples.targets.outerStride();
+      const Scalar* g = s.output.data() + i * stride;
+      const auto weight = static_cast<double>(samples.weights[first + i]);
+      for (Index k = 0; k < count; ++k) {
+        double squares = 0;
+        for (Index j = 0; j < c; ++j) {
+          const double error = static_cast<double>(g[k * c + j]) - static_cast<double>(y[j]);
+          squares += error * error;
+        }
+        sums[k] += weight * squares;
+      }
+    }
+  });
+}
+
+template <class Scalar>
+RelativeLoss relative_loss(const PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
+                           ThreadPool& pool) {
+  SampleLoss<Scalar> loss_of(network, pool);
+  RelativeLoss loss{loss_of(network, problem.train) / zero_loss(problem.train)};
+  if (problem.validation) {
+    loss.validation = loss_of(network, *problem.validation) / zero_loss(*problem.validation);
+  }
+  return loss;
+}
+
+template <class Scalar>
+void shrink_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
+                    RelativeLoss& loss, ThreadPool& pool) {
+  if (!problem.validation) return;
+  const Eigen::MatrixXd readout = get_readout(network);
+  const double step = optimal_step(readout_moments(network, *problem.validation, pool), readout);
+  if (!(step > 0 && step < 1)) return;
+  set_readout(network, Eigen::MatrixXd(step * readout));
+  const RelativeLoss shrunk = relative_loss(network, problem, pool);
+  if (shrunk.train < 1 && shrunk.validation < loss.validation) {
+    loss = shrunk;
+  } else {
+    set_readout(network, readout);
+  }
+}
+
+template <class Scalar>
+RelativeLoss finish_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
+                            double smallest_ridge, ThreadPool& pool) {
+  const ReadoutMoments moments = readout_moments(network, problem.train, pool);
+  const Eigen::MatrixXd trained = get_readout(network);
+  std::vector<Eigen::MatrixXd> candidates{trained, trained * optimal_step(moments, trained)};
+  for (double ridge = smallest_ridge; ridge < 1e2; ridge *= 100) {
+    RidgeCandidate candidate = solve_ridge(moments, ridge);
+    if (candidate.solved()) candidates.push_back(std::move(candidate.readout));
+  }
+  SampleLoss<Scalar> loss_of(network, pool);
+  const double zero = zero_loss(problem.train);
+  const double zero_validation = problem.validation ? zero_loss(*problem.validation) : 1.0;
+
+  constexpr double kSlack = 1.01;
+  Eigen::MatrixXd best = Eigen::MatrixXd::Zero(trained.rows(), trained.cols());
+  RelativeLoss best_loss;
+  double best_score = std::numeric_limits<double>::infinity();
+  // From the least to the most regularised, so that a later one may win within the slack.
+  for (const auto& candidate : candidates) {
+    if (!is_representable<Scalar>(candidate)) continue;
+    set_readout(network, candidate);
+    RelativeLoss loss{loss_of(network, problem.train) / zero};
+    if (!(loss.train < 1)) continue;
+    if (problem.validation) {
+      loss.validation = loss_of(network, *problem.validation) / zero_validation;
+    }
+    const double score = problem.validation ? loss.validation : loss.train / kSlack;
+    if (score < best_score) {
+      best = candidate;
+      best_loss = loss;
+      best_score = problem.validation ? score : std::min(best_score, loss.train);
+    }
+  }
+  set_readout(network, best);
+  shrink_readout(network, problem, best_loss, pool);
+  return best_loss;
+}
+
+/// Samples that weights w with sum 1 amount to, 1 / sum_i w_i^2: n for equal ones.
+template <class Scalar>
+double effective_samples(const SampleView<Scalar>& samples) {
+  return 1 / samples.weights.template cast<double>().squaredNorm();
+}
+
+/// sum_i w_i |g_k(x_i) - y_i|^2 of networks g_k that differ in their readouts only, in one pass.
+template <class Scalar>
+RowVector<double> losses_of(const PanelNetwork<Scalar>& network,
+                            const std::vector<RidgeCandidate>& candidates,
+                            const SampleView<Scalar>& samples, ThreadPool& pool) {
+  const Index c = network.outputs();
+  const Index m = network.width();
+  const Index count = std::ssize(candidates);
+  RowMatrix<Scalar> weights(m, count * c);
+  RowVector<Scalar> bias(count * c);
+  for (Index k = 0; k < count; ++k) {
+    const auto& readout = candidates[static_cast<std::size_t>(k)].readout;
+    for (Index j = 0; j < c; ++j) {
+      for (Index i = 0; i < m; ++i) weights(i, k * c + j) = static_cast<Scalar>(readout(i, j));
+      bias[k * c + j] = static_cast<Scalar>(readout(m, j));
+    }
+  }
+  auto layers = network.to_layers();
+  layers.back() = DenseLayer<Scalar>(std::move(weights), std::move(bias));
+  const PanelNetwork<Scalar> all(layers);
+  return SampleLoss<Scalar>(all, pool).of_all(all, samples, count);
+}
+
+template <class Scalar>
+RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
+                         const std::vector<double>& ridges, ThreadPool& pool, double& chosen) {
+  const ReadoutMoments moments = readout_moments(network, problem.train, pool);
+  std::vector<RidgeCandidate> candidates(ridges.size());
+  pool.parallel_for(std::ssize(ridges), [&](Index k, int) {
+    const auto i = static_cast<std::size_t>(k);
+    candidates[i] = solve_ridge(moments, ridges[i], /*degrees=*/true);
+  });
+  // Where all degrees of freedom are used up, the criterion is zero by zero.
+  constexpr double kFewestFree = 1e-6;
+  const double samples = effective_samples(problem.train);
+  std::erase_if(candidates, [&](const RidgeCandidate& candidate) {
+    const bool usable = candidate.solved() && is_representable<Scalar>(candidate.readout);
+    return !usable || (ridges.size() > 1 && !(1 - candidate.degrees / samples > kFewestFree));
+  });
+
+  Eigen::MatrixXd best = Eigen::MatrixXd::Zero(network.width() + 1, network.outputs());
+  RelativeLoss best_loss;
+  double best_score = std::numeric_limits<double>::infinity();
+  chosen = 0;
+  if (!candidates.empty()) {
+    const double zero = zero_loss(problem.train);
+    const RowVector<double> losses = losses_of(network, candidates, problem.train, pool);
+    for (std::size_t k = 0; k < candidates.size(); ++k) {
+      const double loss = losses[static_cast<Index>(k)] / zero;
+      const double left = 1 - candidates[k].degrees / samples;
+      const double score = ridges.size() > 1 ? loss / (left * left) : loss;
+      if (!(loss < 1) || !(score < best_score)) continue;
+      best = candidates[k].readout;
+      best_loss.train = loss;
+      best_score = score;
+      chosen = candidates[k].ridge;
+    }
+  }
+  set_readout(network, best);
+  if (problem.validation) {
+    best_loss.validation = SampleLoss<Scalar>(network, pool)(network, *problem.validation) /
+                           zero_loss(*problem.validation);
+  }
+  return best_loss;
+}
+
+}  // namespace mgdl::detail
+
 #ifdef MGDL_COMPILED
+namespace mgdl::detail {
 extern template Matrix<double> sample_moments(Index, Index, Index, ThreadPool&,
                                               FunctionRef<void(Index, Index, double*, Index, int)>);
 extern template RidgeCandidate solve_ridge<double>(const ReadoutMoments&, double, bool);
@@ -181,10 +496,5 @@ extern template RelativeLoss gcv_readout(PanelNetwork<double>&, const GradeProbl
                                          const std::vector<double>&, ThreadPool&, double&);
 extern template class SampleLoss<float>;
 extern template class SampleLoss<double>;
-#endif
-
 }  // namespace mgdl::detail
-
-#ifndef MGDL_COMPILED
-#include "mgdl/training/chain/readout_impl.hpp"  // IWYU pragma: export
 #endif

@@ -110,13 +110,199 @@ class Backpropagation {
   AlignedVector<Scalar> m_gradient;
 };
 
-#ifdef MGDL_COMPILED
-extern template class Backpropagation<float>;
-extern template class Backpropagation<double>;
-#endif
+
+template <class Scalar>
+Backpropagation<Scalar>::Backpropagation(PanelNetwork<Scalar>& network, Index max_rows,
+                                         ThreadPool& pool)
+    : m_network(network), m_pool(pool) {
+  const auto& layers = network.layers();
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const PanelShape<Scalar> transposed{layers[l].shape.cols, layers[l].shape.rows};
+    m_transposed.push_back(AlignedVector<Scalar>::Zero(l > 0 ? transposed.size() : 0));
+    for (Index task = 0; task < chunk_count(layers[l].shape); ++task) {
+      m_pieces.push_back({l, chunk_range(layers[l].shape, task)});
+    }
+  }
+  m_work.resize(static_cast<std::size_t>(pool.size()));
+  for (auto& work : m_work) {
+    work.gathered.setZero(kGroupRows * network.inputs());
+    work.outer.setZero(kOuterBuffer<Scalar>);
+    for (const auto& layer : layers) {
+      work.values.push_back(AlignedVector<Scalar>::Zero(kGroupRows * layer.stride()));
+      work.deltas.push_back(AlignedVector<Scalar>::Zero(kGroupRows * layer.stride()));
+    }
+  }
+  m_gradient.setZero(network.parameters().size());
+  m_slots.resize(static_cast<std::size_t>(slots_of(max_rows)));
+  for (auto& slot : m_slots) slot.gradient.setZero(m_gradient.size());
+  refresh();
+}
+
+template <class Scalar>
+void Backpropagation<Scalar>::refresh() {
+  m_pool.parallel_for(static_cast<Index>(m_pieces.size()), [&](Index p, int) {
+    refresh_transposed(m_pieces[static_cast<std::size_t>(p)]);
+  });
+}
+
+template <class Scalar>
+double Backpropagation<Scalar>::run(const SampleView<Scalar>& samples, Batch batch, Scalar factor,
+                                    bool accumulate, FunctionRef<void(Index, Index)> update) {
+  const Index slots = slots_of(batch.count);
+  m_pool.parallel_for(slots, [&](Index s, int thread) {
+    Slot& slot = m_slots[static_cast<std::size_t>(s)];
+    Work& work = m_work[static_cast<std::size_t>(thread)];
+    slot.loss = 0;
+    for (Index first = s * kGroupRows; first < batch.count; first += slots * kGroupRows) {
+      const Index rows = std::min(kGroupRows, batch.count - first);
+      const Batch group{batch.rows == nullptr ? nullptr : batch.rows + first, batch.first + first,
+                        rows};
+      slot.loss += run_group(samples, group, factor, work);
+      add_gradient(samples, group, work, slot.gradient, /*accumulate=*/first > s * kGroupRows);
+    }
+  });
+  m_pool.parallel_for(static_cast<Index>(m_pieces.size()), [&](Index p, int) {
+    const Piece& piece = m_pieces[static_cast<std::size_t>(p)];
+    const auto& layer = m_network.layers()[piece.layer];
+    const Index width = layer.shape.width(piece.range.panel);
+    const auto finish = [&](Index offset, Index count) {
+      sum_slots(slots, offset, count, accumulate);
+      update(offset, count);
+    };
+    finish(layer.weights + layer.shape.offset(piece.range.panel, piece.range.first),
+           (piece.range.last - piece.range.first) * width);
+    if (piece.range.first == 0) {
+      finish(layer.bias + piece.range.panel * kPanelWidth<Scalar>, width);
+    }
+    refresh_transposed(piece);
+  });
+  double loss = 0;
+  for (Index s = 0; s < slots; ++s) loss += m_slots[static_cast<std::size_t>(s)].loss;
+  return loss;
+}
+
+template <class Scalar>
+Strided<Scalar> Backpropagation<Scalar>::inputs_of(const SampleView<Scalar>& samples, Batch group,
+                                                   const Work& work) const {
+  if (group.rows != nullptr) return {work.gathered.data(), m_network.inputs(), 1};
+  const Index stride = samples.inputs.outerStride();
+  return {samples.inputs.data() + group.first * stride, stride, 1};
+}
+
+template <class Scalar>
+double Backpropagation<Scalar>::run_group(const SampleView<Scalar>& samples, Batch group,
+                                          Scalar factor, Work& work) const {
+  const auto& layers = m_network.layers();
+  if (group.rows != nullptr) {
+    const Index d = m_network.inputs();
+    for (Index i = 0; i < group.count; ++i) {
+      const Scalar* from = samples.inputs.data() + group.rows[i] * samples.inputs.outerStride();
+      std::copy(from, from + d, work.gathered.data() + i * d);
+    }
+  }
+  Strided<Scalar> in = inputs_of(samples, group, work);
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    m_network.apply_layer(l, group.count, in, work.values[l].data(), layers[l].stride());
+    in = {work.values[l].data(), layers[l].stride(), 1};
+  }
+  const double loss = output_deltas(samples, group, factor, work);
+  for (std::size_t l = layers.size() - 1; l > 0; --l) propagate(l, group.count, work);
+  return loss;
+}
+
+template <class Scalar>
+double Backpropagation<Scalar>::output_deltas(const SampleView<Scalar>& samples, Batch group,
+                                              Scalar factor, Work& work) const {
+  const auto& readout = m_network.layers().back();
+  double loss = 0;
+  for (Index i = 0; i < group.count; ++i) {
+    const Index row = group.rows == nullptr ? group.first + i : group.rows[i];
+    const Scalar w = factor * samples.weights[row];
+    const Scalar* y = samples.targets.data() + row * samples.targets.outerStride();
+    const Scalar* g = work.values.back().data() + i * readout.stride();
+    Scalar* delta = work.deltas.back().data() + i * readout.stride();
+    Scalar squares = 0;
+    for (Index j = 0; j < readout.outputs(); ++j) {
+      const Scalar error = g[j] - y[j];
+      squares += error * error;
+      delta[j] = 2 * w * error;
+    }
+    loss += static_cast<double>(w) * static_cast<double>(squares);
+  }
+  return loss;
+}
+
+template <class Scalar>
+void Backpropagation<Scalar>::propagate(std::size_t l, Index rows, Work& work) const {
+  const auto& layer = m_network.layers()[l];
+  const Index below = m_network.layers()[l - 1].stride();
+  const Scalar* value = work.values[l - 1].data();
+  const PanelShape<Scalar> transposed{layer.shape.cols, layer.shape.rows};
+  gemm(rows, Strided<Scalar>{work.deltas[l].data(), layer.stride(), 1}, transposed,
+       m_transposed[l].data(), work.deltas[l - 1].data(), below,
+       [&](Scalar* tile, Index row, Index tile_rows, Index col, Index width) {
+         using P = Packet<Scalar>;
+         const P zero = packet::pset1<P>(Scalar(0));
+         for (Index r = 0; r < tile_rows; ++r) {
+           const Scalar* h = value + (row + r) * below + col;
+           Scalar* at = tile + r * below;
+           for (Index v = 0; v < width; v += kLanes<Scalar>) {
+             const P active = packet::pcmp_lt(zero, packet::ploadu<P>(h + v));
+             packet::pstoreu(at + v, packet::pselect(active, packet::ploadu<P>(at + v), zero));
+           }
+         }
+       });
+}
+
+template <class Scalar>
+void Backpropagation<Scalar>::add_gradient(const SampleView<Scalar>& samples, Batch group,
+                                           Work& work, AlignedVector<Scalar>& gradient,
+                                           bool accumulate) const {
+  const auto& layers = m_network.layers();
+  Strided<Scalar> in = inputs_of(samples, group, work);
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const auto& layer = layers[l];
+    const Scalar* delta = work.deltas[l].data();
+    for (Index p = 0; p < layer.shape.panels(); ++p) {
+      add_outer_products(group.count, in.data, in.row_stride, delta, layer.stride(), layer.shape,
+                         {p, 0, layer.inputs()}, gradient.data() + layer.weights, accumulate,
+                         work.outer.data());
+    }
+    add_column_sums(group.count, delta, layer.stride(), layer.stride(),
+                    gradient.data() + layer.bias, accumulate);
+    in = {work.values[l].data(), layer.stride(), 1};
+  }
+}
+
+template <class Scalar>
+void Backpropagation<Scalar>::sum_slots(Index slots, Index offset, Index count, bool accumulate) {
+  using P = Packet<Scalar>;
+  for (Index i = offset; i < offset + count; i += kLanes<Scalar>) {
+    P sum = packet::ploadu<P>(m_slots[0].gradient.data() + i);
+    for (Index s = 1; s < slots; ++s) {
+      const auto& slot = m_slots[static_cast<std::size_t>(s)];
+      sum = packet::padd(sum, packet::ploadu<P>(slot.gradient.data() + i));
+    }
+    if (accumulate) sum = packet::padd(packet::ploadu<P>(m_gradient.data() + i), sum);
+    packet::pstoreu(m_gradient.data() + i, sum);
+  }
+}
+
+template <class Scalar>
+void Backpropagation<Scalar>::refresh_transposed(const Piece& piece) {
+  if (piece.layer == 0) return;  // nothing is propagated to the samples
+  const auto& layer = m_network.layers()[piece.layer];
+  const Index col = piece.range.panel * kPanelWidth<Scalar>;
+  const Index last_col = std::min(layer.outputs(), col + kPanelWidth<Scalar>);
+  transpose_panels(layer.shape, m_network.parameters().data() + layer.weights, piece.range.first,
+                   piece.range.last, col, last_col, m_transposed[piece.layer].data());
+}
 
 }  // namespace mgdl::detail
 
-#ifndef MGDL_COMPILED
-#include "mgdl/training/gradient/backpropagation_impl.hpp"  // IWYU pragma: export
+#ifdef MGDL_COMPILED
+namespace mgdl::detail {
+extern template class Backpropagation<float>;
+extern template class Backpropagation<double>;
+}  // namespace mgdl::detail
 #endif

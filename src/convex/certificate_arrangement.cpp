@@ -1,1 +1,0 @@
-#include "mgdl/convex/certificate/arrangement_impl.hpp"

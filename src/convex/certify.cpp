@@ -1,1 +1,0 @@
-#include "mgdl/convex/certify_impl.hpp"

@@ -1,1 +1,0 @@
-#include "mgdl/convex/cone/column_generation_impl.hpp"

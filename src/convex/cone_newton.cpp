@@ -1,1 +1,0 @@
-#include "mgdl/convex/cone/newton_impl.hpp"

@@ -1,1 +1,0 @@
-#include "mgdl/convex/gate_enumeration_impl.hpp"

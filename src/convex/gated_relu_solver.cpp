@@ -1,1 +1,0 @@
-#include "mgdl/convex/gated_relu_solver_impl.hpp"

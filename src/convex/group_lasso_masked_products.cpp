@@ -1,1 +1,0 @@
-#include "mgdl/convex/group_lasso/masked_products_impl.hpp"

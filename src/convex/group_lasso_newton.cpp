@@ -1,1 +1,0 @@
-#include "mgdl/convex/group_lasso/newton_impl.hpp"

@@ -1,1 +1,0 @@
-#include "mgdl/convex/group_lasso/row_lasso_impl.hpp"

@@ -1,1 +1,0 @@
-#include "mgdl/convex/recovery_impl.hpp"

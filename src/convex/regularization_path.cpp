@@ -1,1 +1,0 @@
-#include "mgdl/convex/regularization_path_impl.hpp"

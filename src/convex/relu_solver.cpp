@@ -1,1 +1,0 @@
-#include "mgdl/convex/relu_solver_impl.hpp"

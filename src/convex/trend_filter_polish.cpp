@@ -1,1 +1,0 @@
-#include "mgdl/convex/trend_filter/polish_impl.hpp"

@@ -1,1 +1,0 @@
-#include "mgdl/convex/trend_filter/trend_filter_impl.hpp"

@@ -1,1 +1,0 @@
-#include "mgdl/io/model_file_impl.hpp"

@@ -1,1 +1,0 @@
-#include "mgdl/linalg/bounded_quadratic_impl.hpp"

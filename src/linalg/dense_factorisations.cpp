@@ -1,1 +1,0 @@
-#include "mgdl/linalg/dense_factorisations_impl.hpp"

@@ -1,1 +1,0 @@
-#include "mgdl/linalg/tiled_cholesky_impl.hpp"

@@ -1,1 +1,0 @@
-#include "mgdl/training/constructive_trainer_impl.hpp"

@@ -1,1 +1,0 @@
-#include "mgdl/training/convex_trainer_impl.hpp"

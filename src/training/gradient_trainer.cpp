@@ -1,1 +1,0 @@
-#include "mgdl/training/gradient_trainer_impl.hpp"

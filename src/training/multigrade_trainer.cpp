@@ -1,1 +1,0 @@
-#include "mgdl/training/multigrade_trainer_impl.hpp"

@@ -1,1 +1,0 @@
-#include "mgdl/training/sampled_trainer_impl.hpp"

@@ -1,1 +1,0 @@
-#include "mgdl/training/verify_model_impl.hpp"

@@ -19,7 +19,7 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/metrics.hpp"
-#include "mgdl/core/run_control.hpp"
+#include "mgdl/core/observer.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/network/relu_network.hpp"
 #include "progress.hpp"

@@ -6,8 +6,8 @@
 #include "convex_flags.hpp"
 #include "mgdl/convex/regularization_path.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/fit_summary_json.hpp"
 #include "mgdl/io/npy.hpp"
+#include "mgdl/io/report_json.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 
 namespace mgdl::command {

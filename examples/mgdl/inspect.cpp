@@ -10,7 +10,6 @@
 #include "box.hpp"
 #include "command.hpp"
 #include "flags.hpp"
-#include "mgdl/io/model/json_fields.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/network/bounds.hpp"

@@ -14,7 +14,6 @@
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/random.hpp"
-#include "mgdl/core/run_control.hpp"
 #include "mgdl/core/sample_pairs.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/termination.hpp"

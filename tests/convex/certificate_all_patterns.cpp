@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "mgdl/convex/certificate/arrangement.hpp"
-#include "mgdl/convex/certificate/count_patterns.hpp"
 #include "mgdl/convex/certify.hpp"
 #include "mgdl/convex/gate_enumeration.hpp"
 #include "support/samples.hpp"

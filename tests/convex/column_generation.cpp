@@ -7,7 +7,6 @@
 
 #include "mgdl/convex/cone/projection.hpp"
 #include "mgdl/convex/gate_enumeration.hpp"
-#include "mgdl/convex/group_lasso/row_lasso.hpp"
 #include "mgdl/convex/relu_solver.hpp"
 #include "support/samples.hpp"
 

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "mgdl/convex/arrangement/planar_gates.hpp"
+#include "mgdl/convex/arrangement/planar_cells.hpp"
 #include "mgdl/linalg/exact_sign.hpp"
 #include "support/samples.hpp"
 

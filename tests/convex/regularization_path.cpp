@@ -11,7 +11,7 @@
 #include "mgdl/convex/gate_sampling.hpp"
 #include "mgdl/convex/gated_relu_solver.hpp"
 #include "mgdl/convex/solution.hpp"
-#include "mgdl/core/run_control.hpp"
+#include "mgdl/core/observer.hpp"
 #include "support/samples.hpp"
 
 using Catch::Matchers::ContainsSubstring;

@@ -8,7 +8,7 @@
 
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/fit_summary_json.hpp"
+#include "mgdl/io/report_json.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "support/samples.hpp"
 

@@ -9,7 +9,6 @@
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/convex/certificate/arrangement.hpp"
 #include "mgdl/convex/certificate/bounds.hpp"
-#include "mgdl/convex/certificate/count_patterns.hpp"
 #include "mgdl/convex/certificate/half_spaces.hpp"
 #include "mgdl/convex/certificate/samples.hpp"
 #include "mgdl/convex/certify.hpp"

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "mgdl/convex/arrangement/planar_cells.hpp"
-#include "mgdl/convex/arrangement/planar_gates.hpp"
 #include "mgdl/convex/gate_enumeration.hpp"
 #include "mgdl/convex/gates.hpp"
 #include "mgdl/core/error.hpp"

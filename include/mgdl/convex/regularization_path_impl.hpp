@@ -18,7 +18,6 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/observer.hpp"
-#include "mgdl/core/run_control.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 

@@ -3,13 +3,13 @@
 /// \file
 /// The two ways to use mgdl. By itself every header is complete. With MGDL_COMPILED defined (CMake
 /// target mgdl::compiled does that), headers leave out what is in their X_impl.hpp, or do not
-/// instantiate what they list at their end: a library has it for float and double, and a source file
-/// compiles in a fraction of the time.
+/// instantiate what they list at their end: a library has it for float and double, and a source
+/// file compiles in a fraction of the time.
 ///
-/// The library and whoever uses it have to be compiled for the same instruction set, because types of
-/// Eigen and packed weights are laid out by it. If they are not, linking fails, with the set that is
-/// asked for in the name of the symbol that is missing: alignment, floats in a vector, registers,
-/// versions of Eigen and mgdl.
+/// The library and whoever uses it have to be compiled for the same instruction set, because types
+/// of Eigen and packed weights are laid out by it. If they are not, linking fails, with the set
+/// that is asked for in the name of the symbol that is missing: alignment, floats in a vector,
+/// registers, versions of Eigen and mgdl.
 
 #ifdef MGDL_COMPILED
 #include <Eigen/Core>
@@ -35,8 +35,8 @@ struct LibraryCompiledFor {
 };
 
 template <int alignment, int vector_size, int registers, int eigen, int mgdl>
-const char LibraryCompiledFor<alignment, vector_size, registers, eigen, mgdl>::same_instruction_set =
-    1;
+const char
+    LibraryCompiledFor<alignment, vector_size, registers, eigen, mgdl>::same_instruction_set = 1;
 
 }  // namespace mgdl::detail
 #else

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <limits>
+#include <utility>
 
+#include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 
 namespace mgdl {
@@ -39,3 +42,61 @@ struct Progress {
 using Observer = std::function<Action(const Progress&)>;
 
 }  // namespace mgdl
+
+namespace mgdl::detail {
+
+/// Wall time since it was made.
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - m_start).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point m_start = std::chrono::steady_clock::now();
+};
+
+/// The observer and the limits of one run: asked after every iteration whether to go on.
+class RunControl {
+ public:
+  RunControl(Observer observer, double time_limit_seconds, Index max_iterations = 0)
+      : m_observer(std::move(observer)),
+        m_time_limit(time_limit_seconds),
+        m_max_iterations(max_iterations) {}
+
+  /// Since the run began.
+  double seconds() const { return m_clock.seconds(); }
+  double time_limit_seconds() const noexcept { return m_time_limit; }
+  Index max_iterations() const noexcept { return m_max_iterations; }
+  bool out_of_time() const { return seconds() >= m_time_limit; }
+
+  /// Tells the observer. NotRun means go on; else StoppedByObserver or TimeLimit.
+  Termination observe(Progress progress) const {
+    progress.max_iterations = m_max_iterations;
+    progress.elapsed_seconds = seconds();
+    if (m_observer && m_observer(progress) == Action::Stop) return Termination::StoppedByObserver;
+    return progress.elapsed_seconds >= m_time_limit ? Termination::TimeLimit : Termination::NotRun;
+  }
+
+  /// The same, with MaxIterations (before TimeLimit) if there is a limit and `progress.iteration`
+  /// has reached it.
+  Termination check(const Progress& progress) const {
+    const Termination reason = observe(progress);
+    const bool last = m_max_iterations > 0 && progress.iteration >= m_max_iterations;
+    return last && reason != Termination::StoppedByObserver ? Termination::MaxIterations : reason;
+  }
+
+  /// A sentence on what `observe` found.
+  static const char* explain(Termination reason) noexcept {
+    return reason == Termination::StoppedByObserver ? "The observer asked to stop."
+                                                    : "The time limit was reached.";
+  }
+
+ private:
+  Observer m_observer;
+  double m_time_limit;
+  Index m_max_iterations;
+  Stopwatch m_clock;
+};
+
+}  // namespace mgdl::detail

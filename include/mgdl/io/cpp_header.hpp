@@ -34,7 +34,6 @@ template <class Scalar>
 void write_cpp_header(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
                       const std::string& name = "model");
 
-
 template <class Scalar>
 void write_cpp_header(std::ostream& out, const MultigradeModel<Scalar>& model,
                       const std::string& name) {

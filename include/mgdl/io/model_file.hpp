@@ -13,7 +13,7 @@
 
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/fit_summary_json.hpp"
+#include "mgdl/io/report_json.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 
 /// \file

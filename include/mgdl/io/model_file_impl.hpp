@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "mgdl/core/error.hpp"
 #include "mgdl/core/compiled.hpp"
+#include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/io/model/content.hpp"

@@ -1,15 +1,471 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
 #include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
 
+#include "mgdl/convex/certificate.hpp"
+#include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/executor.hpp"
+#include "mgdl/core/metrics.hpp"
+#include "mgdl/core/termination.hpp"
+#include "mgdl/core/types.hpp"
 #include "mgdl/io/file.hpp"
-#include "mgdl/io/fit_summary_json.hpp"
-#include "mgdl/io/model/json_fields.hpp"
+#include "mgdl/network/multigrade_model.hpp"
+#include "mgdl/training/grade_trainer.hpp"
+#include "mgdl/training/multigrade_trainer.hpp"
 #include "mgdl/version.hpp"
+
+/// \file
+/// What reports and model files say of a fit. Needs nlohmann_json.
+
+namespace mgdl {
+
+/// One grade in a FitSummary. Errors are those of the prefix that ends with this grade; NaN where
+/// there is no such data.
+struct GradeSummary {
+  std::string trainer;  ///< e.g. "Adam 2x128"; empty if the grade was there before
+  double train_rse = std::numeric_limits<double>::quiet_NaN();       ///< on the training part
+  double validation_rse = std::numeric_limits<double>::quiet_NaN();  ///< on the validation part
+  double test_rse = std::numeric_limits<double>::quiet_NaN();        ///< on the test samples
+  double train_psnr = std::numeric_limits<double>::quiet_NaN();      ///< in dB
+  double test_psnr = std::numeric_limits<double>::quiet_NaN();       ///< in dB
+  double seconds = std::numeric_limits<double>::quiet_NaN();         ///< training and evaluation
+  Index parameters = 0;                                              ///< of this grade alone
+  Termination termination = Termination::NotRun;                     ///< why its training ended
+  /// Largest absolute error of any output at any training sample, in the unit of the targets.
+  double train_max_error = std::numeric_limits<double>::quiet_NaN();
+  /// The same on the validation part.
+  double validation_max_error = std::numeric_limits<double>::quiet_NaN();
+  /// See GradeReport::pointwise_growth.
+  double pointwise_growth = std::numeric_limits<double>::quiet_NaN();
+  std::string message = {};  ///< one sentence of its trainer
+  std::optional<Certificate> certificate =
+      {};  ///< of its convex problem, if the trainer solves one
+  std::optional<CertificateWitness> witness =
+      {};                               ///< what the certificate was computed from; not in reports
+  std::vector<GradeTrial> trials = {};  ///< the trainers that were tried, if there were several
+};
+
+/// What a fit has made, in numbers: the content of a JSON report.
+struct FitSummary {
+  std::vector<GradeSummary> grades;  ///< of the model: entry k - 1 is the prefix of k grades
+  /// Grades that were trained but are not in the model, because they did not lower the training
+  /// error (their errors are NaN) or because a shorter prefix is better on the validation part.
+  std::vector<GradeSummary> discarded_grades;
+  Termination termination = Termination::NotRun;                  ///< why the whole fit ended
+  std::string message;                                            ///< one sentence on that
+  double initial_rse = std::numeric_limits<double>::quiet_NaN();  ///< before the first grade
+  double seconds = 0;                                             ///< of the whole fit
+  Index parameters = 0;                                           ///< of the model
+  Index multiply_adds = 0;  ///< multiplications (each with an addition) for one sample
+  std::uint64_t seed = 0;   ///< set by the caller
+  /// With the seed: which samples split() has held out for validation. Set by the caller.
+  double validation_fraction = 0;
+  nlohmann::ordered_json options = nlohmann::ordered_json::object();  ///< set by the caller
+};
+
+/// Whether a field is the training's own, so that a model file keeps it, or of one run on one
+/// machine, for one set of test samples.
+enum class FieldKind { Lasting, Passing };
+
+namespace detail {
+
+template <class T, class Of>
+concept MaybeConst = std::same_as<std::remove_const_t<T>, Of>;
+
+}  // namespace detail
+
+/// Calls visit(name, field, kind) for every field of a report, in the order of the JSON report: the
+/// one list that writing and reading go by.
+/// \{
+template <detail::MaybeConst<Certificate> Self, class Visit>
+void for_each_field(Self& certificate, Visit&& visit) {
+  visit("primal", certificate.primal, FieldKind::Lasting);
+  visit("dual", certificate.dual, FieldKind::Lasting);
+  visit("lambda", certificate.lambda, FieldKind::Lasting);
+  visit("lambda_max", certificate.lambda_max, FieldKind::Lasting);
+  visit("scope", certificate.scope, FieldKind::Lasting);
+  visit("bound", certificate.bound, FieldKind::Lasting);
+  visit("cone_violation", certificate.cone_violation, FieldKind::Lasting);
+  visit("rounding", certificate.rounding, FieldKind::Lasting);
+}
+template <detail::MaybeConst<GradeTrial> Self, class Visit>
+void for_each_field(Self& trial, Visit&& visit) {
+  visit("trainer", trial.trainer, FieldKind::Lasting);
+  visit("objective", trial.objective, FieldKind::Lasting);
+  visit("seconds", trial.elapsed_seconds, FieldKind::Passing);
+}
+template <detail::MaybeConst<GradeSummary> Self, class Visit>
+void for_each_field(Self& grade, Visit&& visit) {
+  visit("trainer", grade.trainer, FieldKind::Lasting);
+  visit("train_rse", grade.train_rse, FieldKind::Lasting);
+  visit("validation_rse", grade.validation_rse, FieldKind::Lasting);
+  visit("test_rse", grade.test_rse, FieldKind::Passing);
+  visit("train_psnr", grade.train_psnr, FieldKind::Passing);
+  visit("test_psnr", grade.test_psnr, FieldKind::Passing);
+  visit("seconds", grade.seconds, FieldKind::Passing);
+  visit("parameters", grade.parameters, FieldKind::Lasting);
+  visit("termination", grade.termination, FieldKind::Lasting);
+  visit("train_max_error", grade.train_max_error, FieldKind::Lasting);
+  visit("validation_max_error", grade.validation_max_error, FieldKind::Lasting);
+  visit("pointwise_growth", grade.pointwise_growth, FieldKind::Lasting);
+  visit("message", grade.message, FieldKind::Lasting);
+  visit("certificate", grade.certificate, FieldKind::Lasting);
+  visit("trials", grade.trials, FieldKind::Lasting);
+}
+template <detail::MaybeConst<FitSummary> Self, class Visit>
+void for_each_field(Self& summary, Visit&& visit) {
+  visit("grades", summary.grades, FieldKind::Lasting);
+  visit("discarded_grades", summary.discarded_grades, FieldKind::Lasting);
+  visit("termination", summary.termination, FieldKind::Lasting);
+  visit("message", summary.message, FieldKind::Lasting);
+  visit("initial_rse", summary.initial_rse, FieldKind::Lasting);
+  visit("seconds", summary.seconds, FieldKind::Passing);
+  visit("parameters", summary.parameters, FieldKind::Passing);
+  visit("multiply_adds", summary.multiply_adds, FieldKind::Passing);
+  visit("seed", summary.seed, FieldKind::Lasting);
+  visit("validation_fraction", summary.validation_fraction, FieldKind::Lasting);
+  visit("options", summary.options, FieldKind::Lasting);
+}
+/// \}
+
+/// Sums a fit up.
+///
+/// \param data  what the fit was made with
+/// \param test  samples to test every prefix on, or null
+/// \param peak  of the PSNR, in the unit of the targets, > 0
+/// \param threads  for the predictions on `test`
+/// \throws InvalidArgument if the columns of `test` are not the model's
+template <std::floating_point Scalar>
+FitSummary summarise(const MultigradeFit<Scalar>& fit, const DataSplit<Scalar>& data,
+                     const Dataset<Scalar>* test = nullptr, double peak = 1,
+                     const Executor& threads = {}) {
+  FitSummary summary;
+  summary.termination = fit.report.termination;
+  summary.message = fit.report.message;
+  summary.initial_rse = fit.report.initial_rse;
+  summary.seconds = fit.report.elapsed_seconds;
+  summary.parameters = fit.model.parameters();
+  summary.multiply_adds = fit.model.multiply_adds();
+
+  // The RSE is relative to the sum of squares of the targets, the PSNR to their number.
+  const auto& targets = data.train.targets();
+  double target_square = 0;
+  for (Index i = 0; i < targets.rows(); ++i) {
+    target_square += static_cast<double>(data.train.weights()[i]) *
+                     targets.row(i).template cast<double>().squaredNorm();
+  }
+  target_square /= static_cast<double>(targets.cols());
+
+  // A resumed model has grades that this fit did not train.
+  const Index trained = fit.report.grades.empty() ? 0 : fit.report.grades.front().grade;
+  const Index before = trained == 0 ? fit.model.grades() : trained - 1;
+  for (Index k = 1; k <= std::min(before, fit.model.grades()); ++k) {
+    const auto& grade = fit.model.grade(k);
+    GradeSummary line;
+    line.train_rse = grade.train_rse;
+    line.validation_rse = grade.validation_rse;
+    line.parameters = grade.network.parameters();
+    summary.grades.push_back(line);
+  }
+  for (const GradeReport& grade : fit.report.grades) {
+    GradeSummary line;
+    line.trainer = grade.fit.trainer;
+    line.train_rse = grade.train_rse;
+    line.validation_rse = grade.validation_rse;
+    line.train_psnr = psnr(std::sqrt(grade.train_rse * target_square), peak);
+    line.seconds = grade.seconds;
+    line.parameters = grade.parameters;
+    line.termination = grade.fit.termination;
+    line.train_max_error = grade.train_max_error;
+    line.validation_max_error = grade.validation_max_error;
+    line.pointwise_growth = grade.pointwise_growth;
+    line.message = grade.fit.message;
+    line.certificate = grade.fit.certificate;
+    line.witness = grade.fit.witness;
+    line.trials = grade.fit.trials;
+    (grade.kept ? summary.grades : summary.discarded_grades).push_back(line);
+  }
+  if (test == nullptr) return summary;
+  auto predictor = fit.model.predictor(threads);
+  const Matrix<Scalar> inputs = test->inputs();
+  Matrix<Scalar> prediction(test->size(), fit.model.outputs());
+  for (Index k = 1; k <= fit.model.grades(); ++k) {
+    predictor.predict_into(inputs, prediction, k);
+    const Metrics metrics = compute_metrics(prediction, test->targets(), test->weights(), peak);
+    GradeSummary& line = summary.grades[static_cast<std::size_t>(k - 1)];
+    line.test_rse = metrics.rse;
+    line.test_psnr = metrics.psnr;
+  }
+  return summary;
+}
+
+/// What a model file holds.
+template <class Scalar_ = double>
+struct SavedModel {
+  using Scalar = Scalar_;  ///< float or double
+
+  MultigradeModel<Scalar> model;  ///< bit for bit as it was saved
+  /// How it came about, if that was saved too. Without the fields that are FieldKind::Passing; what
+  /// was infinite, apart from errors of the model, is NaN.
+  std::optional<FitSummary> report = {};
+};
+
+namespace detail {
+
+/// The name of a number type in model files.
+template <std::floating_point Scalar>
+constexpr const char* scalar_name() noexcept {
+  static_assert(std::same_as<Scalar, float> || std::same_as<Scalar, double>);
+  return std::same_as<Scalar, float> ? "float32" : "float64";
+}
+
+}  // namespace detail
+
+/// A saved model of either number type.
+using AnySavedModel = std::variant<SavedModel<float>, SavedModel<double>>;
+
+}  // namespace mgdl
+
+namespace mgdl::detail {
+
+/// A part of a JSON text that knows where it is, for error messages. Borrows file name and JSON.
+class JsonPart {
+ public:
+  using Json = nlohmann::ordered_json;
+
+  JsonPart(const std::string& file, const Json& json, std::string place = {})
+      : m_file(&file), m_json(&json), m_place(std::move(place)) {}
+
+  [[noreturn]] void fail(const std::string& expected, const std::string& found) const {
+    throw FormatError(*m_file, expected, found, m_place);
+  }
+  [[noreturn]] void fail(const std::string& expected) const { fail(expected, description()); }
+
+  JsonPart operator[](const char* key) const {
+    if (!m_json->is_object()) fail("an object");
+    const auto found = m_json->find(key);
+    const std::string place = m_place + "/" + key;
+    if (found == m_json->end()) throw FormatError(*m_file, "a value", "none", place);
+    return {*m_file, *found, place};
+  }
+
+  JsonPart operator[](Index i) const {
+    return {*m_file, (*m_json)[static_cast<std::size_t>(i)], m_place + "/" + std::to_string(i)};
+  }
+
+  /// Number of elements of a list.
+  Index size() const {
+    if (!m_json->is_array()) fail("a list");
+    return static_cast<Index>(m_json->size());
+  }
+
+  std::string text() const {
+    if (!m_json->is_string()) fail("a text");
+    return m_json->get<std::string>();
+  }
+
+  Index count() const {
+    if (!m_json->is_number_unsigned() ||
+        m_json->get<std::uint64_t>() >
+            static_cast<std::uint64_t>(std::numeric_limits<Index>::max())) {
+      fail("a whole number >= 0");
+    }
+    return m_json->get<Index>();
+  }
+
+  const Json& value() const noexcept { return *m_json; }
+
+  /// make(), where an error of what it calls is reported as one of this part.
+  template <class Make>
+  auto check(Make make) const {
+    try {
+      return make();
+    } catch (const InvalidArgument& error) {
+      fail(error.expected() + " (" + error.argument() + ")", error.found());
+    }
+  }
+
+ private:
+  /// Short, whatever a damaged file holds.
+  std::string description() const {
+    if (m_json->is_object()) return "an object";
+    if (m_json->is_array()) return "a list";
+    if (m_json->is_string()) return excerpt(m_json->get_ref<const std::string&>());
+    return m_json->dump();
+  }
+
+  const std::string* m_file;
+  const Json* m_json;
+  std::string m_place;  // JSON pointer (RFC 6901), after the name of the text: "report/grades/0"
+};
+
+/// Parses a text of a file.
+/// \param place  the text's name, for errors
+/// \throws FormatError for anything but JSON of at most 16 levels: what is read from it may be
+/// copied
+///         level by level
+inline nlohmann::ordered_json parse_json(const std::string& text, const std::string& file,
+                                         const std::string& place) {
+  using Json = nlohmann::ordered_json;
+  constexpr int max_depth = 16;
+  const auto check_depth = [&](int depth, Json::parse_event_t event, Json&) {
+    const bool opens =
+        event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
+    if (opens && depth >= max_depth)
+      throw FormatError(file, "at most 16 levels of JSON", "more", place);
+    return true;
+  };
+  // Which the parser would take for the end.
+  if (const auto zero = text.find('\0'); zero != text.npos) {
+    throw FormatError(file, "JSON", "a byte 0", place + ", byte " + std::to_string(zero));
+  }
+  try {
+    return Json::parse(text, check_depth);
+  } catch (const Json::parse_error& error) {
+    throw FormatError(file, "JSON", error.byte > text.size() ? "its end too early" : "another text",
+                      place + ", byte " + std::to_string(error.byte));
+  } catch (const Json::exception&) {
+    throw FormatError(file, "numbers of type float64", "a larger one", place);
+  }
+}
+
+}  // namespace mgdl::detail
+
+/// \file
+/// Fields of reports as JSON, in both directions, by for_each_field.
+
+namespace mgdl::detail {
+
+template <class T>
+concept HasFields = requires(T& object) {
+  for_each_field(object, [](const char*, auto&, FieldKind) {});
+};
+
+/// A number, or null if it is none: JSON has neither NaN nor infinity.
+inline nlohmann::ordered_json report_number(double value) {
+  return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
+}
+
+/// One field. \param passing  whether to keep what is FieldKind::Passing
+template <class Field>
+nlohmann::ordered_json field_json(const Field& field, bool passing);
+
+template <HasFields T>
+nlohmann::ordered_json fields_json(const T& object, bool passing) {
+  auto json = nlohmann::ordered_json::object();
+  for_each_field(object, [&](const char* name, const auto& field, FieldKind kind) {
+    if (passing || kind == FieldKind::Lasting) json[name] = field_json(field, passing);
+  });
+  if constexpr (std::same_as<T, Certificate>) {
+    json["relative_gap"] = report_number(object.relative_gap());
+  }
+  return json;
+}
+
+template <class Field>
+inline constexpr bool is_list = false;
+template <class Item>
+inline constexpr bool is_list<std::vector<Item>> = true;
+template <class Field>
+inline constexpr bool is_optional_field = false;
+template <class Value>
+inline constexpr bool is_optional_field<std::optional<Value>> = true;
+
+template <class Field>
+nlohmann::ordered_json field_json(const Field& field, bool passing) {
+  if constexpr (std::is_enum_v<Field>) {
+    return to_string(field);
+  } else if constexpr (std::same_as<Field, double>) {
+    return report_number(field);
+  } else if constexpr (std::same_as<Field, std::string>) {
+    return field.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(field);
+  } else if constexpr (is_optional_field<Field>) {
+    return field ? field_json(*field, passing) : nlohmann::ordered_json();
+  } else if constexpr (is_list<Field>) {
+    auto list = nlohmann::ordered_json::array();
+    for (const auto& item : field) list.push_back(field_json(item, passing));
+    return list;
+  } else if constexpr (HasFields<Field>) {
+    return fields_json(field, passing);
+  } else {
+    return field;
+  }
+}
+
+/// The last enumerator, whose number is the largest.
+/// \{
+constexpr Termination last_enumerator(Termination) { return Termination::NumericalFailure; }
+constexpr PatternScope last_enumerator(PatternScope) { return PatternScope::AllPatterns; }
+constexpr DualBound last_enumerator(DualBound) { return DualBound::SpectralRelaxation; }
+/// \}
+
+/// Reads what field_json has written.
+/// \throws FormatError for anything else
+template <class Field>
+void read_field(const JsonPart& part, Field& field);
+
+/// Reads the lasting fields; the others stay as they are.
+template <HasFields T>
+void read_fields(const JsonPart& part, T& object) {
+  for_each_field(object, [&](const char* name, auto& field, FieldKind kind) {
+    if (kind == FieldKind::Lasting) read_field(part[name], field);
+  });
+}
+
+template <class Field>
+void read_field(const JsonPart& part, Field& field) {
+  const nlohmann::ordered_json& json = part.value();
+  if constexpr (std::is_enum_v<Field>) {
+    const std::string name = part.text();
+    for (int i = 0; i <= static_cast<int>(last_enumerator(field)); ++i) {
+      field = static_cast<Field>(i);
+      if (name == to_string(field)) return;
+    }
+    part.fail(std::string("a name like ") + to_string(field));
+  } else if constexpr (std::same_as<Field, double>) {
+    if (!json.is_null() && !json.is_number()) part.fail("a number or null");
+    field = json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
+  } else if constexpr (std::same_as<Field, bool>) {
+    if (!json.is_boolean()) part.fail("true or false");
+    field = json.get<bool>();
+  } else if constexpr (std::same_as<Field, std::uint64_t>) {
+    if (!json.is_number_unsigned()) part.fail("a whole number >= 0");
+    field = json.get<std::uint64_t>();
+  } else if constexpr (std::same_as<Field, Index>) {
+    field = part.count();
+  } else if constexpr (std::same_as<Field, std::string>) {
+    field = json.is_null() ? std::string() : part.text();
+  } else if constexpr (is_optional_field<Field>) {
+    field.reset();
+    if (!json.is_null()) read_field(part, field.emplace());
+  } else if constexpr (is_list<Field>) {
+    field.clear();
+    for (Index i = 0; i < part.size(); ++i) read_field(part[i], field.emplace_back());
+  } else if constexpr (HasFields<Field>) {
+    read_fields(part, field);
+  } else {
+    static_assert(std::same_as<Field, nlohmann::ordered_json>);
+    if (!json.is_object()) part.fail("an object");
+    field = json;
+  }
+}
+
+}  // namespace mgdl::detail
 
 /// \file
 /// Reports of a fit as JSON text. Needs nlohmann_json.

@@ -33,7 +33,6 @@ template <class Real>
 Vector<Real> descent_step(const Matrix<Real>& H, const Vector<Real>& norms,
                           const Vector<Real>& bounds, Real lambda, Real ridge = 1e-13);
 
-
 /// Minimises 1/2 x' H x - g' x over x >= lower, H symmetric and positive definite, by block
 /// principal pivoting: solve for the free variables, then exchange all that violate their bound or
 /// the sign of their multiplier; when that stops to pay, exchange only the last one, which is known

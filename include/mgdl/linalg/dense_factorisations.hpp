@@ -73,7 +73,6 @@ SymmetricEigen<Real> symmetric_eigen(const Matrix<Real>& A);
 template <class Real>
 Matrix<Real> least_norm_solution(const Matrix<Real>& A, const Matrix<Real>& B);
 
-
 template <class Real>
 Matrix<Real> product(const Matrix<Real>& A, const Matrix<Real>& B) {
   return A * B;

@@ -237,7 +237,6 @@ class PackedOperand {
   AlignedVector<Real> m_data;
 };
 
-
 /// One register tile: rows x (vectors * lanes) of C = or += A B over `depth` terms.
 template <class Scalar, int rows, int vectors>
 EIGEN_DONT_INLINE void gemm_tile(Index depth, Strided<Scalar> a, const Scalar* b, Scalar* c,

@@ -124,7 +124,6 @@ class TiledCholesky {
   std::vector<RowMatrix<Real>> m_inverses;  // of the diagonal tiles of L
 };
 
-
 template <class Real>
 void PanelMatrix<Real>::add_gram(ThreadPool& pool, Matrix<double>& gram, double factor) const {
   for_each_lower_tile(pool, m_shape.panels(), [&](Index a, Index b) {

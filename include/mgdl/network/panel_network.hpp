@@ -125,7 +125,6 @@ class PanelNetwork {
   AlignedVector<Scalar> m_parameters;
 };
 
-
 template <class Scalar>
 PanelNetwork<Scalar>::PanelNetwork(const std::vector<Index>& sizes) {
   Index offset = 0;

@@ -11,7 +11,6 @@
 
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/observer.hpp"
-#include "mgdl/core/run_control.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/multigrade_model.hpp"

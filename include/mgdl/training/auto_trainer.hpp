@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "mgdl/core/error.hpp"
-#include "mgdl/core/run_control.hpp"
+#include "mgdl/core/observer.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 
 namespace mgdl {
@@ -68,7 +68,6 @@ class AutoTrainer {
   std::vector<AnyGradeTrainer<Scalar>> m_candidates;
   AutoOptions m_options;
 };
-
 
 template <class Scalar>
 GradeFit<Scalar> AutoTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem) {

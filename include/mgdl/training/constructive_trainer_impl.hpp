@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "mgdl/core/error.hpp"
-#include "mgdl/core/run_control.hpp"
+#include "mgdl/core/observer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/training/constructive/hat_network.hpp"
 #include "mgdl/training/constructive/hat_pass.hpp"

@@ -18,7 +18,7 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
-#include "mgdl/core/run_control.hpp"
+#include "mgdl/core/observer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/lbfgs.hpp"
 #include "mgdl/linalg/orthonormal_basis.hpp"

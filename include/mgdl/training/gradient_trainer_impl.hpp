@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "mgdl/core/executor.hpp"
+#include "mgdl/core/observer.hpp"
 #include "mgdl/core/random.hpp"
-#include "mgdl/core/run_control.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/adam.hpp"
 #include "mgdl/linalg/lbfgs.hpp"

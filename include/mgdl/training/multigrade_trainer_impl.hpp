@@ -10,7 +10,7 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/metrics.hpp"
-#include "mgdl/core/run_control.hpp"
+#include "mgdl/core/observer.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/training/chain/residual_chain.hpp"

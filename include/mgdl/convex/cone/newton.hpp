@@ -45,7 +45,6 @@ Termination solve_cone_problem(ThreadPool& pool, const GroupLassoProblem<Real>& 
                                const SolveControl& control, std::vector<ConeNeuron<Real>>& neurons,
                                Index& iterations);
 
-
 /// The ReLU problem of one output by the method of GroupLassoNewton, with projections.
 ///
 /// Every gate has two groups, one for each sign s. The function of one number per group is now

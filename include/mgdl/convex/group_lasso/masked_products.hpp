@@ -110,7 +110,6 @@ class MaskedProducts {
   PatternBits m_bits;
 };
 
-
 /// The eight bits of a byte as numbers.
 template <class Real>
 const std::array<std::array<Real, 8>, 256>& byte_masks() noexcept {

@@ -39,7 +39,6 @@ TrendPolished<Real> polish_network(const TrendSamples<Real>& samples, Real lambd
                                    Real slack, const TrendNetwork<Real>& start, Real tolerance,
                                    Real target, Real& work, const std::function<bool(Real)>& go_on);
 
-
 /// Where in the cone of its gap a neuron may move.
 enum class TrendFace {
   Sample,     ///< kink at sample `place`: z = (slope)

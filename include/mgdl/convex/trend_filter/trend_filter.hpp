@@ -10,7 +10,6 @@
 #include "mgdl/convex/trend_filter/working_set.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/observer.hpp"
-#include "mgdl/core/run_control.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 
@@ -101,7 +100,6 @@ template <class Real>
 TrendFilterResult<Real> solve_trend_filter(const Vector<Real>& x, const Vector<Real>& y,
                                            const Vector<Real>& w, std::type_identity_t<Real> lambda,
                                            const TrendFilterOptions& options = {});
-
 
 template <class Real>
 void require_trend_samples(const Vector<Real>& x, const Vector<Real>& y, const Vector<Real>& w) {

@@ -103,7 +103,6 @@ QuantisedModel quantised(const MultigradeModel<Scalar>& model, int weight_bits,
                          const Vector<Scalar>& lower, const Vector<Scalar>& upper,
                          const Matrix<Scalar>& samples);
 
-
 /// Turns a model into integers and bounds what that costs, for all inputs in a box.
 ///
 /// With h the values of the model and a those of the integers, per layer and unit,

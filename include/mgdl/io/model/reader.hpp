@@ -3,7 +3,7 @@
 #include <string>
 
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/fit_summary_json.hpp"
+#include "mgdl/io/report_json.hpp"
 #include "mgdl/io/safetensors.hpp"
 
 namespace mgdl::detail {

@@ -15,16 +15,14 @@
 #include <vector>
 
 #include "mgdl/convex/certificate.hpp"
-#include "mgdl/core/error.hpp"
 #include "mgdl/core/compiled.hpp"
+#include "mgdl/core/error.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/file.hpp"
-#include "mgdl/io/fit_summary_json.hpp"
 #include "mgdl/io/model/content.hpp"
-#include "mgdl/io/model/json_fields.hpp"
 #include "mgdl/io/model/reader.hpp"
-#include "mgdl/io/model/self_test.hpp"
+#include "mgdl/io/report_json.hpp"
 #include "mgdl/io/safetensors.hpp"
 #include "mgdl/network/dense_layer.hpp"
 #include "mgdl/network/multigrade_model.hpp"

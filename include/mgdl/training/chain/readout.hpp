@@ -154,7 +154,6 @@ template <class Scalar>
 RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
                          const std::vector<double>& ridges, ThreadPool& pool, double& chosen);
 
-
 template <class Real>
 Matrix<Real> sample_moments(Index samples, Index rows, Index columns, ThreadPool& pool,
                             FunctionRef<void(Index, Index, Real*, Index, int)> fill) {

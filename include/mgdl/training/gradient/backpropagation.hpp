@@ -110,7 +110,6 @@ class Backpropagation {
   AlignedVector<Scalar> m_gradient;
 };
 
-
 template <class Scalar>
 Backpropagation<Scalar>::Backpropagation(PanelNetwork<Scalar>& network, Index max_rows,
                                          ThreadPool& pool)

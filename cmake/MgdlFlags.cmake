@@ -34,3 +34,9 @@ if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT multi_config)
   message(STATUS "mgdl: no CMAKE_BUILD_TYPE given; using Release")
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Release, Debug, RelWithDebInfo or MinSizeRel" FORCE)
 endif()
+
+# For what is not timed: examples, tests and the command spend their time in mgdl::compiled.
+set(mgdl_quick_to_compile "")
+if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" AND CMAKE_BUILD_TYPE STREQUAL "Release")
+  set(mgdl_quick_to_compile -O1)
+endif()

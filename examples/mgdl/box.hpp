@@ -1,10 +1,10 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <Eigen/Core>
 #include <string>
 #include <vector>
 
+#include "flags.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
 
@@ -15,15 +15,9 @@ namespace mgdl::command {
 
 /// Adds both flags. \param help  of the first
 template <class Options>
-void add_box(CLI::App* flags, Options& options, const char* help) {
-  const auto add = [&](const char* flag, std::vector<double>& values, const char* text) {
-    flags->add_option(flag, values, text)
-        ->delimiter(',')
-        ->allow_extra_args(false)
-        ->option_text("NUMBERS");
-  };
-  add("--lower", options.lower, help);
-  add("--upper", options.upper, "its upper end");
+void add_box(Flags& flags, Options& options, const char* help) {
+  flags.add("--lower", &options.lower, help);
+  flags.add("--upper", &options.upper, "its upper end");
 }
 
 template <class Options>

@@ -1,7 +1,9 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+#include <string>
+
+#include "flags.hpp"
 
 /// \file
 /// What the subcommands of `mgdl` have in common.
@@ -20,7 +22,8 @@ enum ExitCode {
 /// A subcommand: its flags, and what it does once they are parsed. Throws InvalidArgument for bad
 /// input.
 struct Command {
-  CLI::App* flags;
+  std::string name;
+  Flags flags;
   std::function<ExitCode()> run;
 };
 

@@ -158,12 +158,11 @@ ExitCode run(const ConvexFlags& flags) {
 }  // namespace
 
 Command add_convex(CLI::App& app) {
-  CLI::App* flags =
-      app.add_subcommand("convex", "Solves the convex form of a one-hidden-layer network");
+  Flags flags(app, "convex", "Solves the convex form of a one-hidden-layer network");
   auto options = std::make_shared<ConvexFlags>();
   add_flags(flags, *options);
-  add_choices(flags, "--formulation", {"gated", "relu"});
-  flags->footer(
+  flags.restrict_to("--formulation", {"gated", "relu"});
+  flags.footer(
       "Minimises 1/2 sum_i |y_i - f(x_i)|^2 / n + lambda sum_j |U_j| to a duality gap that is\n"
       "computed from the samples afterwards. Nothing is standardised.\n"
       "  gated: f(x) = sum_j 1[x~ . g_j >= 0] x~ U_j, x~ = [x 1], g_j the gates\n"
@@ -179,7 +178,7 @@ Command add_convex(CLI::App& app) {
       "    --path 20 --lambda-ratio 1e-4 --validation 0.2 --output model.mgdl\n"
       "\n"
       "Ctrl-C ends it after the current iteration and keeps what there is; twice ends at once.");
-  return {flags, [options] { return run(*options); }};
+  return {"convex", flags, [options] { return run(*options); }};
 }
 
 }  // namespace mgdl::command

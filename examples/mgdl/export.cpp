@@ -125,37 +125,37 @@ ExitCode run(const ExportOptions& options, bool named) {
 }  // namespace
 
 Command add_export(CLI::App& app) {
-  CLI::App* flags = app.add_subcommand("export", "Writes a model as source code or as ONNX");
+  Flags flags(app, "export", "Writes a model as source code or as ONNX");
   auto options = std::make_shared<ExportOptions>();
-  const auto add = [&](const char* flag, auto& field, const char* text, const char* help) {
-    return flags->add_option(flag, field, help)->option_text(text);
-  };
-  add("--model", options->model, "FILE", "model that mgdl fit or mgdl convex has written");
-  add("--format", options->format, "NAME [c-header]",
+  flags.add("--model", &options->model, "model that mgdl fit or mgdl convex has written", "FILE");
+  flags.add(
+      "--format", &options->format,
       "c-header: C99 (and C++) without dependencies; cpp-header: a FixedModel, C++20 with mgdl and "
-      "Eigen; onnx: for onnxruntime, OpenCV and others")
-      ->check(CLI::IsMember({"c-header", "cpp-header", "onnx"}));
-  add("--output", options->output, "FILE", "what to write");
-  CLI::Option* name =
-      add("--name", options->name, "NAME [model]", "headers: how everything in them is called");
-  add("--number", options->number, "NAME",
+      "Eigen; onnx: for onnxruntime, OpenCV and others",
+      "NAME [c-header]");
+  flags.restrict_to("--format", {"c-header", "cpp-header", "onnx"});
+  flags.add("--output", &options->output, "what to write", "FILE");
+  flags.add("--name", &options->name, "headers: how everything in them is called", "NAME [model]");
+  flags.add(
+      "--number", &options->number,
       "c-header: float32, float64, int16 or int8, the last two without floating point between "
-      "inputs and outputs [as the model]; onnx: float32 or float64 [float32]")
-      ->check(CLI::IsMember({"float32", "float64", "int16", "int8"}));
-  flags->add_flag("--prefixes", options->prefixes,
-                  "onnx: outputs output_1, output_2, ... of the first grades as well");
-  add("--input", options->input, "FILE",
-      "c-header: inputs at which the error is measured, and by which fixed point chooses its "
-      "ranges: a .npy file, n x d");
-  add("--csv", options->csv, "FILE", "c-header: these inputs in a CSV file");
-  add("--columns", options->columns, "NAMES",
-      "names or numbers (from 1) of the input columns of the CSV file [all columns]")
-      ->delimiter(',')
-      ->allow_extra_args(false);
+      "inputs and outputs [as the model]; onnx: float32 or float64 [float32]",
+      "NAME");
+  flags.restrict_to("--number", {"float32", "float64", "int16", "int8"}, "NAME");
+  flags.add("--prefixes", &options->prefixes,
+            "onnx: outputs output_1, output_2, ... of the first grades as well");
+  flags.add("--input", &options->input,
+            "c-header: inputs at which the error is measured, and by which fixed point chooses its "
+            "ranges: a .npy file, n x d",
+            "FILE");
+  flags.add("--csv", &options->csv, "c-header: these inputs in a CSV file", "FILE");
+  flags.add("--columns", &options->columns,
+            "names or numbers (from 1) of the input columns of the CSV file [all columns]",
+            "NAMES");
   add_box(flags, *options,
           "int16 and int8, with --upper: prove the error for all inputs in a box, of which this is "
           "the lower end, a number for each input [that of the inputs]");
-  flags->footer(
+  flags.footer(
       "A C header is printed with its size and its largest error against the model; for fixed\n"
       "point also with a bound of it that is proven for all inputs in the box. It has\n"
       "NAME_predict, NAME_predict_grades for the first grades, and NAME_self_test.\n"
@@ -165,7 +165,7 @@ Command add_export(CLI::App& app) {
       "  mgdl export --model model.mgdl --number int16 --input X.npy --name pressure \\\n"
       "    --output pressure.h\n"
       "  mgdl export --model model.mgdl --format onnx --output model.onnx");
-  return {flags, [options, name] { return run(*options, name->count() > 0); }};
+  return {"export", flags, [options, flags] { return run(*options, flags.given("--name")); }};
 }
 
 }  // namespace mgdl::command

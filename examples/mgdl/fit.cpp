@@ -82,18 +82,18 @@ ExitCode run(const FitOptions& options) {
 }  // namespace
 
 Command add_fit(CLI::App& app) {
-  CLI::App* flags = app.add_subcommand("fit", "Trains a model on samples");
+  Flags flags(app, "fit", "Trains a model on samples");
   auto options = std::make_shared<FitOptions>();
   add_flags(flags, *options);
-  add_choices(flags, "--link", {"last-hidden", "last-hidden-and-input"});
-  add_choices(flags, "--scalar", {"float64", "float32"});
-  add_choices(flags, "--trainer", {"gradient", "sampled", "convex", "constructive", "auto"});
-  flags->get_option("--trainer")->option_text("NAMES [gradient]");
-  add_choices(flags, "--optimizer", {"adam", "lbfgs"});
-  add_choices(flags, "--measure", {"rse", "rmse", "max-error"});
-  add_choices(flags, "--convex-problem", {"gated", "relu"});
-  add_choices(flags, "--penalty", {"ratio", "validation", "width"});
-  flags->footer(
+  flags.restrict_to("--link", {"last-hidden", "last-hidden-and-input"});
+  flags.restrict_to("--scalar", {"float64", "float32"});
+  flags.restrict_to("--trainer", {"gradient", "sampled", "convex", "constructive", "auto"},
+                    "NAMES [gradient]");
+  flags.restrict_to("--optimizer", {"adam", "lbfgs"});
+  flags.restrict_to("--measure", {"rse", "rmse", "max-error"});
+  flags.restrict_to("--convex-problem", {"gated", "relu"});
+  flags.restrict_to("--penalty", {"ratio", "validation", "width"});
+  flags.footer(
       "Examples:\n"
       "  mgdl fit --input X.npy --target Y.npy --validation 0.1 --output model.mgdl\n"
       "  mgdl fit --csv houses.csv --target-columns price --width 32 --output houses.mgdl\n"
@@ -114,7 +114,7 @@ Command add_fit(CLI::App& app) {
       "                time, so that two runs can differ\n"
       "\n"
       "Ctrl-C ends training after the current epoch and keeps what there is; twice ends at once.");
-  return {flags, [options] { return run(*options); }};
+  return {"fit", flags, [options] { return run(*options); }};
 }
 
 }  // namespace mgdl::command

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -9,12 +8,18 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/types.hpp"
 
 /// \file
 /// What subcommands make of the list of their flags, for_each_option(options, visit).
+
+namespace CLI {
+class App;
+}
 
 namespace mgdl::command {
 
@@ -23,44 +28,45 @@ inline constexpr bool is_optional = false;
 template <class Value>
 inline constexpr bool is_optional<std::optional<Value>> = true;
 
+/// The flags of one subcommand. What parses them, CLI11, is slow to compile and stays in flags.cpp.
+class Flags {
+ public:
+  /// Where the value of a flag goes; a bool is set by the flag itself.
+  using Field =
+      std::variant<bool*, std::string*, std::vector<std::string>*, std::vector<double>*, int*,
+                   Index*, double*, std::uint64_t*, std::optional<Index>*, std::optional<double>*>;
+
+  /// A subcommand of `app`.
+  Flags(CLI::App& app, const char* name, const char* description);
+
+  /// \param text   what stands for the value in the help; nullptr: by the type of the field
+  /// \param group  heading in the help; nullptr: the usual one
+  void add(const char* flag, Field field, const char* help, const char* text = nullptr,
+           const char* group = nullptr);
+
+  /// Restricts a flag to these values.
+  /// \param text  in the help; empty: NAME and the first value, the default
+  void restrict_to(const char* flag, const std::vector<std::string>& choices,
+                   const std::string& text = {});
+
+  /// What the help ends with.
+  void footer(const char* text);
+
+  /// Whether the subcommand was called.
+  bool parsed() const;
+  /// Whether it was called with this flag.
+  bool given(const char* flag) const;
+
+ private:
+  CLI::App* m_app;
+};
+
 /// Adds every flag of `options`, which must outlive the parsing.
 template <class Options>
-void add_flags(CLI::App* flags, Options& options) {
+void add_flags(Flags& flags, Options& options) {
   for_each_option(options, [&](const char* group, const char* flag, auto& field, const char* help) {
-    using Field = std::remove_cvref_t<decltype(field)>;
-    CLI::Option* option = nullptr;
-    if constexpr (std::is_same_v<Field, bool>) {
-      option = flags->add_flag(flag, field, help);
-    } else if constexpr (std::is_same_v<Field, std::vector<std::string>>) {
-      option = flags->add_option(flag, field, help)
-                   ->delimiter(',')
-                   ->allow_extra_args(false)
-                   ->option_text("NAMES");
-    } else if constexpr (std::is_same_v<Field, std::string>) {
-      option = flags->add_option(flag, field, help)->option_text("FILE");
-    } else if constexpr (is_optional<Field>) {
-      option = flags->add_option(flag, field, help)->option_text("N");
-    } else {
-      const bool limited = std::isfinite(static_cast<double>(field));
-      option = flags->add_option(flag, field, help)
-                   ->option_text(limited ? "N [" + detail::to_text(field) + "]" : "N");
-    }
-    if constexpr (std::is_same_v<Field, std::uint64_t>) {
-      // Some versions of CLI11 take -1 for the largest number.
-      option->check([](const std::string& text) {
-        return std::string(text.find('-') == text.npos ? "" : "expected a value >= 0");
-      });
-    }
-    option->group(group);
+    flags.add(flag, &field, help, nullptr, group);
   });
-}
-
-/// Restricts a flag to these values, the first of which is its default.
-inline void add_choices(CLI::App* flags, const char* flag,
-                        const std::vector<std::string>& choices) {
-  flags->get_option(flag)
-      ->check(CLI::IsMember(choices))
-      ->option_text("NAME [" + choices.front() + "]");
 }
 
 /// The flags for which keep(group, flag) holds, and their values. What was not given, and no limit

@@ -243,15 +243,14 @@ ExitCode run(const InspectOptions& options) {
 }  // namespace
 
 Command add_inspect(CLI::App& app) {
-  CLI::App* flags = app.add_subcommand("inspect", "Shows what is in a model, and its bounds");
+  Flags flags(app, "inspect", "Shows what is in a model, and its bounds");
   auto options = std::make_shared<InspectOptions>();
-  flags->add_option("--model", options->model, "model that mgdl fit or mgdl convex has written")
-      ->option_text("FILE");
+  flags.add("--model", &options->model, "model that mgdl fit or mgdl convex has written");
   add_box(flags, *options,
           "with --upper: bound the outputs for all inputs in a box, of which this is the lower "
           "end, a number for each input");
-  flags->add_flag("--json", options->json, "print JSON");
-  flags->footer(
+  flags.add("--json", &options->json, "print JSON");
+  flags.footer(
       "Shown for every prefix of grades: errors, the certificate of a convex grade, and\n"
       "  growth     how far the grade let a residual grow, relative to the largest one before it\n"
       "  Lipschitz  |f(x) - f(y)| <= this times |x - y|, everywhere; for one input the smallest "
@@ -263,7 +262,7 @@ Command add_inspect(CLI::App& app) {
       "Examples:\n"
       "  mgdl inspect --model model.mgdl\n"
       "  mgdl inspect --model model.mgdl --lower 0,-1 --upper 1,1 --json");
-  return {flags, [options] { return run(*options); }};
+  return {"inspect", flags, [options] { return run(*options); }};
 }
 
 }  // namespace mgdl::command

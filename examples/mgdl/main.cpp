@@ -30,8 +30,8 @@ ExitCode run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     for (const Command& command : commands) {
-      if (!command.flags->parsed()) continue;
-      name += " " + command.flags->get_name();
+      if (!command.flags.parsed()) continue;
+      name += " " + command.name;
       const ExitCode code = command.run();
       if (std::cout.flush()) return code;
       std::cerr << name << ": cannot write to the standard output\n";

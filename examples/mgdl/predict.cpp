@@ -65,28 +65,26 @@ ExitCode run(const PredictOptions& options) {
 }  // namespace
 
 Command add_predict(CLI::App& app) {
-  CLI::App* flags = app.add_subcommand("predict", "Evaluates a model");
+  Flags flags(app, "predict", "Evaluates a model");
   auto options = std::make_shared<PredictOptions>();
-  const auto add = [&](const char* flag, auto& field, const char* text, const char* help) {
-    return flags->add_option(flag, field, help)->option_text(text);
-  };
-  add("--model", options->model, "FILE", "model that mgdl fit or mgdl convex has written");
-  add("--input", options->input, "FILE", "inputs: a .npy file, n x d");
-  add("--csv", options->csv, "FILE", "inputs: a CSV file instead of --input");
-  add("--columns", options->columns, "NAMES",
+  flags.add("--model", &options->model, "model that mgdl fit or mgdl convex has written", "FILE");
+  flags.add("--input", &options->input, "inputs: a .npy file, n x d", "FILE");
+  flags.add("--csv", &options->csv, "inputs: a CSV file instead of --input", "FILE");
+  flags.add(
+      "--columns", &options->columns,
       "names or numbers (from 1) of the input columns of the CSV file, in the order of the fit "
-      "[all columns]")
-      ->delimiter(',')
-      ->allow_extra_args(false);
-  add("--output", options->output, "FILE", "predictions: a .npy or .csv file");
-  add("--grades", options->grades, "N", "use the first N grades only [all]");
-  add("--threads", options->threads, "N [0]", "0 uses all; the result does not depend on it");
-  flags->footer(
+      "[all columns]",
+      "NAMES");
+  flags.add("--output", &options->output, "predictions: a .npy or .csv file", "FILE");
+  flags.add("--grades", &options->grades, "use the first N grades only [all]", "N");
+  flags.add("--threads", &options->threads, "0 uses all; the result does not depend on it",
+            "N [0]");
+  flags.footer(
       "Examples:\n"
       "  mgdl predict --model model.mgdl --input X.npy --output Y.npy\n"
       "  mgdl predict --model houses.mgdl --csv houses.csv --columns rooms,area --grades 2 \\\n"
       "    --output prices.csv");
-  return {flags, [options] { return run(*options); }};
+  return {"predict", flags, [options] { return run(*options); }};
 }
 
 }  // namespace mgdl::command

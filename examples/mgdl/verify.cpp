@@ -80,11 +80,10 @@ ExitCode run(const VerifyOptions& options) {
 }  // namespace
 
 Command add_verify(CLI::App& app) {
-  CLI::App* flags =
-      app.add_subcommand("verify", "Checks what a model claims against the samples of its fit");
+  Flags flags(app, "verify", "Checks what a model claims against the samples of its fit");
   auto options = std::make_shared<VerifyOptions>();
   add_flags(flags, *options);
-  flags->footer(
+  flags.footer(
       "Computes anew from the samples and the weights, and says yes or no for every grade:\n"
       "  errors       the model's errors on the samples of the fit, and on those held out\n"
       "  residual     that it does not grow from grade to grade\n"
@@ -94,7 +93,7 @@ Command add_verify(CLI::App& app) {
       "Examples:\n"
       "  mgdl verify --model model.mgdl --input X.npy --target Y.npy\n"
       "  mgdl verify --model houses.mgdl --csv houses.csv --target-columns price");
-  return {flags, [options] { return run(*options); }};
+  return {"verify", flags, [options] { return run(*options); }};
 }
 
 }  // namespace mgdl::command

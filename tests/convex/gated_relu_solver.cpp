@@ -199,7 +199,8 @@ TEST_CASE("scaling the targets scales the solution", "[convex/gated_relu_solver]
   }
 }
 
-TEST_CASE("same bits for any number of threads", "[convex/gated_relu_solver]") {
+TEST_CASE("GatedReluSolver gives the same bits for any number of threads",
+          "[convex/gated_relu_solver]") {
   const auto problem = random_problem(2);
   for (const auto method : {ConvexMethod::WorkingSet, ConvexMethod::ProximalGradient}) {
     std::vector<GatedSolution> solutions;
@@ -252,7 +253,7 @@ TEST_CASE("stops when told to and keeps what it has", "[convex/gated_relu_solver
   }
 }
 
-TEST_CASE("samples in float give the solution of the same samples in double",
+TEST_CASE("samples in float give GatedReluSolver the solution of the same in double",
           "[convex/gated_relu_solver]") {
   RandomStream random(mgdl::test::seed(), 58);
   const auto X = normal_matrix<RowMatrix<float>>(40, 3, random);
@@ -271,7 +272,7 @@ TEST_CASE("samples in float give the solution of the same samples in double",
         mgdl::predict(b.solution, gates, X.cast<double>().eval()));
 }
 
-TEST_CASE("bad input is refused", "[convex/gated_relu_solver]") {
+TEST_CASE("bad input to GatedReluSolver is refused", "[convex/gated_relu_solver]") {
   using Catch::Matchers::ContainsSubstring;
   CHECK_THAT(error_of([] { GatedReluSolver({.lambda = -1}); }),
              ContainsSubstring("ConvexOptions.lambda"));

@@ -260,7 +260,7 @@ TEST_CASE("lambda_max over all patterns is that of their gates", "[convex/relu_s
                   mgdl::InvalidArgument);
 }
 
-TEST_CASE("samples in float give the solution of the same samples in double",
+TEST_CASE("samples in float give ReluSolver the solution of the same in double",
           "[convex/relu_solver]") {
   RandomStream random(mgdl::test::seed(), 57);
   const auto X = normal_matrix<RowMatrix<float>>(40, 1, random);
@@ -289,7 +289,7 @@ TEST_CASE("samples in float give the solution of the same samples in double",
   CHECK(mgdl::verify_all_patterns(a.report.certificate, single, a.solution).valid);
 }
 
-TEST_CASE("same bits for any number of threads", "[convex/relu_solver]") {
+TEST_CASE("ReluSolver gives the same bits for any number of threads", "[convex/relu_solver]") {
   const auto problem = random_problem(2, 1);
   const auto one = ReluSolver({.threads = 1}).solve(problem.data, problem.gates);
   const auto two = ReluSolver({.threads = 2}).solve(problem.data, problem.gates);
@@ -347,7 +347,7 @@ TEST_CASE("a stop ends all outputs, and those that were not reached are zero",
   }
 }
 
-TEST_CASE("bad input is refused", "[convex/relu_solver]") {
+TEST_CASE("bad input to ReluSolver is refused", "[convex/relu_solver]") {
   using Catch::Matchers::ContainsSubstring;
   const auto problem = random_problem(0);
   const auto other = random_problem(3);

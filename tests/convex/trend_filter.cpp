@@ -751,7 +751,7 @@ TEST_CASE("work can be limited, and what was reached is returned", "[convex/tren
   CHECK(best.relative_gap() < 1e-9);
 }
 
-TEST_CASE("bad input is refused", "[convex/trend_filter]") {
+TEST_CASE("bad input to the trend filter is refused", "[convex/trend_filter]") {
   const Vector<double> x = list({0, 1, 2});
   const Vector<double> y = list({1, 2, 0});
   const Vector<double> w = equal_weights(3);

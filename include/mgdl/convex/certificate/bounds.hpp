@@ -294,10 +294,12 @@ Certificate certify_all_patterns(const Dataset<Real>& data, const ReluSolution& 
   return certificate;
 }
 
-#ifdef MGDL_COMPILED  // in certify_impl.hpp
+}  // namespace mgdl::detail
+
+#ifdef MGDL_COMPILED
+namespace mgdl::detail {
 extern template CertifyResidual<double> certify_residual(const Dataset<double>&,
                                                          const RowMatrix<double>&,
                                                          const RowVector<double>&, bool);
-#endif
-
 }  // namespace mgdl::detail
+#endif

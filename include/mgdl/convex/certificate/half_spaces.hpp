@@ -248,9 +248,11 @@ bool HalfSpaces<Real>::add(Index row, Real bound, Vector<Real>& w) {
   return true;
 }
 
-#ifdef MGDL_COMPILED  // in certify_impl.hpp
+}  // namespace mgdl::detail
+
+#ifdef MGDL_COMPILED
+namespace mgdl::detail {
 extern template class NormalFactors<double>;
 extern template class HalfSpaces<double>;
-#endif
-
 }  // namespace mgdl::detail
+#endif

@@ -292,13 +292,15 @@ Real largest_violation(const CertifySamples<Real>& samples, const Gates& gates,
   return largest;
 }
 
-#ifdef MGDL_COMPILED  // in certify_impl.hpp
+}  // namespace mgdl::detail
+
+#ifdef MGDL_COMPILED
+namespace mgdl::detail {
 extern template RowMatrix<double> predict_gated(const CertifySamples<double>&, const Gates&,
                                                 const GatedSolution&, Index, ThreadPool&);
 extern template RowMatrix<double> predict_relu(const CertifySamples<double>&, const ReluSolution&,
                                                Index, ThreadPool&);
 extern template double largest_violation(const CertifySamples<double>&, const Gates&,
                                          const ReluSolution&, ThreadPool&);
-#endif
-
 }  // namespace mgdl::detail
+#endif

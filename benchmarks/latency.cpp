@@ -24,6 +24,7 @@
 
 #include "measure.hpp"
 #include "mgdl/io/c_header.hpp"
+#include "mgdl/io/file.hpp"
 #include "mgdl/mgdl.hpp"
 #include "peer.hpp"
 #ifdef MGDL_HAVE_TORCH

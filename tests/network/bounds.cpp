@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "mgdl/linalg/spectral_norm_bound.hpp"
 #include "mgdl/network/bounds.hpp"
 #include "support/networks.hpp"
 

@@ -91,6 +91,18 @@ PiecewiseLinear to_spline(const MultigradeModel<Scalar>& model, double lower, do
   return to_spline(model, lower, upper, model.grades());
 }
 
+namespace detail {
+
+/// The two bounds that lipschitz_bound() takes the smaller one of.
+/// \{
+template <class Scalar>
+double norm_product_bound(const MultigradeModel<Scalar>& model, Index k);
+template <class Scalar>
+double interval_jacobian_bound(const MultigradeModel<Scalar>& model, Index k);
+/// \}
+
+}  // namespace detail
+
 /// A constant L with ||f(x) - f(y)||_2 <= L ||x - y||_2 for all x, y, where f is the model's first
 /// k grades in exact arithmetic; in target unit per input unit.
 ///
@@ -242,6 +254,10 @@ extern template double lipschitz_bound(const MultigradeModel<float>&, Index);
 extern template double lipschitz_bound(const MultigradeModel<double>&, Index);
 }  // namespace mgdl
 namespace mgdl::detail {
+extern template double norm_product_bound(const MultigradeModel<float>&, Index);
+extern template double norm_product_bound(const MultigradeModel<double>&, Index);
+extern template double interval_jacobian_bound(const MultigradeModel<float>&, Index);
+extern template double interval_jacobian_bound(const MultigradeModel<double>&, Index);
 extern template struct BasicEnclosure<double>;
 extern template struct EnclosureRules<float>;
 extern template struct EnclosureRules<double>;

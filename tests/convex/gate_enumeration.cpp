@@ -293,7 +293,7 @@ TEST_CASE("patterns of two inputs are the separable subsets", "[convex/gate_enum
 
 TEST_CASE("patterns of two inputs without bias", "[convex/gate_enumeration]") {
   RandomStream random(mgdl::test::seed(), 2);
-  for (int repeat = 0; repeat < 100; ++repeat) {
+  for (int repeat = 0; repeat < mgdl::test::draws(100, 2000); ++repeat) {
     std::vector<Point> points(1 + random.below(9));
     const std::uint64_t places = 2 + random.below(7);
     const auto offset = static_cast<std::int64_t>(random.below(5));
@@ -410,7 +410,7 @@ TEST_CASE("nearly collinear samples are told apart", "[convex/gate_enumeration]"
   CHECK(count_patterns(X) == 5);
   CHECK(enumerated(X).size() == 5);
   RandomStream random(mgdl::test::seed(), 6);
-  for (int repeat = 0; repeat < 200; ++repeat) {
+  for (int repeat = 0; repeat < mgdl::test::draws(200, 4000); ++repeat) {
     X = normal_matrix<RowMatrix<double>>(3, 2, random);
     const double t = random.uniform();
     X.row(2) = (1 - t) * X.row(0) + t * X.row(1);
@@ -549,7 +549,7 @@ TEST_CASE("exact signs", "[convex/gate_enumeration]") {
 
 TEST_CASE("lattices", "[convex/gate_enumeration]") {
   RandomStream random(mgdl::test::seed(), 10);
-  for (int repeat = 0; repeat < 100; ++repeat) {
+  for (int repeat = 0; repeat < mgdl::test::draws(100, 2000); ++repeat) {
     Eigen::VectorXd integers(12);
     for (double& k : integers) k = static_cast<double>(random.below(1000));
     integers[0] = 0;

@@ -44,7 +44,7 @@ Matrix<double> fitted(const Dataset<double>& data, const Gates& gates,
 }  // namespace
 
 TEST_CASE("every reported gap is true, on 100 random problems", "[convex/gated_relu_solver]") {
-  for (std::uint64_t k = 0; k < 100; ++k) {
+  for (std::uint64_t k = 0; k < static_cast<std::uint64_t>(mgdl::test::draws(100, 2000)); ++k) {
     const auto problem = random_problem(k);
     const double ratio = kRatios[k % 5];
     CAPTURE(problem.what, ratio);

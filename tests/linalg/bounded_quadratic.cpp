@@ -11,7 +11,7 @@ using mgdl::test::normal_matrix;
 
 TEST_CASE("the minimiser meets the optimality conditions", "[linalg/bounded_quadratic]") {
   RandomStream random(mgdl::test::seed());
-  for (int problem = 0; problem < 200; ++problem) {
+  for (int problem = 0; problem < mgdl::test::draws(200, 20000); ++problem) {
     const auto n = 1 + static_cast<Index>(random.below(40));
     CAPTURE(problem, n);
     // Some bounds are almost at the start, as those of groups that are almost zero.

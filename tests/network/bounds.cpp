@@ -103,7 +103,7 @@ double median(std::vector<double> values) {
 TEMPLATE_TEST_CASE("output bounds contain what is predicted", "[network/output_bounds]", float,
                    double) {
   RandomStream random(mgdl::test::seed(), 0xB0);
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < mgdl::test::draws(100, 2000); ++i) {
     CAPTURE(i);
     const Index d = between(1, 6, random);
     const auto model = series_model<TestType>(i, d, random);
@@ -131,7 +131,7 @@ TEMPLATE_TEST_CASE("output bounds of a point are its prediction", "[network/outp
                    double) {
   RandomStream random(mgdl::test::seed(), 0xB1);
   std::vector<double> widths;
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < mgdl::test::draws(40, 1000); ++i) {
     CAPTURE(i);
     const auto model = series_model<TestType>(i, 3, random);
     for (int point = 0; point < 50; ++point) {
@@ -148,7 +148,7 @@ TEMPLATE_TEST_CASE("output bounds of a point are its prediction", "[network/outp
 TEST_CASE("output bounds of small boxes are tight", "[network/output_bounds]") {
   RandomStream random(mgdl::test::seed(), 0xB2);
   std::vector<double> small, large;
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < mgdl::test::draws(40, 1000); ++i) {
     const auto model = random_model<double>(3, 1, {{30}, {30, 20}, {25}}, links[i % 2], random);
     const auto x = normal_matrix<Vector<double>>(3, 1, random);
     for (const double radius : {1e-3, 0.1}) {

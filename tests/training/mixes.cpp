@@ -95,7 +95,7 @@ TEMPLATE_TEST_CASE("50 random mixes of trainers keep the promises of the driver"
   using Scalar = TestType;
   Index grades = 0;
   Index proven = 0;
-  for (Index i = 0; i < 50; ++i) {
+  for (Index i = 0; i < mgdl::test::draws(50, 500); ++i) {
     const auto mix = random_mix<Scalar>(i);
     CAPTURE(i, mix.X.rows(), mix.X.cols(), mix.Y.cols(), mgdl::to_string(mix.options.link));
     mgdl::MultigradeTrainer<Scalar> trainer(mix.trainers, mix.options);

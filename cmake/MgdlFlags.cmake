@@ -10,9 +10,9 @@ include(CheckCXXCompilerFlag)
 add_library(mgdl_warnings INTERFACE)
 target_compile_options(mgdl_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
 # GCC 12 takes the undefined upper halves in its own AVX-512 header for mistakes (GCC bug 105593), and
-# "text" + std::string for an overlapping copy or one beyond the end (GCC bugs 105651, 105329).
+# "text" + std::string for an overlapping copy (GCC bug 105651).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(mgdl_warnings INTERFACE -Wno-uninitialized -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow)
+  target_compile_options(mgdl_warnings INTERFACE -Wno-uninitialized -Wno-maybe-uninitialized -Wno-restrict)
 endif()
 if(MGDL_WARNINGS_AS_ERRORS)
   target_compile_options(mgdl_warnings INTERFACE -Werror)

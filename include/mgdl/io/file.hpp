@@ -54,7 +54,8 @@ inline std::string printable(const std::string& name) {
 inline std::string sizes_text(const std::vector<Index>& shape, const char* between = ", ") {
   std::string text;
   for (std::size_t i = 0; i < shape.size(); ++i) {
-    text += (i == 0 ? "" : between) + std::to_string(shape[i]);
+    if (i > 0) text += between;
+    text += std::to_string(shape[i]);
   }
   return text;
 }

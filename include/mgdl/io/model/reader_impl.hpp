@@ -182,7 +182,9 @@ class ModelReader {
   }
 
   static std::string shape_of(const std::vector<Index>& shape) {
-    return "[" + sizes_text(shape) + "]";
+    std::string text = "[";
+    text += sizes_text(shape);
+    return text += ']';
   }
 
   void require_shape(const std::string& key, const std::vector<Index>& shape) const {

@@ -10,9 +10,8 @@
 #   #include "mgdl/<part>/x_impl.hpp"
 #   #endif
 #
-# (or includes an X_impl.hpp without such a list), the library has a unit with what it lists, for those who
-# define MGDL_COMPILED. It is built
-# only if something needs it, or if it is to be installed.
+# or includes an X_impl.hpp without such a list, the library has a unit with what it lists, for those who
+# define MGDL_COMPILED. It is built only if something needs it, or if it is to be installed.
 
 # By their names, the headers that need nlohmann_json. Without it the library is without them.
 mgdl_find_dependency(nlohmann_json)

@@ -35,7 +35,8 @@ if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT multi_config)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Release, Debug, RelWithDebInfo or MinSizeRel" FORCE)
 endif()
 
-# For what is not timed: examples, tests and the command spend their time in mgdl::compiled.
+# For what is not timed: examples and tests spend their time in mgdl::compiled. (The command does not take
+# these: of what it instantiates as well as the library, the linker takes the command's.)
 set(mgdl_quick_to_compile "")
 if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" AND CMAKE_BUILD_TYPE STREQUAL "Release")
   # With what decides whether a * b + c is rounded once, so that bits are those of -O3.

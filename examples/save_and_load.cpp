@@ -29,8 +29,8 @@ int main() {
   const auto [model, report] = mgdl::load_model<double>(path);
   std::cout << path << " has " << std::filesystem::file_size(path) << " bytes and "
             << model.grades() << " grades:\n";
-  for (const mgdl::GradeSummary& grade : report->grades) {
-    std::cout << "  " << grade.trainer << ", training RSE " << grade.train_rse << '\n';
+  for (const mgdl::GradeReport& grade : report->grades) {
+    std::cout << "  " << grade.fit.trainer << ", training RSE " << grade.train_rse << '\n';
   }
   const auto continued = trainer(2).resume(model, data);
   const bool same_bits = continued.model == trainer(4).fit(data).model;

@@ -186,18 +186,19 @@ FitSummary summary_of(const ConvexOutcome& outcome, const ConvexFlags& flags,
   summary.initial_rse = 1;
   summary.seed = flags.seed;
   summary.validation_fraction = flags.validation;
-  GradeSummary& line = summary.grades.emplace_back();
-  line.trainer = (witness.gated ? "gated 1x" : "convex 1x") + std::to_string(grade.network.width());
+  GradeReport& line = summary.grades.emplace_back();
+  line.fit.trainer =
+      (witness.gated ? "gated 1x" : "convex 1x") + std::to_string(grade.network.width());
   line.train_rse = grade.train_rse;
   line.validation_rse = grade.validation_rse;
   line.parameters = grade.network.parameters();
-  line.termination = point.report.termination;
-  line.message = point.report.message;
+  line.fit.termination = point.report.termination;
+  line.fit.message = point.report.message;
   for (Index j = 0; j < train.inputs().cols(); ++j) witness.columns.push_back(j);
-  line.certificate = witness.gated ? point.report.certificate
-                                   : recertify(witness, point.report.certificate.lambda, train,
-                                               grade.network, flags.threads);
-  line.witness = std::move(witness);
+  line.fit.certificate = witness.gated ? point.report.certificate
+                                       : recertify(witness, point.report.certificate.lambda, train,
+                                                   grade.network, flags.threads);
+  line.fit.witness = std::move(witness);
   return summary;
 }
 

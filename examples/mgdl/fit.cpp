@@ -12,8 +12,8 @@
 #include "fit_outcome.hpp"
 #include "flags.hpp"
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/table.hpp"
 #include "plot.hpp"
-#include "table.hpp"
 
 namespace mgdl::command {
 
@@ -23,18 +23,19 @@ void print_summary(std::ostream& out, const FitSummary& summary) {
   std::vector<std::vector<std::string>> rows{{"grade", "trainer", "train RSE", "valid. RSE",
                                               "test RSE", "test PSNR", "gap", "parameters",
                                               "seconds", "stopped"}};
-  const auto add = [&](const GradeSummary& grade, const char* remark) {
-    rows.push_back({std::to_string(rows.size()), grade.trainer, error_text(grade.train_rse),
-                    error_text(grade.validation_rse), error_text(grade.test_rse),
-                    fixed_text(grade.test_psnr, 2),
-                    error_text(grade.certificate ? grade.certificate->relative_gap() : NAN),
-                    std::to_string(grade.parameters), fixed_text(grade.seconds, 1),
-                    to_string(grade.termination) + std::string(remark)});
+  const auto add = [&](const GradeReport& grade, const char* remark) {
+    rows.push_back(
+        {std::to_string(rows.size()), grade.fit.trainer, detail::error_text(grade.train_rse),
+         detail::error_text(grade.validation_rse), detail::error_text(grade.test_rse),
+         detail::fixed_text(grade.test_psnr, 2),
+         detail::error_text(grade.fit.certificate ? grade.fit.certificate->relative_gap() : NAN),
+         std::to_string(grade.parameters), detail::fixed_text(grade.seconds, 1),
+         to_string(grade.fit.termination) + std::string(remark)});
   };
   for (const auto& grade : summary.grades) add(grade, "");
   for (const auto& grade : summary.discarded_grades) add(grade, " (not kept)");
-  print_table(out, std::move(rows));
-  out << to_string(summary.termination) << " after " << fixed_text(summary.seconds, 1)
+  out << detail::table_text(rows);
+  out << to_string(summary.termination) << " after " << detail::fixed_text(summary.seconds, 1)
       << " s: " << summary.message << '\n';
 }
 
@@ -45,8 +46,11 @@ bool decides_on_model(const std::string& group, const std::string& flag) {
 }
 
 bool failed_numerically(const FitSummary& summary) {
-  const auto failed = [](const auto& x) { return x.termination == Termination::NumericalFailure; };
-  return failed(summary) || std::ranges::any_of(summary.grades, failed) ||
+  const auto failed = [](const GradeReport& grade) {
+    return grade.fit.termination == Termination::NumericalFailure;
+  };
+  return summary.termination == Termination::NumericalFailure ||
+         std::ranges::any_of(summary.grades, failed) ||
          std::ranges::any_of(summary.discarded_grades, failed);
 }
 

@@ -10,10 +10,10 @@
 #include "box.hpp"
 #include "command.hpp"
 #include "flags.hpp"
+#include "mgdl/core/table.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/network/bounds.hpp"
-#include "table.hpp"
 
 namespace mgdl::command {
 namespace {
@@ -123,7 +123,7 @@ const Json& value_of(const Json& json, const char* key) {
 
 std::string number_text(const Json& json, const char* key) {
   const Json& value = value_of(json, key);
-  return error_text(value.is_number() ? value.get<double>() : NAN);
+  return detail::error_text(value.is_number() ? value.get<double>() : NAN);
 }
 
 std::string text_of(const Json& json, const char* key) {
@@ -170,24 +170,24 @@ void print_bounds(std::ostream& out, const std::vector<PrefixBounds>& bounds, co
   for (const PrefixBounds& line : bounds) {
     const std::string k = std::to_string(rows.size());
     const Json& grade = grade_report(report, static_cast<Index>(rows.size()));
-    rows.push_back({k, number_text(grade, "train_max_error"),
-                    number_text(grade, "validation_max_error"),
-                    number_text(grade, "pointwise_growth"),
-                    number_text(value_of(grade, "certificate"), "relative_gap"),
-                    error_text(line.lipschitz), line.knots ? std::to_string(*line.knots) : "-"});
+    rows.push_back(
+        {k, number_text(grade, "train_max_error"), number_text(grade, "validation_max_error"),
+         number_text(grade, "pointwise_growth"),
+         number_text(value_of(grade, "certificate"), "relative_gap"),
+         detail::error_text(line.lipschitz), line.knots ? std::to_string(*line.knots) : "-"});
     if (!line.box) continue;
     for (Index j = 0; j < line.box->lower.size(); ++j) {
-      box.push_back({k, std::to_string(j + 1), error_text(line.box->lower[j]),
-                     error_text(line.box->upper[j])});
+      box.push_back({k, std::to_string(j + 1), detail::error_text(line.box->lower[j]),
+                     detail::error_text(line.box->upper[j])});
     }
   }
   if (rows.size() > 1) {
     out << '\n';
-    print_table(out, std::move(rows));
+    out << detail::table_text(rows);
   }
   if (box.size() > 1) {
     out << "\noutputs for inputs in the box\n";
-    print_table(out, std::move(box));
+    out << detail::table_text(box);
   }
 }
 
@@ -212,12 +212,12 @@ void print(std::ostream& out, const MultigradeModel<Scalar>& model,
       layers += (layers.empty() ? "" : " -> ") + std::to_string(size);
     }
     rows.push_back({std::to_string(k), text_of(grade_report(report, k), "trainer"),
-                    error_text(grade.train_rse), error_text(grade.validation_rse),
+                    detail::error_text(grade.train_rse), detail::error_text(grade.validation_rse),
                     std::to_string(model.feature_count(k)),
                     std::to_string(grade.network.parameters()),
                     std::to_string(grade.network.multiply_adds()), layers});
   }
-  print_table(out, std::move(rows));
+  out << detail::table_text(rows);
   print_bounds(out, bounds, report);
   print_messages(out, report, model.grades());
 }

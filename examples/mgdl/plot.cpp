@@ -79,7 +79,7 @@ double drawable(double rse) { return std::max(rse, 1e-18); }
 /// Writes a data block; returns whether it has points.
 template <class Errors>
 bool write_points(std::ostream& out, const char* name, const std::vector<std::size_t>& ends,
-                  double first, const std::vector<GradeSummary>& grades, Errors errors) {
+                  double first, const std::vector<GradeReport>& grades, Errors errors) {
   bool any = false;
   out << '$' << name << " << EOD\n";
   if (std::isfinite(first)) out << "0 " << drawable(first) << '\n';
@@ -94,7 +94,7 @@ bool write_points(std::ostream& out, const char* name, const std::vector<std::si
 
 /// The course of the residual over all iterations, and the errors where each grade ends.
 void write_error_panel(std::ostream& out, const FitOutcome& outcome) {
-  std::vector<GradeSummary> grades = outcome.summary.grades;
+  std::vector<GradeReport> grades = outcome.summary.grades;
   grades.insert(grades.end(), outcome.summary.discarded_grades.begin(),
                 outcome.summary.discarded_grades.end());
   std::vector<std::size_t> ends(grades.size(), 0);

@@ -16,6 +16,7 @@
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/sample_pairs.hpp"
 #include "mgdl/core/standardizer.hpp"
+#include "mgdl/core/table.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/bounds.hpp"

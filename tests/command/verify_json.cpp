@@ -116,11 +116,12 @@ TEST_CASE("a file that claims too much is not believed", "[command/verify]") {
     return folder.verify(folder.samples("X")).code;
   };
   CHECK(code_of([](auto&) {}) == 0);
-  CHECK(code_of([](auto& s) { s.report->grades[0].certificate->dual *= 1.001; }) == 4);
-  CHECK(code_of([](auto& s) { s.report->grades[0].certificate->primal *= 0.999; }) == 4);
-  CHECK(code_of([](auto& s) { s.report->grades[0].witness->gated->coefficients *= 1.01; }) == 4);
-  CHECK(code_of([](auto& s) { s.report->grades[0].witness.reset(); }) == 4);
-  CHECK(code_of([](auto& s) { s.report->grades[0].certificate.reset(); }) == 0);  // claims less
+  CHECK(code_of([](auto& s) { s.report->grades[0].fit.certificate->dual *= 1.001; }) == 4);
+  CHECK(code_of([](auto& s) { s.report->grades[0].fit.certificate->primal *= 0.999; }) == 4);
+  CHECK(code_of([](auto& s) { s.report->grades[0].fit.witness->gated->coefficients *= 1.01; }) ==
+        4);
+  CHECK(code_of([](auto& s) { s.report->grades[0].fit.witness.reset(); }) == 4);
+  CHECK(code_of([](auto& s) { s.report->grades[0].fit.certificate.reset(); }) == 0);  // claims less
   CHECK(code_of([](auto& s) {
           auto grade = s.model.grade(2);
           s.model.truncate(1);

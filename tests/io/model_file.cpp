@@ -165,8 +165,8 @@ TEST_CASE("every field of a report comes back, but what is passing", "[io/model_
   const auto saved = std::get<mgdl::SavedModel<double>>(load(bytes_of(model, &report)));
   REQUIRE(saved.report);
   for (std::size_t k = 0; k < 2; ++k) {
-    REQUIRE(saved.report->grades[k].witness);
-    check_same(*saved.report->grades[k].witness, *report.grades[k].witness);
+    REQUIRE(saved.report->grades[k].fit.witness);
+    check_same(*saved.report->grades[k].fit.witness, *report.grades[k].fit.witness);
   }
   CHECK(saved.report->parameters == model.parameters());
   CHECK(saved.report->multiply_adds == model.multiply_adds());
@@ -180,15 +180,16 @@ TEST_CASE("every field of a report comes back, but what is passing", "[io/model_
   }
   CHECK(mgdl::model_report(*saved.report) == mgdl::model_report(report));
   CHECK(saved.report->seed == report.seed);
-  CHECK(saved.report->grades[1].certificate->rounding == report.grades[1].certificate->rounding);
-  CHECK(saved.report->grades[1].trials[1].trainer == "Adam 2x7");
-  CHECK(saved.report->discarded_grades[0].termination == mgdl::Termination::NumericalFailure);
+  CHECK(saved.report->grades[1].fit.certificate->rounding ==
+        report.grades[1].fit.certificate->rounding);
+  CHECK(saved.report->grades[1].fit.trials[1].trainer == "Adam 2x7");
+  CHECK(saved.report->discarded_grades[0].fit.termination == mgdl::Termination::NumericalFailure);
 
   // A report without certificates has no witnesses; a model needs no report.
-  report.grades[0].certificate.reset();
+  report.grades[0].fit.certificate.reset();
   const auto less = std::get<mgdl::SavedModel<double>>(load(bytes_of(model, &report)));
-  CHECK_FALSE(less.report->grades[0].witness);
-  CHECK(less.report->grades[1].witness);
+  CHECK_FALSE(less.report->grades[0].fit.witness);
+  CHECK(less.report->grades[1].fit.witness);
   CHECK_FALSE(std::get<mgdl::SavedModel<double>>(load(bytes_of(model))).report);
   report.grades.pop_back();
   CHECK_THROWS_WITH(bytes_of(model, &report),

@@ -29,8 +29,8 @@ TEST_CASE("files of released versions are read, and what they claim holds", "[io
           CHECK(saved.report->seed == 7);
           CHECK(saved.report->validation_fraction == 0.25);
           CHECK(saved.report->options["trainer"][0] == "convex");
-          REQUIRE(saved.report->grades[0].certificate);
-          CHECK(saved.report->grades[0].witness);
+          REQUIRE(saved.report->grades[0].fit.certificate);
+          CHECK(saved.report->grades[0].fit.witness);
 
           const auto [X, Y] =
               mgdl::split_targets(mgdl::read_csv<Scalar>(folder / "samples.csv"), {"u", "v"});

@@ -62,10 +62,21 @@ mgdl::MultigradeFit<Scalar> fit(const mgdl::DataSplit<Scalar>& data, mgdl::Obser
 TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   mgdl::FitSummary summary;
-  summary.grades = {
-      {"Adam 2x7", 1.0 / 3, 0.25, 0.125, 11.5, 12.5, 13.5, 14, Termination::TimeLimit},
-      {"", 0.5, nan, nan, std::numeric_limits<double>::infinity(), nan, nan, 15,
-       Termination::NotRun}};
+  summary.grades.resize(2);
+  mgdl::GradeReport& grade = summary.grades[0];
+  grade.fit.trainer = "Adam 2x7";
+  grade.train_rse = 1.0 / 3;
+  grade.validation_rse = 0.25;
+  grade.test_rse = 0.125;
+  grade.train_psnr = 11.5;
+  grade.test_psnr = 12.5;
+  grade.seconds = 13.5;
+  grade.parameters = 14;
+  grade.fit.termination = Termination::TimeLimit;
+  mgdl::GradeReport& other = summary.grades[1];
+  other.train_rse = 0.5;
+  other.train_psnr = std::numeric_limits<double>::infinity();
+  other.parameters = 15;
   mgdl::Certificate certificate;
   certificate.primal = 4;
   certificate.dual = 3;
@@ -75,14 +86,17 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   certificate.rounding = 0.03125;
   certificate.scope = mgdl::PatternScope::AllPatterns;
   certificate.bound = mgdl::DualBound::SpectralRelaxation;
-  summary.grades[0].train_max_error = 22.5;
-  summary.grades[0].validation_max_error = 23.5;
+  grade.train_max_error = 22.5;
+  grade.validation_max_error = 23.5;
   summary.grades[0].pointwise_growth = -0.25;
-  summary.grades[0].message = "It went well.";
-  summary.grades[0].certificate = certificate;
-  summary.grades[0].trials = {{"sampled 1x8", 0.75, 24.5}, {"Adam 2x7", nan, 25.5}};
-  summary.discarded_grades = {
-      {"L-BFGS 1x3", nan, nan, nan, nan, nan, 16.5, 17, Termination::NumericalFailure}};
+  summary.grades[0].fit.message = "It went well.";
+  summary.grades[0].fit.certificate = certificate;
+  summary.grades[0].fit.trials = {{"sampled 1x8", 0.75, 24.5}, {"Adam 2x7", nan, 25.5}};
+  mgdl::GradeReport& rejected = summary.discarded_grades.emplace_back();
+  rejected.fit.trainer = "L-BFGS 1x3";
+  rejected.seconds = 16.5;
+  rejected.parameters = 17;
+  rejected.fit.termination = Termination::NumericalFailure;
   summary.termination = Termination::NoProgress;
   summary.message = "It is \"over\".";
   summary.initial_rse = 0.75;
@@ -212,12 +226,12 @@ TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_jso
     CHECK_THAT(line.validation_rse, WithinRel(errors(*data.validation).rse, 1e-3));
     CHECK(line.test_rse == errors(test).rse);
     CHECK(line.test_psnr == errors(test).psnr);
-    CHECK(line.trainer == grade.fit.trainer);
-    CHECK(line.termination == grade.fit.termination);
+    CHECK(line.fit.trainer == grade.fit.trainer);
+    CHECK(line.fit.termination == grade.fit.termination);
     CHECK(line.parameters == fitted.model.grade(k).network.parameters());
     CHECK(line.seconds == grade.seconds);
-    CHECK(line.message == grade.fit.message);
-    CHECK_FALSE(line.certificate);
+    CHECK(line.fit.message == grade.fit.message);
+    CHECK_FALSE(line.fit.certificate);
     const auto largest = [&](const mgdl::Dataset<TestType>& part) {
       const mgdl::Matrix<TestType> X = part.inputs();
       return static_cast<double>(
@@ -245,13 +259,13 @@ TEST_CASE("a summary has the certificates and the trials", "[io/report_json]") {
   fitted.report.grades[1].fit.witness.emplace().unit = 8;
   fitted.report.grades[1].fit.trials = {{"one", 0.5, 1}, {"other", 0.25, 2}};
   const auto summary = mgdl::summarise(fitted, data);
-  REQUIRE(summary.grades[1].certificate);
-  CHECK(summary.grades[1].certificate->primal == 5);
-  CHECK(summary.grades[1].witness->unit == 8);
-  REQUIRE(summary.grades[1].trials.size() == 2);
-  CHECK(summary.grades[1].trials[1].trainer == "other");
-  CHECK_FALSE(summary.grades[2].certificate);
-  CHECK(summary.grades[2].trials.empty());
+  REQUIRE(summary.grades[1].fit.certificate);
+  CHECK(summary.grades[1].fit.certificate->primal == 5);
+  CHECK(summary.grades[1].fit.witness->unit == 8);
+  REQUIRE(summary.grades[1].fit.trials.size() == 2);
+  CHECK(summary.grades[1].fit.trials[1].trainer == "other");
+  CHECK_FALSE(summary.grades[2].fit.certificate);
+  CHECK(summary.grades[2].fit.trials.empty());
 }
 
 TEST_CASE("grades that are not kept are listed apart", "[io/report_json]") {
@@ -286,10 +300,10 @@ TEST_CASE("a resumed model's earlier grades are in the summary", "[io/report_jso
   REQUIRE(resumed.model.grades() == 3);
   const auto summary = mgdl::summarise(resumed, data, &data.train);
   REQUIRE(summary.grades.size() == 3);
-  CHECK(summary.grades[0].trainer.empty());
+  CHECK(summary.grades[0].fit.trainer.empty());
   CHECK(summary.grades[1].train_rse == first.report.grades[1].train_rse);
   CHECK(summary.grades[1].parameters == first.model.grade(2).network.parameters());
-  CHECK(summary.grades[1].termination == Termination::NotRun);
-  CHECK(summary.grades[2].trainer == resumed.report.grades[0].fit.trainer);
+  CHECK(summary.grades[1].fit.termination == Termination::NotRun);
+  CHECK(summary.grades[2].fit.trainer == resumed.report.grades[0].fit.trainer);
   CHECK(std::isfinite(summary.grades[0].test_rse));
 }

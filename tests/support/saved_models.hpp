@@ -80,15 +80,15 @@ inline FitSummary saved_report() {
   report.parameters = 1;  // and other fields that a model file does not keep
   report.seconds = 2;
   for (const int k : {1, 2}) {
-    GradeSummary& grade = report.grades.emplace_back();
-    grade.trainer = k == 1 ? "gated 1x4" : "convex 1x6";
+    GradeReport& grade = report.grades.emplace_back();
+    grade.fit.trainer = k == 1 ? "gated 1x4" : "convex 1x6";
     grade.train_max_error = 22.5 * k;
     grade.validation_max_error = 23.5 * k;
     grade.pointwise_growth = -0.25 / k;
     grade.parameters = 17 + k;
-    grade.termination = k == 1 ? Termination::TimeLimit : Termination::ToleranceReached;
-    grade.message = k == 1 ? "first" : "second";
-    grade.certificate =
+    grade.fit.termination = k == 1 ? Termination::TimeLimit : Termination::ToleranceReached;
+    grade.fit.message = k == 1 ? "first" : "second";
+    grade.fit.certificate =
         Certificate{4.0 * k,
                     3.0 * k,
                     0.125 * k,
@@ -97,7 +97,7 @@ inline FitSummary saved_report() {
                     1e-22 * k,
                     k == 1 ? PatternScope::SampledPatterns : PatternScope::AllPatterns,
                     k == 1 ? DualBound::SpectralRelaxation : DualBound::Exact};
-    CertificateWitness& witness = grade.witness.emplace();
+    CertificateWitness& witness = grade.fit.witness.emplace();
     witness.columns = k == 1 ? std::vector<Index>{0, 2} : std::vector<Index>{1, 2, 4};
     witness.unit = std::exp2(-3 * k);
     witness.bias = k == 1;
@@ -107,7 +107,7 @@ inline FitSummary saved_report() {
     if (k == 1) {
       witness.gates = normal_matrix<RowMatrix<double>>(7, 3, random);
       GatedSolution& gated = witness.gated.emplace();
-      gated.lambda = grade.certificate->lambda;
+      gated.lambda = grade.fit.certificate->lambda;
       gated.active = {1, 5};
       gated.coefficients = normal_matrix<Matrix<double>>(6, 2, random);
       gated.bias = normal_matrix<RowVector<double>>(1, 2, random);
@@ -116,11 +116,11 @@ inline FitSummary saved_report() {
       witness.dual = normal_matrix<RowMatrix<double>>(8, 2, random);
     }
   }
-  report.grades[1].trials = {{"sampled 1x8", 0.75, 24.5}, {"Adam 2x7", 0.5, 25.5}};
-  GradeSummary& discarded = report.discarded_grades.emplace_back();
-  discarded.trainer = "L-BFGS 1x3";
+  report.grades[1].fit.trials = {{"sampled 1x8", 0.75, 24.5}, {"Adam 2x7", 0.5, 25.5}};
+  GradeReport& discarded = report.discarded_grades.emplace_back();
+  discarded.fit.trainer = "L-BFGS 1x3";
   discarded.parameters = 33;
-  discarded.termination = Termination::NumericalFailure;
+  discarded.fit.termination = Termination::NumericalFailure;
   return report;
 }
 

@@ -39,7 +39,7 @@ template <class Scalar>
 struct Trained {
   mgdl::DataSplit<Scalar> data;
   mgdl::MultigradeModel<Scalar> model;
-  std::vector<mgdl::GradeFitReport> claims;
+  std::vector<mgdl::GradeReport> claims;
 
   mgdl::ModelVerification verify() const { return mgdl::verify_model(model, data, claims); }
 };
@@ -53,7 +53,7 @@ Trained<Scalar> train(mgdl::DataSplit<Scalar> data,
   auto fit = trainer.fit(data);
   Trained<Scalar> result{std::move(data), std::move(fit.model), {}};
   for (auto& grade : fit.report.grades) {
-    if (grade.kept) result.claims.push_back(std::move(grade.fit));
+    if (grade.kept) result.claims.push_back(std::move(grade));
   }
   return result;
 }
@@ -139,7 +139,7 @@ TEMPLATE_TEST_CASE("what a fit claims holds, whatever trained it", "[training/ve
           if (!found.grades[k].certificate) continue;
           ++count;
           CHECK(found.grades[k].certificate->primal ==
-                Approx(trained.claims[k].certificate->primal).epsilon(1e-9));
+                Approx(trained.claims[k].fit.certificate->primal).epsilon(1e-9));
         }
         if (held_out > 0) {
           judged += count;
@@ -248,7 +248,7 @@ TEMPLATE_TEST_CASE("a wrong model, sample or claim is found out", "[training/ver
   SECTION("another certificate") {
     const auto claim = [&](auto change) {
       auto wrong = gated;
-      change(*wrong.claims[0].certificate);
+      change(*wrong.claims[0].fit.certificate);
       return message(wrong);
     };
     const double less = 0.99, more = 1.01;
@@ -262,14 +262,14 @@ TEMPLATE_TEST_CASE("a wrong model, sample or claim is found out", "[training/ver
                ContainsSubstring("scope: stated AllPatterns, recomputed SampledPatterns"));
     // A weaker claim is true.
     auto weaker = gated;
-    weaker.claims[0].certificate->dual *= less;
+    weaker.claims[0].fit.certificate->dual *= less;
     CHECK(weaker.verify().valid());
   }
 
   SECTION("another witness") {
     const auto claim = [&](const Trained<Scalar>& trained, auto change) {
       auto wrong = trained;
-      change(*wrong.claims[0].witness);
+      change(*wrong.claims[0].fit.witness);
       return message(wrong);
     };
     const std::string start = "certificate, ";
@@ -294,7 +294,7 @@ TEMPLATE_TEST_CASE("a wrong model, sample or claim is found out", "[training/ver
     CHECK_THAT(claim(relu, [](auto& w) { w.output_bias = false; }), ContainsSubstring(start));
     CHECK_THAT(claim(relu, [](auto& w) { w.separate_outputs = false; }), ContainsSubstring(start));
     auto none = gated;
-    none.claims[0].witness.reset();
+    none.claims[0].fit.witness.reset();
     CHECK(message(none) == "certificate, nothing to compute it from");
     CHECK_FALSE(none.verify().grades[0].certificate);
   }
@@ -305,7 +305,7 @@ TEMPLATE_TEST_CASE("a wrong model, sample or claim is found out", "[training/ver
     CHECK_THROWS_AS(mgdl::verify_model(gated.model, {wavy<Scalar>(20, 3, 1), std::nullopt}),
                     mgdl::InvalidArgument);
     CHECK_THROWS_WITH(
-        mgdl::verify_model(gated.model, gated.data, std::vector<mgdl::GradeFitReport>(7)),
+        mgdl::verify_model(gated.model, gated.data, std::vector<mgdl::GradeReport>(7)),
         ContainsSubstring("claims: expected") && ContainsSubstring("found 7"));
   }
 }

@@ -2,11 +2,9 @@
 
 #include <cstddef>
 #include <functional>
-#include <iomanip>
 #include <limits>
 #include <optional>
 #include <ostream>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +16,7 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/observer.hpp"
+#include "mgdl/core/table.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 
@@ -82,34 +81,25 @@ struct PathReport {
 
 /// A table with one line a penalty, then why the path ended.
 inline std::ostream& operator<<(std::ostream& out, const PathReport& report) {
-  std::ostringstream text;  // so that the caller's format flags are left alone
-  text << "     lambda  of largest   train RSE   valid RSE   std error  active  relative gap  "
-          "iterations   seconds  stopped\n";
-  const auto number = [&](int width, double value) {
-    if (value == value) {
-      text << std::setw(width) << std::scientific << std::setprecision(3) << value;
-    } else {
-      text << std::setw(width) << "-";
-    }
-  };
+  std::vector<std::vector<std::string>> rows{{"lambda", "of largest", "train RSE", "valid. RSE",
+                                              "std error", "active", "relative gap", "iterations",
+                                              "seconds", "stopped"}};
   for (Index k = 0; k < std::ssize(report.points); ++k) {
     const PathPoint& point = report.points[static_cast<std::size_t>(k)];
     const Certificate& certificate = point.report.certificate;
-    number(11, certificate.lambda);
-    number(12, certificate.lambda / certificate.lambda_max);
-    number(12, point.train_rse);
-    number(12, point.validation_rse);
-    number(12, point.standard_error);
-    text << std::setw(8) << point.report.active_groups;
-    number(14, certificate.relative_gap());
-    text << std::setw(12) << point.report.iterations << std::setw(10) << std::fixed
-         << std::setprecision(2) << point.report.elapsed_seconds << "  "
-         << to_string(point.report.termination) << (k == report.best ? " (best)" : "")
-         << (k == report.one_standard_error ? " (one standard error)" : "") << '\n';
+    std::string stopped = to_string(point.report.termination);
+    if (k == report.best) stopped += " (best)";
+    if (k == report.one_standard_error) stopped += " (one standard error)";
+    rows.push_back(
+        {detail::error_text(certificate.lambda),
+         detail::error_text(certificate.lambda / certificate.lambda_max),
+         detail::error_text(point.train_rse), detail::error_text(point.validation_rse),
+         detail::error_text(point.standard_error), std::to_string(point.report.active_groups),
+         detail::error_text(certificate.relative_gap()), std::to_string(point.report.iterations),
+         detail::fixed_text(point.report.elapsed_seconds, 2), std::move(stopped)});
   }
-  text << to_string(report.termination) << " after " << std::fixed << std::setprecision(2)
-       << report.elapsed_seconds << " s: " << report.message << '\n';
-  return out << text.str();
+  return out << detail::table_text(rows) << to_string(report.termination) << " after "
+             << detail::fixed_text(report.elapsed_seconds, 2) << " s: " << report.message << '\n';
 }
 
 /// Called after every penalty of a path.

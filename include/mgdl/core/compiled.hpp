@@ -50,6 +50,7 @@ extern template struct LibraryCompiledFor<EIGEN_MAX_ALIGN_BYTES, kVectorSize, kR
 }  // namespace mgdl::detail
 #endif
 
+// After the list, so that it asks for the library's instead of making its own.
 #ifdef MGDL_COMPILED
 namespace mgdl::detail {
 /// Every source file asks for it.

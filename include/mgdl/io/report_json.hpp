@@ -34,38 +34,14 @@
 
 namespace mgdl {
 
-/// One grade in a FitSummary. Errors are those of the prefix that ends with this grade; NaN where
-/// there is no such data.
-struct GradeSummary {
-  std::string trainer;  ///< e.g. "Adam 2x128"; empty if the grade was there before
-  double train_rse = std::numeric_limits<double>::quiet_NaN();       ///< on the training part
-  double validation_rse = std::numeric_limits<double>::quiet_NaN();  ///< on the validation part
-  double test_rse = std::numeric_limits<double>::quiet_NaN();        ///< on the test samples
-  double train_psnr = std::numeric_limits<double>::quiet_NaN();      ///< in dB
-  double test_psnr = std::numeric_limits<double>::quiet_NaN();       ///< in dB
-  double seconds = std::numeric_limits<double>::quiet_NaN();         ///< training and evaluation
-  Index parameters = 0;                                              ///< of this grade alone
-  Termination termination = Termination::NotRun;                     ///< why its training ended
-  /// Largest absolute error of any output at any training sample, in the unit of the targets.
-  double train_max_error = std::numeric_limits<double>::quiet_NaN();
-  /// The same on the validation part.
-  double validation_max_error = std::numeric_limits<double>::quiet_NaN();
-  /// See GradeReport::pointwise_growth.
-  double pointwise_growth = std::numeric_limits<double>::quiet_NaN();
-  std::string message = {};  ///< one sentence of its trainer
-  std::optional<Certificate> certificate =
-      {};  ///< of its convex problem, if the trainer solves one
-  std::optional<CertificateWitness> witness =
-      {};                               ///< what the certificate was computed from; not in reports
-  std::vector<GradeTrial> trials = {};  ///< the trainers that were tried, if there were several
-};
-
 /// What a fit has made, in numbers: the content of a JSON report.
 struct FitSummary {
-  std::vector<GradeSummary> grades;  ///< of the model: entry k - 1 is the prefix of k grades
+  /// Of the model: entry k - 1 is the prefix of k grades. Of a grade that was there before the fit
+  /// only errors and size are known.
+  std::vector<GradeReport> grades;
   /// Grades that were trained but are not in the model, because they did not lower the training
   /// error (their errors are NaN) or because a shorter prefix is better on the validation part.
-  std::vector<GradeSummary> discarded_grades;
+  std::vector<GradeReport> discarded_grades;
   Termination termination = Termination::NotRun;                  ///< why the whole fit ended
   std::string message;                                            ///< one sentence on that
   double initial_rse = std::numeric_limits<double>::quiet_NaN();  ///< before the first grade
@@ -109,9 +85,9 @@ void for_each_field(Self& trial, Visit&& visit) {
   visit("objective", trial.objective, FieldKind::Lasting);
   visit("seconds", trial.elapsed_seconds, FieldKind::Passing);
 }
-template <detail::MaybeConst<GradeSummary> Self, class Visit>
+template <detail::MaybeConst<GradeReport> Self, class Visit>
 void for_each_field(Self& grade, Visit&& visit) {
-  visit("trainer", grade.trainer, FieldKind::Lasting);
+  visit("trainer", grade.fit.trainer, FieldKind::Lasting);
   visit("train_rse", grade.train_rse, FieldKind::Lasting);
   visit("validation_rse", grade.validation_rse, FieldKind::Lasting);
   visit("test_rse", grade.test_rse, FieldKind::Passing);
@@ -119,13 +95,13 @@ void for_each_field(Self& grade, Visit&& visit) {
   visit("test_psnr", grade.test_psnr, FieldKind::Passing);
   visit("seconds", grade.seconds, FieldKind::Passing);
   visit("parameters", grade.parameters, FieldKind::Lasting);
-  visit("termination", grade.termination, FieldKind::Lasting);
+  visit("termination", grade.fit.termination, FieldKind::Lasting);
   visit("train_max_error", grade.train_max_error, FieldKind::Lasting);
   visit("validation_max_error", grade.validation_max_error, FieldKind::Lasting);
   visit("pointwise_growth", grade.pointwise_growth, FieldKind::Lasting);
-  visit("message", grade.message, FieldKind::Lasting);
-  visit("certificate", grade.certificate, FieldKind::Lasting);
-  visit("trials", grade.trials, FieldKind::Lasting);
+  visit("message", grade.fit.message, FieldKind::Lasting);
+  visit("certificate", grade.fit.certificate, FieldKind::Lasting);
+  visit("trials", grade.fit.trials, FieldKind::Lasting);
 }
 template <detail::MaybeConst<FitSummary> Self, class Visit>
 void for_each_field(Self& summary, Visit&& visit) {
@@ -176,29 +152,17 @@ FitSummary summarise(const MultigradeFit<Scalar>& fit, const DataSplit<Scalar>& 
   const Index before = trained == 0 ? fit.model.grades() : trained - 1;
   for (Index k = 1; k <= std::min(before, fit.model.grades()); ++k) {
     const auto& grade = fit.model.grade(k);
-    GradeSummary line;
+    GradeReport line;
+    line.grade = k;
+    line.kept = true;
     line.train_rse = grade.train_rse;
     line.validation_rse = grade.validation_rse;
     line.parameters = grade.network.parameters();
-    summary.grades.push_back(line);
+    summary.grades.push_back(std::move(line));
   }
-  for (const GradeReport& grade : fit.report.grades) {
-    GradeSummary line;
-    line.trainer = grade.fit.trainer;
-    line.train_rse = grade.train_rse;
-    line.validation_rse = grade.validation_rse;
-    line.train_psnr = psnr(std::sqrt(grade.train_rse * target_square), peak);
-    line.seconds = grade.seconds;
-    line.parameters = grade.parameters;
-    line.termination = grade.fit.termination;
-    line.train_max_error = grade.train_max_error;
-    line.validation_max_error = grade.validation_max_error;
-    line.pointwise_growth = grade.pointwise_growth;
-    line.message = grade.fit.message;
-    line.certificate = grade.fit.certificate;
-    line.witness = grade.fit.witness;
-    line.trials = grade.fit.trials;
-    (grade.kept ? summary.grades : summary.discarded_grades).push_back(line);
+  for (GradeReport grade : fit.report.grades) {
+    grade.train_psnr = psnr(std::sqrt(grade.train_rse * target_square), peak);
+    (grade.kept ? summary.grades : summary.discarded_grades).push_back(std::move(grade));
   }
   if (test == nullptr) return summary;
   auto predictor = fit.model.predictor(threads);
@@ -207,7 +171,7 @@ FitSummary summarise(const MultigradeFit<Scalar>& fit, const DataSplit<Scalar>& 
   for (Index k = 1; k <= fit.model.grades(); ++k) {
     predictor.predict_into(inputs, prediction, k);
     const Metrics metrics = compute_metrics(prediction, test->targets(), test->weights(), peak);
-    GradeSummary& line = summary.grades[static_cast<std::size_t>(k - 1)];
+    GradeReport& line = summary.grades[static_cast<std::size_t>(k - 1)];
     line.test_rse = metrics.rse;
     line.test_psnr = metrics.psnr;
   }

@@ -1,10 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <iomanip>
 #include <limits>
 #include <ostream>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +12,7 @@
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/observer.hpp"
+#include "mgdl/core/table.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/multigrade_model.hpp"
@@ -94,10 +93,17 @@ struct GradeReport {
   double validation_gain_error = std::numeric_limits<double>::quiet_NaN();
   /// Weights and biases of this grade.
   Index parameters = 0;
-  /// Wall time of training and evaluating this grade.
-  double seconds = 0;
+  /// Wall time of training and evaluating this grade; NaN if not known.
+  double seconds = std::numeric_limits<double>::quiet_NaN();
   /// False if it was rejected or a shorter prefix was better.
   bool kept = false;
+  /// On samples that nobody was fitted to or chosen by; NaN until summarise() is given some.
+  double test_rse = std::numeric_limits<double>::quiet_NaN();
+  /// Peak signal to noise ratios in dB on the training part and on the test samples; NaN until
+  /// summarise() is told the peak.
+  double train_psnr = std::numeric_limits<double>::quiet_NaN();
+  /// See train_psnr.
+  double test_psnr = std::numeric_limits<double>::quiet_NaN();
 };
 
 /// What MultigradeTrainer did.
@@ -116,28 +122,17 @@ struct MultigradeReport {
 
 /// A table with one line a grade, then why training stopped.
 inline std::ostream& operator<<(std::ostream& out, const MultigradeReport& report) {
-  std::ostringstream text;  // so that the caller's format flags are left alone
-  text << "grade  trainer         train RSE   valid RSE  iterations  parameters   seconds  "
-          "stopped\n";
-  const auto error = [&](double value) {
-    if (value == value) {
-      text << std::setw(12) << std::scientific << std::setprecision(3) << value;
-    } else {
-      text << std::setw(12) << "-";
-    }
-  };
+  std::vector<std::vector<std::string>> rows{{"grade", "trainer", "train RSE", "valid. RSE",
+                                              "iterations", "parameters", "seconds", "stopped"}};
   for (const auto& grade : report.grades) {
-    text << std::setw(5) << grade.grade << "  " << std::left << std::setw(12) << grade.fit.trainer
-         << std::right << ' ';
-    error(grade.train_rse);
-    error(grade.validation_rse);
-    text << std::setw(12) << grade.fit.iterations << std::setw(12) << grade.parameters
-         << std::setw(10) << std::fixed << std::setprecision(2) << grade.seconds << "  "
-         << to_string(grade.fit.termination) << (grade.kept ? "" : " (not kept)") << '\n';
+    rows.push_back(
+        {std::to_string(grade.grade), grade.fit.trainer, detail::error_text(grade.train_rse),
+         detail::error_text(grade.validation_rse), std::to_string(grade.fit.iterations),
+         std::to_string(grade.parameters), detail::fixed_text(grade.seconds, 2),
+         to_string(grade.fit.termination) + std::string(grade.kept ? "" : " (not kept)")});
   }
-  text << to_string(report.termination) << " after " << std::fixed << std::setprecision(2)
-       << report.elapsed_seconds << " s: " << report.message << '\n';
-  return out << text.str();
+  return out << detail::table_text(rows) << to_string(report.termination) << " after "
+             << detail::fixed_text(report.elapsed_seconds, 2) << " s: " << report.message << '\n';
 }
 
 /// A trained model and how it came about.

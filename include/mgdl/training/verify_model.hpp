@@ -1,20 +1,19 @@
 #pragma once
 
 #include <algorithm>
-#include <iomanip>
 #include <limits>
 #include <optional>
 #include <ostream>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
+#include "mgdl/core/table.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/multigrade_model.hpp"
-#include "mgdl/training/grade_trainer.hpp"
+#include "mgdl/training/multigrade_trainer.hpp"
 
 namespace mgdl {
 
@@ -45,43 +44,16 @@ struct ModelVerification {
 
 /// One line a grade, then the answer.
 inline std::ostream& operator<<(std::ostream& out, const ModelVerification& verification) {
-  std::ostringstream text;  // so that the caller's format flags are left alone
-  text << "grade   train RSE   valid RSE         gap  holds\n";
-  const auto number = [&](double value) {
-    if (value == value) {
-      text << std::setw(12) << std::scientific << std::setprecision(3) << value;
-    } else {
-      text << std::setw(12) << "-";
-    }
-  };
-  Index k = 0;
+  std::vector<std::vector<std::string>> rows{{"grade", "train RSE", "valid. RSE", "gap", "holds"}};
   for (const auto& grade : verification.grades) {
-    text << std::setw(5) << ++k;
-    number(grade.train_rse);
-    number(grade.validation_rse);
-    number(grade.certificate ? grade.certificate->relative_gap()
-                             : std::numeric_limits<double>::quiet_NaN());
-    text << "  " << (grade.valid() ? "yes" : "no: ") << (grade.valid() ? "" : grade.message)
-         << '\n';
+    rows.push_back({std::to_string(rows.size()), detail::error_text(grade.train_rse),
+                    detail::error_text(grade.validation_rse),
+                    grade.certificate ? detail::error_text(grade.certificate->relative_gap()) : "-",
+                    grade.valid() ? "yes" : "no: " + grade.message});
   }
-  text << (verification.valid() ? "all claims hold\n" : "not all claims hold\n");
-  return out << text.str();
+  return out << detail::table_text(rows)
+             << (verification.valid() ? "all claims hold\n" : "not all claims hold\n");
 }
-
-namespace detail {
-
-/// What is claimed of a grade; null: nothing.
-struct GradeClaim {
-  const Certificate* certificate = nullptr;
-  const CertificateWitness* witness = nullptr;
-};
-
-/// \param claims  none, or one for each grade
-template <class Scalar>
-ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const DataSplit<Scalar>& data,
-                                const std::vector<GradeClaim>& claims, const Executor& threads);
-
-}  // namespace detail
 
 /// Recomputes what a model and its report claim, from the samples and the weights alone, grade by
 /// grade:
@@ -94,34 +66,25 @@ ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const Data
 /// without witness, a validation error without validation part and the other way round.
 ///
 /// \param data    the samples that the model was trained with, split in the same way
-/// \param claims  for each grade, in order, something with the members `certificate` and `witness`:
-///                GradeFitReport or the GradeSummary of a model file; none: no certificates
+/// \param claims  reports of the grades, in order, as of a fit or a model file: what their
+///                `certificate` and `witness` say; none: no certificates
 /// \throws InvalidArgument for samples whose columns are not the model's, and for another number of
 ///         claims
-template <class Scalar, class Claim = GradeFitReport>
+template <class Scalar>
 ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataSplit<Scalar>& data,
-                               const std::vector<Claim>& claims = {},
-                               const Executor& threads = {}) {
-  std::vector<detail::GradeClaim> borrowed;
-  for (const Claim& claim : claims) {
-    borrowed.push_back({claim.certificate ? &*claim.certificate : nullptr,
-                        claim.witness ? &*claim.witness : nullptr});
-  }
-  return detail::verify_claims(model, data, borrowed, threads);
-}
+                               const std::vector<GradeReport>& claims = {},
+                               const Executor& threads = {});
 
 }  // namespace mgdl
 
 #ifdef MGDL_COMPILED
 namespace mgdl {
-extern template ModelVerification detail::verify_claims(const MultigradeModel<float>&,
-                                                        const DataSplit<float>&,
-                                                        const std::vector<GradeClaim>&,
-                                                        const Executor&);
-extern template ModelVerification detail::verify_claims(const MultigradeModel<double>&,
-                                                        const DataSplit<double>&,
-                                                        const std::vector<GradeClaim>&,
-                                                        const Executor&);
+extern template ModelVerification verify_model(const MultigradeModel<float>&,
+                                               const DataSplit<float>&,
+                                               const std::vector<GradeReport>&, const Executor&);
+extern template ModelVerification verify_model(const MultigradeModel<double>&,
+                                               const DataSplit<double>&,
+                                               const std::vector<GradeReport>&, const Executor&);
 }  // namespace mgdl
 #else
 #include "mgdl/training/verify_model_impl.hpp"  // IWYU pragma: export

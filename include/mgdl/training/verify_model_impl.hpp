@@ -71,12 +71,16 @@ Verification verify_certificate(const Certificate& certificate, const Certificat
   return compare_certificates(certificate, found, tolerance);
 }
 
+}  // namespace mgdl::detail
+
+namespace mgdl {
+
 template <class Scalar>
-ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const DataSplit<Scalar>& data,
-                                const std::vector<GradeClaim>& claims, const Executor& threads) {
+ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataSplit<Scalar>& data,
+                               const std::vector<GradeReport>& claims, const Executor& threads) {
   const auto require_columns = [&](const Dataset<Scalar>& part) {
-    require_cols("X", model.inputs(), part.inputs().cols());
-    require_cols("Y", model.outputs(), part.targets().cols());
+    detail::require_cols("X", model.inputs(), part.inputs().cols());
+    detail::require_cols("Y", model.outputs(), part.targets().cols());
   };
   require_columns(data.train);
   if (data.validation) require_columns(*data.validation);
@@ -84,10 +88,10 @@ ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const Data
     throw InvalidArgument("claims", std::to_string(model.grades()) + ", one for each grade",
                           std::to_string(claims.size()));
   }
-  require_threads("threads", threads);
-  ThreadPool& pool = threads.pool();
-  ResidualChain<Scalar> train(data.train, model);
-  std::optional<ResidualChain<Scalar>> validation;
+  detail::require_threads("threads", threads);
+  detail::ThreadPool& pool = threads.pool();
+  detail::ResidualChain<Scalar> train(data.train, model);
+  std::optional<detail::ResidualChain<Scalar>> validation;
   if (data.validation) validation.emplace(*data.validation, model);
 
   ModelVerification result;
@@ -99,14 +103,14 @@ ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const Data
       return holds;
     };
     line.certificate_holds = true;
-    if (!claims.empty() && claims[static_cast<std::size_t>(k - 1)].certificate) {
-      const GradeClaim& claim = claims[static_cast<std::size_t>(k - 1)];
+    if (!claims.empty() && claims[static_cast<std::size_t>(k - 1)].fit.certificate) {
+      const GradeFitReport& claim = claims[static_cast<std::size_t>(k - 1)].fit;
       std::string message = "nothing to compute it from";
       line.certificate_holds = false;
       if (claim.witness) {
         try {
-          const Verification found = verify_certificate(*claim.certificate, *claim.witness,
-                                                        train.view(), grade.network, threads);
+          const Verification found = detail::verify_certificate(
+              *claim.certificate, *claim.witness, train.view(), grade.network, threads);
           line.certificate = found.recomputed;
           line.certificate_holds = found.valid;
           message = found.message;
@@ -120,18 +124,19 @@ ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const Data
     train.try_grade(grade.network, pool);
     train.accept();
     line.train_rse = train.rse();
-    line.residual_falls = note(line.train_rse <= before || same_rse<Scalar>(line.train_rse, before),
-                               claim_text("the residual grows", before, line.train_rse));
-    bool same = note(same_rse<Scalar>(grade.train_rse, line.train_rse),
-                     claim_text("train RSE", grade.train_rse, line.train_rse));
+    line.residual_falls =
+        note(line.train_rse <= before || detail::same_rse<Scalar>(line.train_rse, before),
+             detail::claim_text("the residual grows", before, line.train_rse));
+    bool same = note(detail::same_rse<Scalar>(grade.train_rse, line.train_rse),
+                     detail::claim_text("train RSE", grade.train_rse, line.train_rse));
     if (validation) {
       validation->try_grade(grade.network, pool);
       validation->accept();
       line.validation_rse = validation->rse();
     }
     const bool both_unknown = !validation && std::isnan(grade.validation_rse);
-    same = note(both_unknown || same_rse<Scalar>(grade.validation_rse, line.validation_rse),
-                claim_text("validation RSE", grade.validation_rse, line.validation_rse)) &&
+    same = note(both_unknown || detail::same_rse<Scalar>(grade.validation_rse, line.validation_rse),
+                detail::claim_text("validation RSE", grade.validation_rse, line.validation_rse)) &&
            same;
     line.errors_hold = same;
     if (line.valid()) line.message = "all claims hold";
@@ -139,4 +144,4 @@ ModelVerification verify_claims(const MultigradeModel<Scalar>& model, const Data
   return result;
 }
 
-}  // namespace mgdl::detail
+}  // namespace mgdl

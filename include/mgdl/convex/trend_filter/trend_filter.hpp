@@ -5,7 +5,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "mgdl/convex/trend_filter/dual.hpp"
 #include "mgdl/convex/trend_filter/problem.hpp"
 #include "mgdl/convex/trend_filter/working_set.hpp"
 #include "mgdl/core/error.hpp"

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "mgdl/convex/trend_filter/dual.hpp"
 #include "mgdl/convex/trend_filter/interior_point.hpp"
 #include "mgdl/convex/trend_filter/polish.hpp"
 #include "mgdl/convex/trend_filter/problem.hpp"

@@ -236,9 +236,9 @@ class ModelContent {
                    {"validation_rse", exact_number(grade.validation_rse)},
                    {"witness", nullptr}};
       if (report != nullptr) {
-        const auto& summary = report->grades[static_cast<std::size_t>(k - 1)];
-        if (summary.certificate && summary.witness) {
-          line["witness"] = parts_json(*summary.witness, witness_key(k));
+        const GradeFitReport& fit = report->grades[static_cast<std::size_t>(k - 1)].fit;
+        if (fit.certificate && fit.witness) {
+          line["witness"] = parts_json(*fit.witness, witness_key(k));
         }
       }
       grades.push_back(std::move(line));

@@ -108,12 +108,14 @@ class ModelReader {
     summary.parameters = model.parameters();
     summary.multiply_adds = model.multiply_adds();
     for (Index k = 1; k <= model.grades(); ++k) {
-      auto& line = summary.grades[static_cast<std::size_t>(k - 1)];
+      GradeReport& line = summary.grades[static_cast<std::size_t>(k - 1)];
+      line.grade = k;
+      line.kept = true;
       line.train_rse = model.grade(k).train_rse;
       line.validation_rse = model.grade(k).validation_rse;
-      line.witness = std::move(m_witnesses[static_cast<std::size_t>(k - 1)]);
-      if (line.witness && line.witness->gated && line.certificate) {
-        line.witness->gated->lambda = line.certificate->lambda;
+      line.fit.witness = std::move(m_witnesses[static_cast<std::size_t>(k - 1)]);
+      if (line.fit.witness && line.fit.witness->gated && line.fit.certificate) {
+        line.fit.witness->gated->lambda = line.fit.certificate->lambda;
       }
     }
     return summary;

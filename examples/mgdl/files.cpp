@@ -22,20 +22,20 @@ void fail(const OutputFile& file, const std::string& found) {
   throw InvalidArgument(file.path + " (" + file.flag + ")", "a writable file", found);
 }
 
-std::string detail::error_text() { return std::generic_category().message(errno); }
+std::string system_error() { return std::generic_category().message(errno); }
 
 /// By trying, because rights alone do not tell: the file system may be read-only.
 void check_writable(const OutputFile& file) {
   std::error_code ec;
   const fs::file_status status = fs::status(file.path, ec);
   if (fs::is_directory(status)) fail(file, "a directory");
-  if (fs::exists(status) && access(file.path.c_str(), W_OK) != 0) fail(file, detail::error_text());
+  if (fs::exists(status) && access(file.path.c_str(), W_OK) != 0) fail(file, system_error());
   if (fs::exists(status) && !fs::is_regular_file(status)) return;  // a pipe or a device
 
   const fs::path target = fs::exists(status) ? fs::canonical(file.path) : fs::path(file.path);
   const fs::path probe = target.parent_path() / (".mgdl-probe-" + std::to_string(getpid()));
   errno = 0;
-  if (!std::ofstream(probe)) fail(file, detail::error_text());
+  if (!std::ofstream(probe)) fail(file, system_error());
   fs::remove(probe, ec);
 }
 

@@ -632,6 +632,28 @@ def machine():
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
+def run_sets(sets, peers, arguments, report):
+    """Fills in `report`, and writes it after every problem."""
+    for s in sets:
+        record = {"name": s.name, "measure": s.measure, "source": s.source, "runs": []}
+        if s.count == 0:
+            report["skipped"][s.name] = "no index file of a split"
+        for k in range(s.count):
+            try:
+                problem = s.problem(k)
+            except Unavailable as reason:
+                say(f"{s.name} is skipped: {reason}")
+                report["skipped"][s.name] = str(reason)
+                break
+            done = run(problem, s.measure, k, peers, arguments.mgdl, shlex.split(arguments.fit_options),
+                       lambda text: say(f"{s.name}, run {k}: {text}"))
+            if k == 0:
+                record["n"], record["d"] = problem.train_inputs.shape
+                report["sets"].append(record)
+            record["runs"].append(done)
+            write_report(arguments.output, report)
+
+
 # --- Self-test ------------------------------------------------------------------------------------
 
 VALUES = {  # at the centre, and where variable j of d has come j / (d + 1) of its range; computed in R
@@ -721,7 +743,9 @@ def main():
     parser.add_argument("--peers", default=",".join(PEERS), metavar="NAMES", help=f"[{','.join(PEERS)}]")
     parser.add_argument("--data", action="append", default=[], type=Path, metavar="DIR",
                         help="a set with published splits, or a folder of such; may be repeated")
-    parser.add_argument("--mgdl", default=ROOT / "build/release/examples/mgdl", type=Path, metavar="FILE",
+    # Absolute: a file of this folder is not looked for in PATH.
+    parser.add_argument("--mgdl", default=ROOT / "build/release/examples/mgdl", metavar="FILE",
+                        type=lambda text: Path(text).absolute(),
                         help="the command [build/release/examples/mgdl]")
     parser.add_argument("--fit-options", default="", metavar="TEXT", help="for mgdl fit, to experiment [none]")
     parser.add_argument("--output", default=ROOT / "build/benchmark", type=Path, metavar="DIR",
@@ -754,27 +778,18 @@ def main():
               "skipped": {}, "sets": []}
     say(report["versions"])
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for s in sets:
-        record = {"name": s.name, "measure": s.measure, "source": s.source, "runs": []}
-        for k in range(s.count):
-            try:
-                problem = s.problem(k)
-            except Unavailable as reason:
-                say(f"{s.name} is skipped: {reason}")
-                report["skipped"][s.name] = str(reason)
-                break
-            if k == 0:
-                record["n"], record["d"] = problem.train_inputs.shape
-                report["sets"].append(record)
-            record["runs"].append(run(problem, s.measure, k, peers, arguments.mgdl,
-                                      shlex.split(arguments.fit_options),
-                                      lambda text: say(f"{s.name}, run {k}: {text}")))
-            write_report(arguments.output, report)
+    interrupted = False
+    try:
+        run_sets(sets, peers, arguments, report)
+    except KeyboardInterrupt:
+        interrupted = True
+        say("interrupted; the report has the runs that were complete")
     write_report(arguments.output, report)
     write_picture(arguments.output, report)
     print(markdown(report), end="")
-    return int(any("mgdl" in run["failures"] or "equal" in run["failures"]
-                   for record in report["sets"] for run in record["runs"]))
+    failed = any(method in run["failures"] for record in report["sets"] for run in record["runs"]
+                 for method in ("mgdl", "equal"))
+    return 130 if interrupted else int(failed)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ set title "What is left of the terrain"
 set xlabel "grades"
 set ylabel "relative squared error"
 set xtics 1
+set autoscale xfix
 set offsets 0.2, 0.2
 set logscale y
 set format y "10^{%T}"

@@ -22,6 +22,7 @@
 #include "mgdl/network/bounds.hpp"
 #include "mgdl/network/dense_layer.hpp"
 #include "mgdl/network/fixed_model.hpp"
+#include "mgdl/network/model_average.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/panel_network.hpp"
 #include "mgdl/network/relu_network.hpp"

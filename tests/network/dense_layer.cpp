@@ -6,6 +6,7 @@
 #include "support/samples.hpp"
 
 using mgdl::DenseLayer;
+using mgdl::Index;
 using mgdl::RowMatrix;
 using mgdl::RowVector;
 using mgdl::test::error_of;
@@ -28,6 +29,40 @@ TEMPLATE_TEST_CASE("a layer keeps its weights", "[network/dense_layer]", float, 
   CHECK_FALSE(layer == DenseLayer<TestType>(weights, 2 * bias));
   CHECK_FALSE(layer == DenseLayer<TestType>(weights.topRows(1), bias));
   CHECK_FALSE(layer == DenseLayer<TestType>(weights.leftCols(2), bias.head(2)));
+}
+
+TEMPLATE_TEST_CASE("a layer with groups", "[network/dense_layer]", float, double) {
+  const RowMatrix<TestType> compact{{1, 2, 3, 4, 5, 6}, {7, 8, 9, 10, 11, 12}};
+  const RowVector<TestType> bias{{1, 2, 3, 4, 5, 6}};
+  const DenseLayer<TestType> layer(compact, bias, 3);
+  CHECK(layer.groups() == 3);
+  CHECK(layer.inputs() == 6);
+  CHECK(layer.outputs() == 6);
+  CHECK(layer.group_inputs() == 2);
+  CHECK(layer.group_outputs() == 2);
+  CHECK(layer.weights() == compact);
+  CHECK(layer.dense_weights() == RowMatrix<TestType>{{1, 2, 0, 0, 0, 0},
+                                                     {7, 8, 0, 0, 0, 0},
+                                                     {0, 0, 3, 4, 0, 0},
+                                                     {0, 0, 9, 10, 0, 0},
+                                                     {0, 0, 0, 0, 5, 6},
+                                                     {0, 0, 0, 0, 11, 12}});
+  CHECK(layer.parameters() == 18);
+  CHECK(layer.multiply_adds() == 12);
+
+  CHECK(layer == DenseLayer<TestType>(compact, bias, 3));
+  CHECK_FALSE(layer == DenseLayer<TestType>(compact, bias, 2));
+  CHECK_FALSE(layer == DenseLayer<TestType>(layer.dense_weights(), bias));
+  const DenseLayer<TestType> one(compact, bias);
+  CHECK(one.groups() == 1);
+  CHECK(one.dense_weights() == compact);
+
+  const auto message = [&](Index groups) {
+    return error_of([&] { DenseLayer<TestType>(compact, bias, groups); });
+  };
+  CHECK(message(4) == "groups: expected a divisor of 6 outputs, found 4");
+  CHECK(message(0) == "groups: expected a divisor of 6 outputs, found 0");
+  CHECK(message(-2) == "groups: expected a divisor of 6 outputs, found -2");
 }
 
 TEMPLATE_TEST_CASE("layers that cannot be", "[network/dense_layer]", float, double) {

@@ -14,6 +14,7 @@ using mgdl::RowVector;
 using mgdl::test::error_of;
 using mgdl::test::normal_matrix;
 using mgdl::test::plain_grade;
+using mgdl::test::random_grouped_layers;
 using mgdl::test::random_layers;
 using mgdl::test::relative_difference;
 using mgdl::test::sum_tolerance;
@@ -44,6 +45,38 @@ TEMPLATE_TEST_CASE("networks agree with plain Eigen", "[network/relu_network]", 
       CHECK(network.predict(X.bottomRows(1)) == output.bottomRows(1));
     }
     CHECK(network.predict(RowMatrix<TestType>(0, sizes.front())).rows() == 0);
+  }
+}
+
+// Groups of whole registers, of less and of more than one, of several panels and blocks of terms,
+// and a readout with groups.
+TEMPLATE_TEST_CASE("groups of networks agree with plain Eigen", "[network/relu_network]", float,
+                   double) {
+  mgdl::RandomStream random(mgdl::test::seed(), 3);
+  struct Shape {
+    std::vector<Index> sizes, groups;
+  };
+  for (const auto& [sizes, groups] : std::vector<Shape>{{{3, 15, 15, 2}, {1, 3, 1}},
+                                                        {{6, 6, 6}, {6, 3, 3}},
+                                                        {{8, 320, 320, 1}, {1, 5, 1}},
+                                                        {{10, 35, 70, 10, 4}, {5, 5, 2, 2}},
+                                                        {{602, 6, 198, 3}, {2, 6, 3}}}) {
+    const ReluNetwork<TestType> network(random_grouped_layers<TestType>(sizes, groups, random));
+    CAPTURE(sizes, groups);
+    CHECK(network.width() == sizes[sizes.size() - 2]);
+    for (const Index n : {1, 5, 67, 200}) {
+      CAPTURE(n);
+      const auto X = normal_matrix<RowMatrix<TestType>>(n, sizes.front(), random);
+      const auto expected = plain_grade(network.layers(), X.template cast<double>());
+      const auto output = network.predict(X, 2);
+      const auto features = network.features(X, 2);
+      CHECK(relative_difference(output, expected.output) < sum_tolerance<TestType>);
+      CHECK(relative_difference(features, expected.features) < sum_tolerance<TestType>);
+      CHECK(network.predict(X, 1) == output);
+      CHECK(network.predict(X.bottomRows(1)) == output.bottomRows(1));
+      CHECK(network.scaled(2).predict(X) == 2 * output);
+    }
+    CHECK(mgdl::detail::PanelNetwork<TestType>(network.layers()).to_layers() == network.layers());
   }
 }
 

@@ -25,6 +25,19 @@ std::vector<DenseLayer<Scalar>> random_layers(const std::vector<Index>& sizes,
   return layers;
 }
 
+/// The same with groups, which divide the sizes: one number for each layer.
+template <class Scalar>
+std::vector<DenseLayer<Scalar>> random_grouped_layers(const std::vector<Index>& sizes,
+                                                      const std::vector<Index>& groups,
+                                                      RandomStream& random) {
+  std::vector<DenseLayer<Scalar>> layers;
+  for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
+    const auto part = random_layers<Scalar>({sizes[l] / groups[l], sizes[l + 1]}, random).front();
+    layers.emplace_back(part.weights(), part.bias(), groups[l]);
+  }
+  return layers;
+}
+
 /// One grade evaluated by plain Eigen expressions in double.
 struct PlainGrade {
   Eigen::MatrixXd features;  // n x width
@@ -37,7 +50,7 @@ PlainGrade plain_grade(const std::vector<DenseLayer<Scalar>>& layers, const Eige
   PlainGrade result;
   result.features = X;
   for (std::size_t l = 0; l < layers.size(); ++l) {
-    Eigen::MatrixXd value = result.features * layers[l].weights().template cast<double>();
+    Eigen::MatrixXd value = result.features * layers[l].dense_weights().template cast<double>();
     value.rowwise() += layers[l].bias().template cast<double>();
     if (l + 1 == layers.size()) {
       result.output = value;

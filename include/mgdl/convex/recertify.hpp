@@ -29,7 +29,7 @@ template <class Scalar>
 ReluNetwork<Scalar> restricted(const ReluNetwork<Scalar>& network,
                                const std::vector<Index>& columns) {
   if (columns.empty()) throw InvalidArgument("columns", "at least one", "none");
-  const RowMatrix<Scalar>& weights = network.layers().front().weights();
+  const RowMatrix<Scalar> weights = network.layers().front().dense_weights();
   auto next = columns.begin();
   for (Index i = 0; i < weights.rows(); ++i) {
     if (next != columns.end() && *next == i) {

@@ -171,9 +171,9 @@ ReluSolution to_solution(const ReluNetwork<Scalar>& network, const NetworkProble
   ReluSolution solution;
   solution.lambda = problem.lambda;
   solution.hidden.resize(network.width(), d + (problem.bias ? 1 : 0));
-  solution.hidden.leftCols(d) = layer.weights().transpose().template cast<double>();
+  solution.hidden.leftCols(d) = layer.dense_weights().transpose().template cast<double>();
   if (problem.bias) solution.hidden.col(d) = layer.bias().transpose().template cast<double>();
-  solution.output = network.readout().weights().template cast<double>();
+  solution.output = network.readout().dense_weights().template cast<double>();
   solution.gates.assign(static_cast<std::size_t>(network.width()), -1);
   solution.bias = network.readout().bias().template cast<double>();
   solution.output_bias = problem.output_bias;

@@ -102,7 +102,7 @@ class PieceTracer {
 
   template <class Scalar>
   static Layer to_layer(const DenseLayer<Scalar>& layer) {
-    return {layer.weights().template cast<double>(), layer.bias().template cast<double>()};
+    return {layer.dense_weights().template cast<double>(), layer.bias().template cast<double>()};
   }
 
   double standardised(double x) const {
@@ -285,7 +285,7 @@ template <class Scalar>
 double norm_product_bound(const MultigradeModel<Scalar>& model, Index k) {
   using Real = typename Wide<Scalar>::Real;
   const auto in_double = [](const DenseLayer<Scalar>& layer) -> Matrix<Real> {
-    return layer.weights().template cast<double>();
+    return layer.dense_weights().template cast<double>();
   };
   const Vector<Real> per_scale =
       model.input_standardizer().scale().transpose().template cast<double>().cwiseInverse();
@@ -343,7 +343,7 @@ double interval_jacobian_bound(const MultigradeModel<Scalar>& model, Index k) {
   for (Index g = 1; g <= k; ++g) {
     const auto& layers = model.grade(g).network.layers();
     for (const auto& layer : layers) {
-      const Entries next = times(value, layer.weights().template cast<double>());
+      const Entries next = times(value, layer.dense_weights().template cast<double>());
       if (&layer == &layers.back()) {
         sum.low += next.low;
         sum.high += next.high;
@@ -539,8 +539,8 @@ typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::affine(const Box& i
 template <class Scalar>
 typename EnclosureRules<Scalar>::Box EnclosureRules<Scalar>::affine(
     const Box& in, const DenseLayer<Scalar>& layer) {
-  return affine(in, layer.weights().template cast<double>(), layer.bias().template cast<double>(),
-                layer.inputs());
+  return affine(in, layer.dense_weights().template cast<double>(),
+                layer.bias().template cast<double>(), layer.inputs());
 }
 
 template <class Scalar>

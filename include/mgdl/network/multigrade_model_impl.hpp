@@ -54,13 +54,14 @@ Predictor<Scalar>::Predictor(const MultigradeModel<Scalar>& model, Executor thre
   detail::require_threads("threads", m_threads);
   m_feature_counts.push_back(model.feature_count(0));
   Index hidden_stride = 0;
+  Index output_stride = 0;
   for (Index k = 1; k <= model.grades(); ++k) {
     m_grades.emplace_back(model.grade(k).network.layers());
     m_feature_counts.push_back(model.feature_count(k));
     hidden_stride = std::max({hidden_stride, m_grades.back().hidden_stride(),
                               detail::padded<Scalar>(model.feature_count(k))});
+    output_stride = std::max(output_stride, m_grades.back().output_stride());
   }
-  const Index output_stride = detail::padded<Scalar>(outputs());
   m_scratch.resize(static_cast<std::size_t>(m_threads.pool().size()));
   for (auto& s : m_scratch) {
     s.forward.reserve(detail::kForwardRows, hidden_stride, output_stride);
@@ -88,9 +89,9 @@ void Predictor<Scalar>::run(const ConstMatrixRef<Scalar>& X, Index k, Done done)
     s.sum.setZero();
     detail::Strided<Scalar> features{s.input.data(), 1, kRows};
     int buffer = 1;
-    const Index output_stride = detail::padded<Scalar>(outputs());
     for (Index g = 0; g < k; ++g) {
       const auto& network = m_grades[static_cast<std::size_t>(g)];
+      const Index output_stride = network.output_stride();
       Scalar* hidden = network.forward(rows, features, s.forward, buffer);
       buffer = hidden == s.forward.buffers[0].data() ? 0 : 1;
       features = {hidden, s.forward.stride, 1};
@@ -173,15 +174,15 @@ Matrix<Scalar> MultigradeModel<Scalar>::jacobian(const ConstVectorRef<Scalar>& x
   for (Index g = 0; g < k; ++g) {
     const auto& layers = m_grades[static_cast<std::size_t>(g)].network.layers();
     for (std::size_t l = 0; l + 1 < layers.size(); ++l) {
-      value = value * layers[l].weights() + layers[l].bias();
-      derivative = derivative * layers[l].weights();
+      value = detail::times_weights(value, layers[l]) + layers[l].bias();
+      derivative = detail::times_weights(derivative, layers[l]);
       for (Index j = 0; j < value.size(); ++j) {
         if (value[j] > 0) continue;
         value[j] = 0;
         derivative.col(j).setZero();
       }
     }
-    sum += derivative * layers.back().weights();
+    sum += detail::times_weights(derivative, layers.back());
     if (m_link == FeatureLink::LastHiddenAndInput) {
       value = (RowVector<Scalar>(value.size() + input.size()) << value, input).finished();
       derivative =

@@ -53,23 +53,32 @@ void finish_layer(const Scalar* bias, bool hidden, Index rows, Index width, Scal
 /// A ReLU network (hidden ReLU layers, then a linear readout) in the layout its kernels work on:
 /// all weights and biases in one vector, weights in panels, padded with zeros to whole registers.
 /// Being one vector, it is also what an optimiser updates.
+///
+/// A layer with groups has panels for each group by itself, and is evaluated one group after the
+/// other. Groups need not be a whole number of registers wide, and their values have no gaps
+/// between them: what the last register of a group writes beyond it is where the next group writes
+/// after it, or, after the last one, inside of the stride.
 template <class Scalar>
 class PanelNetwork {
  public:
   struct Layer {
-    PanelShape<Scalar> shape;  // inputs x outputs
+    PanelShape<Scalar> shape;  // of one group: inputs x outputs
     Index weights = 0;         // offset of the first panel
-    Index bias = 0;            // offset of padded(outputs) biases
+    Index bias = 0;            // offset of stride() biases
+    Index groups = 1;
 
-    Index inputs() const noexcept { return shape.rows; }
-    Index outputs() const noexcept { return shape.cols; }
-    Index stride() const noexcept { return padded<Scalar>(shape.cols); }
+    Index inputs() const noexcept { return groups * shape.rows; }
+    Index outputs() const noexcept { return groups * shape.cols; }
+    /// Columns that are written, in whole registers.
+    Index stride() const noexcept {
+      return padded<Scalar>((groups - 1) * shape.cols + padded<Scalar>(shape.cols));
+    }
   };
 
   PanelNetwork() = default;
 
   /// \param sizes  inputs, width of each hidden layer, outputs; the parameters start at zero
-  explicit PanelNetwork(const std::vector<Index>& sizes);
+  explicit PanelNetwork(const std::vector<Index>& sizes) : PanelNetwork(sizes, {}) {}
 
   explicit PanelNetwork(const std::vector<DenseLayer<Scalar>>& layers);
 
@@ -85,12 +94,15 @@ class PanelNetwork {
   AlignedVector<Scalar>& parameters() noexcept { return m_parameters; }
   const AlignedVector<Scalar>& parameters() const noexcept { return m_parameters; }
 
+  /// Of the compact matrix, in a layer with groups.
+  /// \{
   Scalar& weight(std::size_t layer, Index i, Index j) {
-    return m_parameters[m_layers[layer].weights + m_layers[layer].shape.at(i, j)];
+    return m_parameters[place(m_layers[layer], i, j)];
   }
   Scalar weight(std::size_t layer, Index i, Index j) const {
-    return m_parameters[m_layers[layer].weights + m_layers[layer].shape.at(i, j)];
+    return m_parameters[place(m_layers[layer], i, j)];
   }
+  /// \}
   Scalar* bias(std::size_t layer) { return m_parameters.data() + m_layers[layer].bias; }
   const Scalar* bias(std::size_t layer) const { return m_parameters.data() + m_layers[layer].bias; }
 
@@ -107,30 +119,47 @@ class PanelNetwork {
     return stride;
   }
 
+  /// Of the output of the network: padded(outputs()), or more where the readout has groups.
+  Index output_stride() const noexcept { return m_layers.back().stride(); }
+
   void reserve(ForwardScratch<Scalar>& scratch, Index rows) const {
-    scratch.reserve(rows, hidden_stride(), m_layers.back().stride());
+    scratch.reserve(rows, hidden_stride(), output_stride());
   }
 
   /// Evaluates `rows` samples. The output is left in scratch.output, row stride
-  /// padded(outputs()); returns the last hidden layer's values, row stride scratch.stride, which
+  /// output_stride(); returns the last hidden layer's values, row stride scratch.stride, which
   /// lie in one of the scratch buffers. `in` may lie in a scratch buffer too, in which case
   /// `in_buffer` says which.
   Scalar* forward(Index rows, Strided<Scalar> in, ForwardScratch<Scalar>& scratch,
                   int in_buffer = 1) const;
 
  private:
+  /// groups: of each layer; empty for one in all of them
+  PanelNetwork(const std::vector<Index>& sizes, const std::vector<Index>& groups);
+
   static std::vector<Index> sizes_of(const std::vector<DenseLayer<Scalar>>& layers);
+  static std::vector<Index> groups_of(const std::vector<DenseLayer<Scalar>>& layers);
+
+  /// Where element (i, j) of the layer's compact matrix is.
+  static Index place(const Layer& layer, Index i, Index j) noexcept {
+    if (layer.groups == 1) return layer.weights + layer.shape.at(i, j);
+    const Index group = j / layer.shape.cols;
+    return layer.weights + group * layer.shape.size() +
+           layer.shape.at(i, j - group * layer.shape.cols);
+  }
 
   std::vector<Layer> m_layers;
   AlignedVector<Scalar> m_parameters;
 };
 
 template <class Scalar>
-PanelNetwork<Scalar>::PanelNetwork(const std::vector<Index>& sizes) {
+PanelNetwork<Scalar>::PanelNetwork(const std::vector<Index>& sizes,
+                                   const std::vector<Index>& groups) {
   Index offset = 0;
   for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
-    Layer layer{{sizes[l], sizes[l + 1]}, offset, 0};
-    layer.bias = offset + layer.shape.size();
+    const Index count = groups.empty() ? 1 : groups[l];
+    Layer layer{{sizes[l] / count, sizes[l + 1] / count}, offset, 0, count};
+    layer.bias = offset + count * layer.shape.size();
     offset = layer.bias + layer.stride();
     m_layers.push_back(layer);
   }
@@ -139,12 +168,12 @@ PanelNetwork<Scalar>::PanelNetwork(const std::vector<Index>& sizes) {
 
 template <class Scalar>
 PanelNetwork<Scalar>::PanelNetwork(const std::vector<DenseLayer<Scalar>>& layers)
-    : PanelNetwork(sizes_of(layers)) {
+    : PanelNetwork(sizes_of(layers), groups_of(layers)) {
   for (std::size_t l = 0; l < layers.size(); ++l) {
     const Layer& layer = m_layers[l];
     for (Index j = 0; j < layer.outputs(); ++j) {
       bias(l)[j] = layers[l].bias()[j];
-      for (Index i = 0; i < layer.inputs(); ++i) weight(l, i, j) = layers[l].weights()(i, j);
+      for (Index i = 0; i < layer.shape.rows; ++i) weight(l, i, j) = layers[l].weights()(i, j);
     }
   }
 }
@@ -154,13 +183,13 @@ std::vector<DenseLayer<Scalar>> PanelNetwork<Scalar>::to_layers() const {
   std::vector<DenseLayer<Scalar>> layers;
   for (std::size_t l = 0; l < m_layers.size(); ++l) {
     const Layer& layer = m_layers[l];
-    RowMatrix<Scalar> weights(layer.inputs(), layer.outputs());
-    for (Index i = 0; i < layer.inputs(); ++i) {
+    RowMatrix<Scalar> weights(layer.shape.rows, layer.outputs());
+    for (Index i = 0; i < layer.shape.rows; ++i) {
       for (Index j = 0; j < layer.outputs(); ++j) weights(i, j) = weight(l, i, j);
     }
     RowVector<Scalar> biases(layer.outputs());
     std::copy(bias(l), bias(l) + layer.outputs(), biases.data());
-    layers.emplace_back(std::move(weights), std::move(biases));
+    layers.emplace_back(std::move(weights), std::move(biases), layer.groups);
   }
   return layers;
 }
@@ -168,12 +197,20 @@ std::vector<DenseLayer<Scalar>> PanelNetwork<Scalar>::to_layers() const {
 template <class Scalar>
 void PanelNetwork<Scalar>::apply_layer(std::size_t l, Index rows, Strided<Scalar> in, Scalar* out,
                                        Index out_stride) const {
+  const Layer& layer = m_layers[l];
   const Scalar* b = bias(l);
+  const Scalar* weights = m_parameters.data() + layer.weights;
   const bool hidden = l + 1 < m_layers.size();
-  gemm(rows, in, m_layers[l].shape, m_parameters.data() + m_layers[l].weights, out, out_stride,
-       [&](Scalar* tile, Index, Index tile_rows, Index col, Index width) {
-         finish_layer(b + col, hidden, tile_rows, width, tile, out_stride);
-       });
+  for (Index g = 0; g < layer.groups; ++g) {
+    gemm(rows, in, layer.shape, weights, out, out_stride,
+         [&](Scalar* tile, Index, Index tile_rows, Index col, Index width) {
+           finish_layer(b + col, hidden, tile_rows, width, tile, out_stride);
+         });
+    in.data += layer.shape.rows * in.col_stride;
+    weights += layer.shape.size();
+    b += layer.shape.cols;
+    out += layer.shape.cols;
+  }
 }
 
 template <class Scalar>
@@ -186,7 +223,7 @@ Scalar* PanelNetwork<Scalar>::forward(Index rows, Strided<Scalar> in,
     in = {out, scratch.stride, 1};
     next = 1 - next;
   }
-  apply_layer(m_layers.size() - 1, rows, in, scratch.output.data(), m_layers.back().stride());
+  apply_layer(m_layers.size() - 1, rows, in, scratch.output.data(), output_stride());
   return scratch.buffers[1 - next].data();
 }
 
@@ -195,6 +232,13 @@ std::vector<Index> PanelNetwork<Scalar>::sizes_of(const std::vector<DenseLayer<S
   std::vector<Index> sizes{layers.front().inputs()};
   for (const auto& layer : layers) sizes.push_back(layer.outputs());
   return sizes;
+}
+
+template <class Scalar>
+std::vector<Index> PanelNetwork<Scalar>::groups_of(const std::vector<DenseLayer<Scalar>>& layers) {
+  std::vector<Index> groups;
+  for (const auto& layer : layers) groups.push_back(layer.groups());
+  return groups;
 }
 
 }  // namespace mgdl::detail

@@ -77,7 +77,7 @@ class ReluNetwork {
     RowVector<Scalar> bias = readout().bias();
     for (Index i = 0; i < weights.size(); ++i) weights.data()[i] *= factor;
     for (Index j = 0; j < bias.size(); ++j) bias[j] *= factor;
-    return with_readout({std::move(weights), std::move(bias)});
+    return with_readout({std::move(weights), std::move(bias), readout().groups()});
   }
 
   /// g at each row of X (n x inputs): n x outputs. The bits of the result do not depend on the

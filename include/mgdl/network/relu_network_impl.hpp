@@ -44,7 +44,7 @@ void ReluNetwork<Scalar>::evaluate(const ConstRowMatrixRef<Scalar>& X, detail::T
     const Index rows = std::min(detail::kForwardRows, n - first);
     const Scalar* h =
         network.forward(rows, {X.data() + first * X.outerStride(), X.outerStride(), 1}, s);
-    const Index output_stride = detail::padded<Scalar>(outputs());
+    const Index output_stride = network.output_stride();
     for (Index i = 0; i < rows; ++i) {
       if (output != nullptr) {
         const Scalar* from = s.output.data() + i * output_stride;

@@ -17,7 +17,9 @@ def predict(x):  # n x d -> K x n x c: of the first 1, ..., K grades
     total, outputs = 0, []
     for k, grade in enumerate(json.loads(meta["grades"]), 1):
         for layer in range(1, grade["layers"] + 1):
-            value = f @ t[f"grade.{k}.layer.{layer}.weights"] + t[f"grade.{k}.layer.{layer}.bias"]
+            groups = grade.get("groups", [1] * grade["layers"])[layer - 1]
+            blocks = np.hsplit(t[f"grade.{k}.layer.{layer}.weights"], groups)
+            value = np.hstack([x @ w for x, w in zip(np.hsplit(f, groups), blocks)]) + t[f"grade.{k}.layer.{layer}.bias"]
             f = np.maximum(value, 0) if layer < grade["layers"] else f
         total = total + value
         outputs.append(t["output.mean"] + t["output.scale"] * total)

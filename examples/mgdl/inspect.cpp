@@ -91,7 +91,10 @@ Json json_of(const MultigradeModel<Scalar>& model, const std::vector<PrefixBound
   for (Index k = 1; k <= model.grades(); ++k) {
     const auto& grade = model.grade(k);
     const PrefixBounds& line = bounds[static_cast<std::size_t>(k - 1)];
+    std::vector<Index> groups;
+    for (const auto& layer : grade.network.layers()) groups.push_back(layer.groups());
     grades.push_back({{"layers", sizes_of(grade.network)},
+                      {"groups", groups},
                       {"features", model.feature_count(k)},
                       {"train_rse", detail::report_number(grade.train_rse)},
                       {"validation_rse", detail::report_number(grade.validation_rse)},
@@ -207,9 +210,10 @@ void print(std::ostream& out, const MultigradeModel<Scalar>& model,
                                               "features", "parameters", "multiply-adds", "layers"}};
   for (Index k = 1; k <= model.grades(); ++k) {
     const auto& grade = model.grade(k);
-    std::string layers;
-    for (const Index size : sizes_of(grade.network)) {
-      layers += (layers.empty() ? "" : " -> ") + std::to_string(size);
+    std::string layers = std::to_string(grade.network.inputs());
+    for (const auto& layer : grade.network.layers()) {
+      layers += " -> " + std::to_string(layer.outputs());
+      if (layer.groups() > 1) layers += " (" + std::to_string(layer.groups()) + " groups)";
     }
     rows.push_back({std::to_string(k), text_of(grade_report(report, k), "trainer"),
                     detail::error_text(grade.train_rse), detail::error_text(grade.validation_rse),

@@ -195,6 +195,12 @@ TEMPLATE_TEST_CASE("Exported C predicts what the model does", "[io/c_header]", f
     // The text is the same for both types of models; one of them for every compiler will do.
     check_export(model, X, link == FeatureLink::LastHidden, sizeof(TestType) == 8 ? 4 : 1);
   }
+  // Groups.
+  for (const FeatureLink link : {FeatureLink::LastHidden, FeatureLink::LastHiddenAndInput}) {
+    const auto model = mgdl::test::random_grouped_model<TestType>(link, random);
+    const auto X = normal_matrix<Matrix<TestType>>(500, 3, random);
+    check_export(model, X, true, sizeof(TestType) == 8 ? 4 : 1);
+  }
   // One input, one unit; and no grade at all.
   const auto X = normal_matrix<Matrix<TestType>>(50, 1, random);
   check_export(random_model<TestType>(1, 1, {{1}}, FeatureLink::LastHidden, random), X, false, 1);

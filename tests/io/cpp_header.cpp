@@ -1,6 +1,7 @@
 #include "mgdl/io/cpp_header.hpp"
 
 #include <array>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -70,6 +71,31 @@ TEST_CASE("The model in the header has the bits of the model", "[io/cpp_header]"
     X << x[0], x[1];
     CHECK(golden.predict(x)[0] == model.predict(X)(0, 0));
     CHECK(golden.predict(x, 1)[0] == model.predict(X, 1)(0, 0));
+  }
+}
+
+TEST_CASE("Groups are in the type of a C++ header", "[io/cpp_header]") {
+  RandomStream random(mgdl::test::seed(), 1);
+  const auto model = mgdl::test::random_grouped_model<double>(FeatureLink::LastHidden, random);
+  std::ostringstream text;
+  mgdl::write_cpp_header(text, model, "grouped");
+  CHECK(text.str().find(
+            "mgdl::FixedModel<double, 3, 2, mgdl::FeatureLink::LastHidden,\n"
+            "                         mgdl::Grouped<mgdl::HiddenLayers<8, 12>, 1, 4>,\n"
+            "                         mgdl::Grouped<mgdl::HiddenLayers<15, 10>, 3, 5>>\n") !=
+        std::string::npos);
+  using Fixed = mgdl::FixedModel<double, 3, 2, FeatureLink::LastHidden,
+                                 mgdl::Grouped<mgdl::HiddenLayers<8, 12>, 1, 4>,
+                                 mgdl::Grouped<mgdl::HiddenLayers<15, 10>, 3, 5>>;
+  const auto values = mgdl::detail::flat_parameters(model);
+  REQUIRE(std::ssize(values) == Fixed::parameters());
+  const Fixed fixed(std::span<const double, static_cast<std::size_t>(Fixed::parameters())>{values});
+  const auto X = mgdl::test::normal_matrix<mgdl::Matrix<double>>(20, 3, random);
+  const mgdl::Matrix<double> expected = model.predict(X);
+  for (Index i = 0; i < X.rows(); ++i) {
+    const auto y = fixed.predict(std::array<double, 3>{X(i, 0), X(i, 1), X(i, 2)});
+    CHECK(y[0] == expected(i, 0));
+    CHECK(y[1] == expected(i, 1));
   }
 }
 

@@ -19,6 +19,8 @@
 #include "mgdl/io/model/content.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/io/safetensors.hpp"
+#include "mgdl/network/model_average.hpp"
+#include "support/networks.hpp"
 #include "support/samples.hpp"
 #include "support/saved_models.hpp"
 
@@ -199,6 +201,58 @@ TEST_CASE("every field of a report comes back, but what is passing", "[io/model_
   odd.message = "caf\xe9";
   CHECK(std::get<mgdl::SavedModel<double>>(load(bytes_of(model, &odd))).report->message ==
         "caf\xef\xbf\xbd");
+}
+
+TEMPLATE_TEST_CASE("a model with groups comes back", "[io/model_file]", float, double) {
+  mgdl::RandomStream random(mgdl::test::seed(), 2);
+  for (const auto link : {mgdl::FeatureLink::LastHidden, mgdl::FeatureLink::LastHiddenAndInput}) {
+    const auto model = mgdl::test::random_grouped_model<TestType>(link, random);
+    const std::string bytes = bytes_of(model);
+    check_same(std::get<mgdl::SavedModel<TestType>>(load(bytes)).model, model);
+    const auto wide = mgdl::load_model<double>(std::as_bytes(std::span(bytes))).model;
+    CHECK(wide.grade(2).network.layers()[0].groups() == 3);
+
+    const auto average =
+        mgdl::average(std::vector{saved_model<TestType>(link), saved_model<TestType>(link)});
+    check_same(std::get<mgdl::SavedModel<TestType>>(load(bytes_of(average))).model, average);
+  }
+  // Nothing is written where there are none.
+  CHECK(bytes_of(saved_model<TestType>()).find("groups") == std::string::npos);
+}
+
+TEST_CASE("groups that do not divide are refused", "[io/model_file]") {
+  mgdl::RandomStream random(mgdl::test::seed(), 3);
+  const auto model = mgdl::test::random_grouped_model<float>(mgdl::FeatureLink::LastHidden, random);
+  const std::string bytes = bytes_of(model);
+  const auto with = [&](const Json& groups) {
+    return error_of(changed(bytes, [&](auto& c) {
+      Json grades = Json::parse(c.metadata["grades"]);
+      REQUIRE(grades[0]["groups"] == Json{1, 4, 2});
+      grades[0]["groups"] = groups;
+      c.metadata["grades"] = grades.dump();
+    }));
+  };
+  CHECK(with({1, 5, 2}) ==
+        "f: expected a divisor of 12 outputs, found 5 at metadata grades/0/groups/1");
+  CHECK(with({1, 0, 2}) ==
+        "f: expected a divisor of 12 outputs, found 0 at metadata grades/0/groups/1");
+  CHECK(with({1, -4, 2}) ==
+        "f: expected a whole number >= 0, found -4 at metadata grades/0/groups/1");
+  CHECK(with({1, 9'000'000'000'000'000'000, 2}) ==
+        "f: expected a divisor of 12 outputs, found 9000000000000000000 at metadata "
+        "grades/0/groups/1");
+  CHECK(with({1, 4}) ==
+        "f: expected a number for each of 3 layers, found 2 at metadata grades/0/groups");
+  CHECK(with(4) == "f: expected a list, found 4 at metadata grades/0/groups");
+  CHECK_THAT(with({1, 2, 2}), ContainsSubstring("8 inputs (layers), found 4 at grade 1"));
+  // As an earlier reader sees it.
+  CHECK_THAT(error_of(changed(bytes,
+                              [&](auto& c) {
+                                Json grades = Json::parse(c.metadata["grades"]);
+                                grades[0].erase("groups");
+                                c.metadata["grades"] = grades.dump();
+                              })),
+             ContainsSubstring("8 inputs (layers), found 2 at grade 1"));
 }
 
 TEST_CASE("a model without grades is a model", "[io/model_file]") {

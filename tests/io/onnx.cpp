@@ -128,6 +128,14 @@ TEMPLATE_TEST_CASE("Others read an ONNX file as it is meant", "[io/onnx]", float
       CHECK(exact.numpy < mgdl::test::sum_tolerance<double>);
     }
   }
+  for (const FeatureLink link : {FeatureLink::LastHidden, FeatureLink::LastHiddenAndInput}) {
+    const auto model = mgdl::test::random_grouped_model<TestType>(link, random);
+    const auto X = mgdl::test::normal_matrix<Matrix<TestType>>(100, 3, random);
+    const Errors errors =
+        check(interpreter, model, X, {.double_precision = true, .prefixes = true});
+    CHECK(errors.numpy >= 0);
+    CHECK(errors.numpy < mgdl::test::sum_tolerance<TestType>);
+  }
   if (!opencv) WARN("without OpenCV, which is not installed");
 }
 

@@ -8,14 +8,17 @@
 #include <memory>
 #include <vector>
 
+#include "mgdl/network/model_average.hpp"
 #include "support/networks.hpp"
 
 using mgdl::FeatureLink;
 using mgdl::FixedModel;
+using mgdl::Grouped;
 using mgdl::HiddenLayers;
 using mgdl::Index;
 using mgdl::Matrix;
 using mgdl::RandomStream;
+using mgdl::ReluNetwork;
 using mgdl::test::allocations_of;
 using mgdl::test::error_of;
 using mgdl::test::normal_matrix;
@@ -74,6 +77,49 @@ TEMPLATE_TEST_CASE("A fixed model has the bits of the model", "[network/fixed_mo
                    double) {
   check_bits<TestType, FeatureLink::LastHidden>();
   check_bits<TestType, FeatureLink::LastHiddenAndInput>();
+}
+
+// Groups of which one lies on both sides of what is summed at once, and the mean of several models.
+TEMPLATE_TEST_CASE("A fixed model with groups has the bits of the model", "[network/fixed_model]",
+                   float, double) {
+  using Fixed = FixedModel<TestType, 5, 2, FeatureLink::LastHidden,
+                           Grouped<HiddenLayers<303, 303>, 1, 3>, Grouped<HiddenLayers<33>, 3>>;
+  RandomStream random(mgdl::test::seed(), 7);
+  const auto first =
+      random_model<TestType>(5, 2, {{101, 101}, {11}}, FeatureLink::LastHidden, random);
+  auto second = first;
+  second.truncate(1);
+  second.add_grade(
+      {ReluNetwork<TestType>(mgdl::test::random_layers<TestType>({101, 11, 2}, random))});
+  const auto model = mgdl::average(std::vector{first, second, first});
+  const auto fixed = std::make_unique<Fixed>(model);
+  CHECK(Fixed::parameters() == model.parameters() + 14);
+
+  using Linked =
+      FixedModel<TestType, 3, 2, FeatureLink::LastHiddenAndInput,
+                 Grouped<HiddenLayers<8, 12>, 1, 4>, Grouped<HiddenLayers<15, 10>, 3, 5>>;
+  const auto linked =
+      mgdl::test::random_grouped_model<TestType>(FeatureLink::LastHiddenAndInput, random);
+  const Linked fixed_linked(linked);
+  for (Index k = 0; k <= 2; ++k) {
+    const auto X = normal_matrix<Matrix<TestType>>(67, 5, random);
+    const Matrix<TestType> expected = model.predict(X, k);
+    const Matrix<TestType> also_expected = linked.predict(X.leftCols(3), k);
+    Matrix<TestType> found(67, 2), also_found(67, 2);
+    for (Index i = 0; i < X.rows(); ++i) {
+      const auto y = predict_row(*fixed, X.row(i), k);
+      found.row(i) << y[0], y[1];
+      const auto z = predict_row(fixed_linked, X.row(i), k);
+      also_found.row(i) << z[0], z[1];
+    }
+    CHECK(found == expected);
+    CHECK(also_found == also_expected);
+  }
+
+  using Other =
+      FixedModel<TestType, 5, 2, FeatureLink::LastHidden, HiddenLayers<303, 303>, HiddenLayers<33>>;
+  CHECK(error_of([&] { std::make_unique<Other>(model); }) ==
+        "model: expected 1 groups, found 3 at grade 1, layer 2");
 }
 
 TEMPLATE_TEST_CASE("A fixed model allocates nothing", "[network/fixed_model]", float, double) {

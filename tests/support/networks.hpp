@@ -116,6 +116,18 @@ MultigradeModel<Scalar> random_model(Index inputs, Index outputs,
   return model;
 }
 
+/// 3 inputs, 2 outputs and two grades with groups in hidden layers and in a readout.
+template <class Scalar>
+MultigradeModel<Scalar> random_grouped_model(FeatureLink link, RandomStream& random) {
+  auto model = random_model<Scalar>(3, 2, {}, link, random);
+  model.add_grade(
+      {ReluNetwork<Scalar>(random_grouped_layers<Scalar>({3, 8, 12, 2}, {1, 4, 2}, random))});
+  const Index features = model.feature_count(1);
+  model.add_grade({ReluNetwork<Scalar>(
+      random_grouped_layers<Scalar>({features, 15, 10, 2}, {3, 5, 1}, random))});
+  return model;
+}
+
 /// Largest difference relative to the largest expected value.
 template <class Found>
 double relative_difference(const Eigen::MatrixBase<Found>& found, const Eigen::MatrixXd& expected) {

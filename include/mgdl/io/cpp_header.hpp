@@ -45,11 +45,17 @@ void write_cpp_header(std::ostream& out, const MultigradeModel<Scalar>& model,
                      ", mgdl::FeatureLink::" + to_string(model.link());
   for (Index g = 1; g <= model.grades(); ++g) {
     const auto& layers = model.grade(g).network.layers();
-    type += ",\n                         mgdl::HiddenLayers<";
+    std::string hidden = "mgdl::HiddenLayers<";
+    std::string groups;
+    bool grouped = false;
     for (std::size_t l = 0; l + 1 < layers.size(); ++l) {
-      type += (l > 0 ? ", " : "") + std::to_string(layers[l].outputs());
+      hidden += (l > 0 ? ", " : "") + std::to_string(layers[l].outputs());
+      groups += ", " + std::to_string(layers[l].groups());
+      grouped = grouped || layers[l].groups() > 1;
     }
-    type += ">";
+    hidden += ">";
+    if (grouped) hidden = "mgdl::Grouped<" + hidden + groups + ">";
+    type += ",\n                         " + hidden;
   }
   const std::vector<Scalar> values = detail::flat_parameters(model);
   const bool constant = values.size() <= 200000;

@@ -69,7 +69,8 @@ MGDL_INLINE MultigradeModel<double> detail::widened(const MultigradeModel<float>
     const Grade<float>& grade = model.grade(k);
     std::vector<DenseLayer<double>> layers;
     for (const auto& layer : grade.network.layers()) {
-      layers.emplace_back(layer.weights().cast<double>(), layer.bias().cast<double>());
+      layers.emplace_back(layer.weights().cast<double>(), layer.bias().cast<double>(),
+                          layer.groups());
     }
     result.add_grade(
         {ReluNetwork<double>(std::move(layers)), grade.train_rse, grade.validation_rse});

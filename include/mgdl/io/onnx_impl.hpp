@@ -49,6 +49,18 @@ class Protobuf {
   std::string m_bytes;
 };
 
+/// Numbers in the graph's layers, which are dense.
+template <class Scalar>
+Index dense_parameters(const MultigradeModel<Scalar>& model) {
+  Index count = 0;
+  for (Index g = 1; g <= model.grades(); ++g) {
+    for (const auto& layer : model.grade(g).network.layers()) {
+      count += (layer.inputs() + 1) * layer.outputs();
+    }
+  }
+  return count;
+}
+
 /// Appends a number's bytes, the lowest first.
 template <class Number>
 void append_little_endian(std::string& bytes, Number value) {
@@ -78,9 +90,10 @@ class OnnxGraph {
       const auto& layers = model.grade(g).network.layers();
       for (std::size_t l = 0; l < layers.size(); ++l) {
         const std::string id = grade + "_layer" + std::to_string(l + 1);
+        // With the zeros between groups, for which there is no operation that is as widely known.
         // Outputs x inputs with transB, the way other exporters write layers: some importers know
         // no other.
-        const RowMatrix<Scalar> transposed = layers[l].weights().transpose();
+        const RowMatrix<Scalar> transposed = layers[l].dense_weights().transpose();
         tensor(id + "_weights", transposed, {layers[l].outputs(), layers[l].inputs()});
         tensor(id + "_bias", layers[l].bias(), {layers[l].outputs()});
         node("Gemm", {features, id + "_weights", id + "_bias"}, id, integer_attribute("transB", 1));
@@ -179,9 +192,9 @@ void write_onnx(std::ostream& out, const MultigradeModel<Scalar>& model,
                 const OnnxOptions& options) {
   const Index number = options.double_precision ? 8 : 4;
   constexpr Index kMost = (Index{1} << 31) - (Index{1} << 20);  // with room for what is around them
-  if (model.parameters() > kMost / number) {
+  if (const Index count = detail::dense_parameters(model); count > kMost / number) {
     throw InvalidArgument("model", "less than 2 GB of parameters",
-                          std::to_string(model.parameters()) + " parameters");
+                          std::to_string(count) + " parameters");
   }
   const std::string bytes = detail::OnnxGraph<Scalar>(model, options).model_bytes();
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));

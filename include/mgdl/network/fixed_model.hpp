@@ -16,7 +16,8 @@
 namespace mgdl::detail {
 
 /// All numbers of a model in the order in which an evaluation needs them: mean_x, scale_x, for
-/// every layer of every grade W (row by row) and b, then mean_y and scale_y.
+/// every layer of every grade W (row by row; of a hidden layer with groups the compact matrix) and
+/// b, then mean_y and scale_y.
 template <class Scalar>
 std::vector<Scalar> flat_parameters(const MultigradeModel<Scalar>& model) {
   std::vector<Scalar> values;
@@ -26,8 +27,13 @@ std::vector<Scalar> flat_parameters(const MultigradeModel<Scalar>& model) {
   append(model.input_standardizer().mean());
   append(model.input_standardizer().scale());
   for (Index g = 1; g <= model.grades(); ++g) {
-    for (const auto& layer : model.grade(g).network.layers()) {
-      append(layer.weights());
+    const ReluNetwork<Scalar>& network = model.grade(g).network;
+    for (const auto& layer : network.layers()) {
+      if (&layer == &network.readout()) {
+        append(layer.dense_weights());
+      } else {
+        append(layer.weights());
+      }
       append(layer.bias());
     }
   }
@@ -45,6 +51,18 @@ template <Index... Widths>
 struct HiddenLayers {
   static_assert(sizeof...(Widths) > 0 && ((Widths > 0) && ...), "a grade has a hidden layer");
   static constexpr std::array<Index, sizeof...(Widths)> widths{Widths...};  ///< one for each layer
+  /// 1 for each layer.
+  static constexpr std::array<Index, sizeof...(Widths)> groups{(Widths > 0 ? 1 : 0)...};
+};
+
+/// HiddenLayers with a number of groups for each of them, as in the mean of five models,
+/// Grouped<HiddenLayers<320, 320>, 1, 5>; see DenseLayer.
+template <class Layers, Index... Groups>
+struct Grouped {
+  static_assert(sizeof...(Groups) == Layers::widths.size() && ((Groups > 0) && ...),
+                "a number for each layer");
+  static constexpr auto widths = Layers::widths;                            ///< one for each layer
+  static constexpr std::array<Index, sizeof...(Groups)> groups{Groups...};  ///< one for each layer
 };
 
 namespace detail {
@@ -52,11 +70,19 @@ namespace detail {
 /// Where one layer lies in the storage of a FixedModel.
 template <class Scalar>
 struct FixedLayer {
-  PanelShape<Scalar> shape;  // inputs x outputs
+  PanelShape<Scalar> shape;  // of one group: inputs x outputs
   Index weights = 0;         // offset of the first panel
-  Index bias = 0;            // offset of padded(outputs) biases
+  Index bias = 0;            // offset of stride() biases
   Index grade = 0;           // from 1
   bool hidden = false;
+  Index groups = 1;
+
+  constexpr Index inputs() const noexcept { return groups * shape.rows; }
+  constexpr Index outputs() const noexcept { return groups * shape.cols; }
+  /// Values that are written, in whole registers; see PanelNetwork.
+  constexpr Index stride() const noexcept {
+    return padded<Scalar>((groups - 1) * shape.cols + padded<Scalar>(shape.cols));
+  }
 };
 
 /// All layers, in the order in which they are evaluated.
@@ -75,26 +101,26 @@ constexpr auto make_fixed_layout(Index inputs, Index outputs) {
   std::size_t at = 0;
   Index features = inputs;
   Index grade = 0;
-  const auto add = [&](Index rows, Index cols, bool hidden) {
+  const auto add = [&](Index rows, Index cols, bool hidden, Index groups) {
     // Whole cache lines: a row of a panel never lies in one more than it has to.
     constexpr Index kLine = 64 / Index{sizeof(Scalar)};
-    FixedLayer<Scalar> layer{{rows, cols}, layout.size, 0, grade, hidden};
-    layer.bias = layer.weights + layer.shape.size();
-    layout.size = (layer.bias + padded<Scalar>(cols) + kLine - 1) / kLine * kLine;
-    layout.buffer = std::max(layout.buffer, padded<Scalar>(cols) + inputs);
-    layout.parameters += rows * cols + cols;
+    FixedLayer<Scalar> layer{{rows / groups, cols / groups}, layout.size, 0, grade, hidden, groups};
+    layer.bias = layer.weights + groups * layer.shape.size();
+    layout.size = (layer.bias + layer.stride() + kLine - 1) / kLine * kLine;
+    layout.buffer = std::max(layout.buffer, layer.stride() + inputs);
+    layout.parameters += layer.shape.rows * cols + cols;
     layout.layers[at++] = layer;
   };
-  const auto add_grade = [&](const auto& widths) {
+  const auto add_grade = [&](const auto& widths, const auto& groups) {
     ++grade;
-    for (const Index width : widths) {
-      add(features, width, true);
-      features = width;
+    for (std::size_t l = 0; l < widths.size(); ++l) {
+      add(features, widths[l], true, groups[l]);
+      features = widths[l];
     }
-    add(features, outputs, false);
+    add(features, outputs, false, 1);
     if (Link == FeatureLink::LastHiddenAndInput) features += inputs;
   };
-  (add_grade(Grades::widths), ...);
+  (add_grade(Grades::widths, Grades::groups), ...);
   return layout;
 }
 
@@ -119,7 +145,7 @@ inline constexpr auto kFixedLayout = make_fixed_layout<Scalar, Link, Grades...>(
 /// \tparam Inputs   d
 /// \tparam Outputs  c
 /// \tparam Link     what a grade hands to the next one
-/// \tparam Grades   HiddenLayers of each grade
+/// \tparam Grades   HiddenLayers of each grade, or Grouped
 template <class Scalar_, Index Inputs, Index Outputs, FeatureLink Link, class... Grades>
 class FixedModel {
   static_assert(Inputs > 0 && Outputs > 0, "a model has inputs and outputs");
@@ -147,8 +173,9 @@ class FixedModel {
     fill(values.data());
   }
 
-  /// From numbers in the order mean_x, scale_x, W (row by row) and b of every layer of every grade,
-  /// mean_y, scale_y, as in the header that write_cpp_header makes.
+  /// From numbers in the order mean_x, scale_x, W (row by row; the compact matrix where it has
+  /// groups) and b of every layer of every grade, mean_y, scale_y, as in the header that
+  /// write_cpp_header makes.
   constexpr explicit FixedModel(
       std::span<const Scalar, static_cast<std::size_t>(FixedModel::parameters())> values) noexcept {
     fill(values.data());
@@ -179,7 +206,7 @@ class FixedModel {
       }
       for (Index j = 0; j < Outputs; ++j) sum[j] += out[j];
       if constexpr (Link == FeatureLink::LastHiddenAndInput) {
-        std::copy_n(input, Inputs, buffers[1 - next] + layer.shape.rows);
+        std::copy_n(input, Inputs, buffers[1 - next] + layer.inputs());
       }
     }
     Output result;
@@ -195,9 +222,13 @@ class FixedModel {
       detail::kFixedLayout<Scalar, Inputs, Outputs, Link, Grades...>;
 
   void apply(const Layer& layer, const Scalar* in, Scalar* out) const noexcept {
-    detail::gemv(in, 1, layer.shape, m_data + layer.weights, out);
-    detail::finish_layer(m_data + layer.bias, layer.hidden, 1,
-                         detail::padded<Scalar>(layer.shape.cols), out, 0);
+    for (Index g = 0; g < layer.groups; ++g) {
+      Scalar* part = out + g * layer.shape.cols;
+      detail::gemv(in + g * layer.shape.rows, 1, layer.shape,
+                   m_data + layer.weights + g * layer.shape.size(), part);
+      detail::finish_layer(m_data + layer.bias + g * layer.shape.cols, layer.hidden, 1,
+                           detail::padded<Scalar>(layer.shape.cols), part, 0);
+    }
   }
 
   constexpr void fill(const Scalar* values) noexcept {
@@ -208,11 +239,13 @@ class FixedModel {
     take(m_input_scale, Inputs);
     for (const Layer& layer : kLayout.layers) {
       for (Index i = 0; i < layer.shape.rows; ++i) {
-        for (Index j = 0; j < layer.shape.cols; ++j) {
-          m_data[layer.weights + layer.shape.at(i, j)] = *values++;
+        for (Index g = 0; g < layer.groups; ++g) {
+          for (Index j = 0; j < layer.shape.cols; ++j) {
+            m_data[layer.weights + g * layer.shape.size() + layer.shape.at(i, j)] = *values++;
+          }
         }
       }
-      take(m_data + layer.bias, layer.shape.cols);
+      take(m_data + layer.bias, layer.outputs());
     }
     take(m_output_mean, Outputs);
     take(m_output_scale, Outputs);
@@ -232,16 +265,17 @@ class FixedModel {
                             to_string(model.link()));
     }
     Index g = 0;
-    const auto require_grade = [&](const auto& widths) {
+    const auto require_grade = [&](const auto& widths, const auto& groups) {
       const auto& network = model.grade(++g).network;
       const std::string where = "grade " + std::to_string(g);
       require(static_cast<Index>(widths.size()), network.hidden_layers(), "hidden layers", where);
       for (std::size_t l = 0; l < widths.size(); ++l) {
-        require(widths[l], network.layers()[l].outputs(), "units",
-                where + ", layer " + std::to_string(l + 1));
+        const std::string layer = where + ", layer " + std::to_string(l + 1);
+        require(widths[l], network.layers()[l].outputs(), "units", layer);
+        require(groups[l], network.layers()[l].groups(), "groups", layer);
       }
     };
-    (require_grade(Grades::widths), ...);
+    (require_grade(Grades::widths, Grades::groups), ...);
   }
 
   alignas(64) Scalar m_data[kLayout.size] = {};

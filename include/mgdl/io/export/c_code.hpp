@@ -156,8 +156,7 @@ class CCode {
         const std::string id = std::to_string(g) + "_" + std::to_string(l + 1);
         add_array("w" + id, span_of(layers[l].weights()));
         add_array("b" + id, span_of(layers[l].bias()));
-        features = add_floating_layer(id, layers[l].inputs(), layers[l].outputs(), features,
-                                      l + 1 == layers.size());
+        features = add_floating_layer(id, layers[l], features, l + 1 == layers.size());
       }
       end_grade(g, features, layers.back().inputs(), "z[j]");
     }
@@ -212,7 +211,9 @@ static inline int16_t $name_value($wide s, int shift) {
                                    {"n", n},
                                    {"m", m},
                                    {"id", id},
-                                   {"in", features},
+                                   {"in", layer.groups > 1 ? "a" : features},
+                                   {"source", features},
+                                   {"part", m / layer.groups},
                                    {"out", out},
                                    {"weight", weight},
                                    {"wide", wide}});
@@ -221,8 +222,9 @@ static inline int16_t $name_value($wide s, int shift) {
   for (j = 0; j < $m; ++j) {
     const $weight* w = $name_w$id + j * $n;
     $wide s = $name_b$id[j];
-    for (i = 0; i < $n; ++i) s += (int32_t)w[i] * $in[i];
 )");
+        if (layer.groups > 1) add("    const int16_t* a = $source + j / $part * $n;\n");
+        add("    for (i = 0; i < $n; ++i) s += (int32_t)w[i] * $in[i];\n");
         if (layer.hidden) {
           add_integers("int8_t", 1, "s" + id, span_of(layer.shift));
           add("    $out[j] = $name_value(s, $name_s$id[j]);\n");
@@ -241,7 +243,7 @@ static inline int16_t $name_value($wide s, int shift) {
                     {{"half", Index{1} << (model.input_shift[g] - 1)},
                      {"shift", Index{model.input_shift[g]}}});
       }
-      end_grade(static_cast<Index>(g + 1), features, layers.back().weights.cols(), copy);
+      end_grade(static_cast<Index>(g + 1), features, layers.back().inputs(), copy);
     }
     m_body += "  (void)k, (void)sum, (void)i, (void)z, (void)h0, (void)h1;\n}\n\n";
     add_predict();
@@ -336,23 +338,27 @@ $functions
   template <class Number, class Scalar>
   static void add_products(const DenseLayer<Scalar>& layer, const std::vector<Number>& in,
                            std::vector<Number>& out) {
-    std::vector<std::size_t> where;
-    for (std::size_t i = 0; i < in.size(); ++i) {
-      if (in[i] != 0) where.push_back(i);
-    }
-    const auto term = [&](std::size_t t, Index j) {
-      const auto w = static_cast<Number>(layer.weights()(static_cast<Index>(where[t]), j));
-      return in[where[t]] * w;
-    };
-    std::size_t t = 0;
-    for (; t + kTogether <= where.size(); t += kTogether) {
-      for (Index j = 0; j < layer.outputs(); ++j) {
-        out[static_cast<std::size_t>(j)] +=
-            (term(t, j) + term(t + 1, j)) + (term(t + 2, j) + term(t + 3, j));
+    const Index n = layer.group_inputs();
+    const Index m = layer.group_outputs();
+    for (Index g = 0; g < layer.groups(); ++g) {
+      const Number* from = in.data() + g * n;
+      std::vector<Index> where;
+      for (Index i = 0; i < n; ++i) {
+        if (from[i] != 0) where.push_back(i);
       }
-    }
-    for (; t < where.size(); ++t) {
-      for (Index j = 0; j < layer.outputs(); ++j) out[static_cast<std::size_t>(j)] += term(t, j);
+      const auto term = [&](std::size_t t, Index j) {
+        return from[where[t]] * static_cast<Number>(layer.weights()(where[t], j));
+      };
+      std::size_t t = 0;
+      for (; t + kTogether <= where.size(); t += kTogether) {
+        for (Index j = g * m; j < (g + 1) * m; ++j) {
+          out[static_cast<std::size_t>(j)] +=
+              (term(t, j) + term(t + 1, j)) + (term(t + 2, j) + term(t + 3, j));
+        }
+      }
+      for (; t < where.size(); ++t) {
+        for (Index j = g * m; j < (g + 1) * m; ++j) out[static_cast<std::size_t>(j)] += term(t, j);
+      }
     }
   }
 
@@ -371,7 +377,7 @@ static inline void $name_sum(const $number* x, int k, $number* sum) {
       m_grades = static_cast<Index>(model.grades.size());
       m_link = model.link;
       for (const auto& grade : model.grades) {
-        for (const auto& layer : grade) width = std::max(width, layer.weights.cols());
+        for (const auto& layer : grade) width = std::max(width, layer.inputs());
         for (const auto& layer : grade)
           width = std::max(width, layer.hidden ? layer.weights.rows() : 0);
       }
@@ -390,29 +396,49 @@ static inline void $name_sum(const $number* x, int k, $number* sum) {
     add_local(value, "h1", width, bytes);
   }
 
-  std::string add_floating_layer(const std::string& id, Index n, Index m, const std::string& in,
-                                 bool readout) {
+  template <class Scalar>
+  std::string add_floating_layer(const std::string& id, const DenseLayer<Scalar>& layer,
+                                 const std::string& in, bool readout) {
     const std::string out = readout ? "sum" : in == "h0" ? "h1" : "h0";
+    const bool grouped = layer.groups() > 1;
+    const std::string weights = m_name + "_w" + id;
+    const std::string bias = m_name + "_b" + id;
     const auto add = [&](std::string_view pattern, Index row = 0) {
-      m_body += fill(pattern, {{"n", n},
-                               {"m", m},
+      m_body += fill(pattern, {{"n", layer.group_inputs()},
+                               {"m", layer.group_outputs()},
+                               {"row", layer.outputs()},
+                               {"all", layer.inputs()},
+                               {"groups", layer.groups()},
                                {"r", row},
-                               {"id", id},
-                               {"in", in},
-                               {"out", out},
+                               {"source", in},
+                               {"target", out},
+                               {"w", grouped ? "w" : weights},
+                               {"b", grouped ? "b" : bias},
+                               {"weights", weights},
+                               {"bias", bias},
+                               {"in", grouped ? "a" : in},
+                               {"out", grouped ? "o" : out},
                                {"assign", readout ? "+=" : "="}});
     };
-    add(R"(  /* $n -> $m */
-  count = 0;
+    add(grouped ? "  /* $all -> $row, in $groups groups */\n" : "  /* $all -> $row */\n");
+    if (grouped) {
+      add(R"(  for (int g = 0; g < $groups; ++g) {
+  const $number* a = $source + g * $n;
+  const $number* w = $weights + g * $m;
+  const $number* b = $bias + g * $m;
+  $number* o = $target + g * $m;
+)");
+    }
+    add(R"(  count = 0;
   for (i = 0; i < $n; ++i) {
     where[count] = i;
     count += $in[i] != $zero;
   }
-  for (j = 0; j < $m; ++j) $out[j] $assign $name_b$id[j];
+  for (j = 0; j < $m; ++j) $out[j] $assign $b[j];
   for (t = 0; t + 4 <= count; t += 4) {
 )");
     for (int r = 0; r < kTogether; ++r) {
-      add(R"(    const $number* w$r = $name_w$id + where[t + $r] * $m;
+      add(R"(    const $number* w$r = $w + where[t + $r] * $row;
     const $number v$r = $in[where[t + $r]];
 )",
           r);
@@ -423,14 +449,14 @@ static inline void $name_sum(const $number* x, int k, $number* sum) {
     for (j = 0; j < $m; ++j) $out[j] += (v0 * w0[j] + v1 * w1[j]) + (v2 * w2[j] + v3 * w3[j]);
   }
   for (; t < count; ++t) {
-    const $number* w0 = $name_w$id + where[t] * $m;
+    const $number* w0 = $w + where[t] * $row;
     const $number v0 = $in[where[t]];
     for (j = 0; j < $m; ++j) $out[j] += v0 * w0[j];
   }
 )");
-    if (readout) return in;
-    add("  for (j = 0; j < $m; ++j) $out[j] = $out[j] < $zero ? $zero : $out[j];\n");
-    return out;
+    if (!readout) add("  for (j = 0; j < $m; ++j) $out[j] = $out[j] < $zero ? $zero : $out[j];\n");
+    if (grouped) m_body += "  }\n";
+    return readout ? in : out;
   }
 
   /// After `width` features, `copy` is that value of the inputs which the next grade gets.

@@ -24,10 +24,17 @@ namespace mgdl::detail {
 /// in a hidden layer, where a value h is held as the integer h 2^exponent; a readout gives s
 /// 2^-shift_j instead. The sum never leaves the accumulator, whatever the a_i are.
 struct QuantisedLayer {
-  RowMatrix<std::int32_t> weights;  // outputs x inputs
+  RowMatrix<std::int32_t> weights;  // outputs x inputs, or x those of a group
   std::vector<std::int64_t> bias;
   std::vector<int> shift;
   bool hidden = true;
+  Index groups = 1;
+
+  Index inputs() const noexcept { return weights.cols() * groups; }
+  /// The first one that unit j reads.
+  Index first_input(Index j) const noexcept {
+    return j / (weights.rows() / groups) * weights.cols();
+  }
 };
 
 /// A model in fixed point: weights of 8 or 16 bits with a power of two for each unit, values of 15
@@ -64,8 +71,9 @@ struct QuantisedModel {
         for (Index j = 0; j < layer.weights.rows(); ++j) {
           const auto unit = static_cast<std::size_t>(j);
           std::int64_t s = layer.bias[unit];
+          const Index first = layer.first_input(j);
           for (Index i = 0; i < layer.weights.cols(); ++i) {
-            s += layer.weights(j, i) * a[static_cast<std::size_t>(i)];
+            s += layer.weights(j, i) * a[static_cast<std::size_t>(first + i)];
           }
           if (!layer.hidden) {
             sum[j] += static_cast<float>(s) * std::ldexp(1.0F, -layer.shift[unit]);
@@ -188,6 +196,18 @@ class Quantiser {
     m_magnitude += next.magnitude + next.error;
     m_error += next.error + kFloat * m_magnitude;
     add_bound(m_error + 2 * kFloat * m_magnitude);
+  }
+
+  /// Leaves the zeros between the groups of the last layer out, which change nothing.
+  void leave_out_zeros(Index groups) {
+    QuantisedLayer& q = m_result.grades.back().back();
+    if (groups == 1) return;
+    const RowMatrix<std::int32_t> dense = std::move(q.weights);
+    q.groups = groups;
+    q.weights.resize(dense.rows(), dense.cols() / groups);
+    for (Index j = 0; j < dense.rows(); ++j) {
+      q.weights.row(j) = dense.row(j).segment(q.first_input(j), q.weights.cols());
+    }
   }
 
   /// [h, z] for the next grade, both with the exponent of h.
@@ -374,15 +394,16 @@ QuantisedModel quantised(const MultigradeModel<Scalar>& model, int weight_bits,
     quantiser.start_grade();
     const auto& layers = model.grade(g).network.layers();
     for (const auto& layer : layers) {
-      const RowMatrix<double> W = layer.weights().template cast<double>();
+      const RowMatrix<double> W = layer.dense_weights().template cast<double>();
       const RowVector<double> b = layer.bias().template cast<double>();
       Enclosure box = Rules::affine(quantiser.box(), W, b, layer.inputs());
       if (&layer == &layers.back()) {
         quantiser.add_readout(W, b, std::move(box));
+        quantiser.leave_out_zeros(layer.groups());
         break;
       }
       if (seen.rows() > 0) {
-        Matrix<Scalar> next = seen * layer.weights();
+        Matrix<Scalar> next = times_weights(seen, layer);
         next.rowwise() += layer.bias();
         seen = next.cwiseMax(Scalar(0));
       }
@@ -390,6 +411,7 @@ QuantisedModel quantised(const MultigradeModel<Scalar>& model, int weight_bits,
       quantiser.add_hidden(W, b, std::move(box),
                            seen.rows() > 0 ? static_cast<double>(seen.maxCoeff()) : 0,
                            last_hidden && with_input);
+      quantiser.leave_out_zeros(layer.groups());
     }
     if (!with_input) continue;
     quantiser.stack_input();

@@ -226,8 +226,12 @@ class ModelContent {
     for (Index k = 1; k <= model.grades(); ++k) {
       const Grade<Scalar>& grade = model.grade(k);
       Index number = 0;
+      auto groups = Json::array();
+      bool grouped = false;
       for (const auto& layer : grade.network.layers()) {
         ++number;
+        groups.push_back(layer.groups());
+        grouped = grouped || layer.groups() > 1;
         add(layer_key(k, number, "weights"), layer.weights());
         add_vector(layer_key(k, number, "bias"), layer.bias());
       }
@@ -235,6 +239,7 @@ class ModelContent {
                    {"train_rse", exact_number(grade.train_rse)},
                    {"validation_rse", exact_number(grade.validation_rse)},
                    {"witness", nullptr}};
+      if (grouped) line["groups"] = std::move(groups);
       if (report != nullptr) {
         const GradeFitReport& fit = report->grades[static_cast<std::size_t>(k - 1)].fit;
         if (fit.certificate && fit.witness) {

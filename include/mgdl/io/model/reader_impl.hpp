@@ -75,11 +75,13 @@ class ModelReader {
     for (Index k = 1; k <= grades.size(); ++k) {
       const JsonPart line = grades[k - 1];
       std::vector<DenseLayer<Scalar>> layers;
-      for (Index l = 1; l <= line["layers"].count(); ++l) {
+      const Index count = line["layers"].count();
+      for (Index l = 1; l <= count; ++l) {
         auto weights = matrix<Scalar>(layer_key(k, l, "weights"));
         auto bias = vector<Scalar>(layer_key(k, l, "bias"));
+        const Index groups = groups_of(line, l, count, weights.cols());
         layers.push_back(check("tensor " + layer_key(k, l, "bias"), [&] {
-          return DenseLayer<Scalar>(std::move(weights), std::move(bias));
+          return DenseLayer<Scalar>(std::move(weights), std::move(bias), groups);
         }));
       }
       check("grade " + std::to_string(k), [&] {
@@ -92,6 +94,22 @@ class ModelReader {
       }
     }
     return model;
+  }
+
+  /// Of layer l of a grade with that many layers.
+  static Index groups_of(const JsonPart& grade, Index l, Index layers, Index outputs) {
+    if (!grade.value().contains("groups")) return 1;
+    const JsonPart list = grade["groups"];
+    if (list.size() != layers) {
+      list.fail("a number for each of " + std::to_string(layers) + " layers",
+                std::to_string(list.size()));
+    }
+    const JsonPart part = list[l - 1];
+    const Index groups = part.count();
+    if (groups < 1 || outputs % groups != 0) {
+      part.fail("a divisor of " + std::to_string(outputs) + " outputs");
+    }
+    return groups;
   }
 
   /// After model(), of which it is.

@@ -10,6 +10,7 @@
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/npy.hpp"
 #include "mgdl/io/report_json.hpp"
+#include "mgdl/network/model_average.hpp"
 #include "support/catch.hpp"
 
 using Catch::Matchers::ContainsSubstring;
@@ -123,6 +124,24 @@ TEST_CASE("inspect counts the knots of one input", "[command/inspect]") {
   const double slope =
       (y.bottomRows(n - 1) - y.topRows(n - 1)).rowwise().norm().maxCoeff() / (40 * scale / (n - 1));
   CHECK_THAT(content["grades"][1]["lipschitz_bound"].get<double>(), WithinRel(slope, 1e-3));
+}
+
+TEST_CASE("inspect shows groups of layers", "[command/inspect]") {
+  const Folder folder;
+  folder.fit("X", {"--grades", "2", "--hidden-layers", "2"});
+  CHECK(folder.inspect_json({})["grades"][1]["groups"] == Json{1, 1, 1});
+  CHECK(folder.inspect({}).find("groups") == std::string::npos);
+  const auto model = mgdl::load_model<double>(folder / "m").model;
+  REQUIRE(model.grades() == 2);
+  const auto average = mgdl::average(std::vector{model, model});
+  mgdl::save_model(folder / "m", average);
+  const Json content = folder.inspect_json({"--lower", "0,0", "--upper", "1,1"});
+  CHECK(content["grades"][0]["layers"] == Json{2, 12, 12, 2});
+  CHECK(content["grades"][0]["groups"] == Json{1, 2, 1});
+  CHECK(content["grades"][1]["groups"] == Json{2, 2, 1});
+  CHECK(content["multiply_adds"] == 2 * model.multiply_adds());
+  CHECK(content["parameters"] == average.parameters());
+  CHECK_THAT(folder.inspect({}), ContainsSubstring("12 -> 12 (2 groups) -> 12 (2 groups) -> 2"));
 }
 
 TEST_CASE("inspect shows the report in the file", "[command/inspect]") {

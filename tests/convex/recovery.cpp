@@ -229,6 +229,15 @@ TEST_CASE("a network becomes a solution that can be certified", "[convex/recover
   CHECK(solution.hidden.cols() == 3);
   const RowMatrix<double> Z = normal_matrix<RowMatrix<double>>(20, 3, random);
   CHECK(relative_difference(plain.predict(Z.cast<float>()), evaluate(solution, Z)) <= 1e-5);
+  // Groups.
+  const auto grouped = mgdl::test::random_grouped_layers<double>({6, 4, 2}, {2, 2}, random);
+  std::vector<mgdl::DenseLayer<double>> full;
+  for (const auto& layer : grouped) full.emplace_back(layer.dense_weights(), layer.bias());
+  const auto of = [](const auto& some) {
+    return to_solution(ReluNetwork<double>(some), {.lambda = 1, .output_bias = true});
+  };
+  CHECK(of(grouped).hidden == of(full).hidden);
+  CHECK(of(grouped).output == of(full).output);
   const ReluNetwork<double> deep(mgdl::test::random_layers<double>({3, 5, 4, 2}, random));
   CHECK(error_of([&] { to_solution(deep, {}); }) == "network: expected one hidden layer, found 2");
 }

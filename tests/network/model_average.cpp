@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "mgdl/linalg/spectral_norm_bound.hpp"
 #include "mgdl/network/bounds.hpp"
 #include "support/networks.hpp"
 

@@ -1,5 +1,7 @@
 #include "mgdl/network/model_average.hpp"
 
+#include <Eigen/SVD>
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>

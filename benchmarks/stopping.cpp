@@ -180,6 +180,7 @@ int main(int argc, char** argv) {
   // away from all of them.
   mgdl::GradientOptions smooth{.width = 64, .epochs = 100, .patience = 20};
   smooth.feature_floor = 1e-2;
+  smooth = smooth.fixed();
   mgdl::GradientOptions smooth_sampled = smooth;
   smooth_sampled.initialization = mgdl::Initialization::Sampled;
   for (const auto& f : {borehole(), wing_weight(), friedman()}) {

@@ -102,8 +102,8 @@ void compare(const Problem& problem, const mgdl::GradientOptions& grade, int see
       "\n%s: %ld training and %ld test samples, %ld epochs a grade, batch %ld; test RSE "
       "after each grade\n",
       problem.name.c_str(), static_cast<long>(problem.train_input.rows()),
-      static_cast<long>(problem.test_input.rows()), static_cast<long>(grade.epochs),
-      static_cast<long>(grade.batch_size));
+      static_cast<long>(problem.test_input.rows()), static_cast<long>(*grade.epochs),
+      static_cast<long>(*grade.batch_size));
   Runs ours;
   for (int seed = 0; seed < seeds; ++seed) {
     run_ours<float>(problem, grade, 4, static_cast<std::uint64_t>(seed), ours, rse);
@@ -120,8 +120,8 @@ void compare(const Problem& problem, const mgdl::GradientOptions& grade, int see
     Runs peer;
     for (int seed = 0; seed < seeds; ++seed) {
       auto options = multigrade;
-      options.epochs = static_cast<int>(grade.epochs);
-      options.batch = static_cast<int>(grade.batch_size);
+      options.epochs = static_cast<int>(*grade.epochs);
+      options.batch = static_cast<int>(*grade.batch_size);
       options.threads = threads;
       options.seed = static_cast<std::uint64_t>(seed);
       run_torch(problem, options, peer);
@@ -139,16 +139,16 @@ void compare(const Problem& problem, const mgdl::GradientOptions& grade, int see
       options.hidden_layers = 8;
       options.epochs = epochs;
       options.time_limit_seconds = time_limit;
-      options.batch = static_cast<int>(grade.batch_size);
+      options.batch = static_cast<int>(*grade.batch_size);
       options.threads = 1;
       options.seed = static_cast<std::uint64_t>(seed);
       run_torch(problem, options, peer);
     }
     peer.print(name);
   };
-  run_single("torch, single 8x128, epochs of one grade", static_cast<int>(grade.epochs), 0);
+  run_single("torch, single 8x128, epochs of one grade", static_cast<int>(*grade.epochs), 0);
   run_single("torch, single 8x128, in mgdl's time", 1, median(ours.seconds));
-  run_single("torch, single 8x128, epochs of all grades", 4 * static_cast<int>(grade.epochs), 0);
+  run_single("torch, single 8x128, epochs of all grades", 4 * static_cast<int>(*grade.epochs), 0);
 #endif
   // Our own single network, so that the gain of grades is not confused with that of the trainer.
   Runs single_ours;

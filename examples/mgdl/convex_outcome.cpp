@@ -220,7 +220,7 @@ ConvexOutcome solve_convex(const ConvexFlags& flags) {
 
   catch_interrupts();
   Monitor monitor(flags);
-  monitor.note(sizes_text(train.size(), validation != nullptr ? validation->size() : 0,
+  monitor.note(sizes_text(train.size(), validation != nullptr ? validation->size() : 0, 0,
                           train.inputs().cols(), train.targets().cols()) +
                ", " + std::to_string(outcome.patterns) + " patterns");
   PathOptions options = path_options(flags);

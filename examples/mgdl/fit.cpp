@@ -91,31 +91,34 @@ Command add_fit(CLI::App& app) {
   add_flags(flags, *options);
   flags.restrict_to("--link", {"last-hidden", "last-hidden-and-input"});
   flags.restrict_to("--scalar", {"float64", "float32"});
-  flags.restrict_to("--trainer", {"gradient", "sampled", "convex", "constructive", "auto"},
-                    "NAMES [gradient]");
-  flags.restrict_to("--optimizer", {"adam", "lbfgs"});
+  flags.restrict_to("--trainer",
+                    {"auto", "affine", "gradient", "sampled", "convex", "constructive"},
+                    "NAMES [auto]");
+  flags.restrict_to("--optimizer", {"adam", "lbfgs"}, "NAME");
+  flags.restrict_to("--initialization", {"rich", "white-noise", "sampled", "he"}, "NAME");
   flags.restrict_to("--measure", {"rse", "rmse", "max-error"});
   flags.restrict_to("--convex-problem", {"gated", "relu"});
   flags.restrict_to("--penalty", {"ratio", "validation", "width"});
   flags.footer(
       "Examples:\n"
+      "  mgdl fit --csv houses.csv --target-columns price --output houses.mgdl\n"
       "  mgdl fit --input X.npy --target Y.npy --validation 0.1 --output model.mgdl\n"
-      "  mgdl fit --csv houses.csv --target-columns price --width 32 --output houses.mgdl\n"
       "  mgdl fit --input X.npy --target Y.npy --test-input Xt.npy --test-target Yt.npy \\\n"
       "    --scalar float32 --width 128 --report r.json --plot r.svg --output model.mgdl\n"
       "  mgdl fit --csv curve.csv --target-columns y --trainer convex --grades 20 \\\n"
       "    --tolerance 0.01 --measure max-error --output curve.mgdl\n"
       "  mgdl fit --input X.npy --target Y.npy --trainer sampled,gradient --validation 0.1 \\\n"
       "    --output model.mgdl\n"
-      "  mgdl fit --input X.npy --target Y.npy --trainer auto --report r.json --output model.mgdl\n"
       "\n"
       "Trainers:\n"
-      "  gradient      Adam or L-BFGS on all weights\n"
+      "  auto          for every grade the best of: affine (grade 1), convex (one input), "
+      "sampled,\n"
+      "                gradient, on the samples held out; of equally good ones the cheapest\n"
+      "  affine        linear regression with ridge\n"
+      "  gradient      Adam or L-BFGS on all weights, its settings chosen on the samples held out\n"
       "  sampled       hidden weights drawn from pairs of samples, the rest solved: fast\n"
       "  convex        one hidden layer, with a proven gap to the best one\n"
       "  constructive  written down, one to three inputs: the residual of no sample grows\n"
-      "  auto          tries convex (one input), sampled, gradient for every grade; by measured\n"
-      "                time, so that two runs can differ\n"
       "\n"
       "Ctrl-C ends training after the current epoch and keeps what there is; twice ends at once.");
   return {"fit", flags, [options] { return run(*options); }};

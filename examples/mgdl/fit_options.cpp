@@ -16,10 +16,16 @@ GradientOptions gradient_options(const FitOptions& options) {
   GradientOptions result;
   result.width = options.width.value_or(result.width);
   result.hidden_layers = options.hidden_layers.value_or(result.hidden_layers);
-  result.optimizer = options.optimizer == "adam" ? Optimizer::Adam : Optimizer::Lbfgs;
+  if (options.optimizer == "adam") result.optimizer = Optimizer::Adam;
+  if (options.optimizer == "lbfgs") result.optimizer = Optimizer::Lbfgs;
+  if (options.initialization == "rich") result.initialization = Initialization::Rich;
+  if (options.initialization == "white-noise") result.initialization = Initialization::WhiteNoise;
+  if (options.initialization == "sampled") result.initialization = Initialization::Sampled;
+  if (options.initialization == "he") result.initialization = Initialization::He;
   result.epochs = options.epochs;
   result.batch_size = options.batch;
   result.learning_rate = options.learning_rate;
+  result.weight_decay = options.weight_decay;
   return result;
 }
 
@@ -51,11 +57,8 @@ ConstructiveOptions constructive_options(const FitOptions& options) {
   return result;
 }
 
-AutoOptions auto_options(const FitOptions& options) {
-  AutoOptions result;
-  result.sufficient = options.sufficient.value_or(result.sufficient);
-  return result;
-}
+/// More grades than that are worth the wait to few.
+constexpr double kMinimumGain = 0.02;
 
 MultigradeOptions multigrade_options(const FitOptions& options) {
   MultigradeOptions result;
@@ -67,13 +70,28 @@ MultigradeOptions multigrade_options(const FitOptions& options) {
   // A pass of many narrow constructive grades goes on, however little each of them does; the zero
   // grade that comes when nothing is left is still rejected.
   if (options.uses("constructive")) result.minimum_progress = 1e-12;
-  result.validation_fraction = options.validation;
+  result.validation_fraction = options.validation.value_or(0);
+  result.folds = options.folds.value_or(0);
+  result.minimum_gain = kMinimumGain;
   result.time_limit_seconds = options.time_limit;
   result.link =
       options.link == "last-hidden" ? FeatureLink::LastHidden : FeatureLink::LastHiddenAndInput;
   result.seed = options.seed;
   result.threads = options.threads;
   return result;
+}
+
+HeldOut held_out(const FitOptions& options, Index samples) {
+  if (options.validation || options.folds) {
+    return {options.validation.value_or(0), options.folds.value_or(0)};
+  }
+  // Certificates are about all samples, and the members of folds have none in common.
+  if (options.uses("convex") || options.uses("constructive")) return {};
+  constexpr Index kFolds = 5;
+  constexpr Index kFewest = 4 * kFolds;
+  constexpr Index kMany = 10000;
+  if (samples < kFewest) return {};
+  return samples < kMany ? HeldOut{0, kFolds} : HeldOut{0.1, 0};
 }
 
 namespace {
@@ -95,7 +113,13 @@ void check_belongings(const FitOptions& options) {
   const bool constructive = options.uses("constructive");
   require(options.hats.has_value(), "--hats", "constructive", constructive);
   require(options.balanced, "--balanced", "constructive", constructive);
-  require(options.sufficient.has_value(), "--sufficient", "auto", options.uses("auto"));
+  const bool gradient = options.uses("gradient") || options.uses("auto");
+  require(!options.optimizer.empty(), "--optimizer", "gradient or auto", gradient);
+  require(!options.initialization.empty(), "--initialization", "gradient or auto", gradient);
+  require(options.epochs.has_value(), "--epochs", "gradient or auto", gradient);
+  require(options.batch.has_value(), "--batch", "gradient or auto", gradient);
+  require(options.learning_rate.has_value(), "--learning-rate", "gradient or auto", gradient);
+  require(options.weight_decay.has_value(), "--weight-decay", "gradient or auto", gradient);
   if (options.polish.value_or(0) > 0 && options.convex_problem != "relu") {
     throw InvalidArgument("--polish", "--convex-problem relu with it", "gated");
   }
@@ -120,15 +144,16 @@ void check_options(const FitOptions& options) {
       {"GradientOptions.epochs", "--epochs"},
       {"GradientOptions.batch_size", "--batch"},
       {"GradientOptions.learning_rate", "--learning-rate"},
+      {"GradientOptions.weight_decay", "--weight-decay"},
       {"ConvexTrainerOptions.patterns", "--patterns"},
       {"ConvexTrainerOptions.polish_iterations", "--polish"},
       {"ConvexTrainerOptions.solver", "--lambda-ratio"},
       {"ConvexOptions.lambda_ratio", "--lambda-ratio"},
       {"ConstructiveOptions.hats", "--hats"},
-      {"AutoOptions.sufficient", "--sufficient"},
       {"MultigradeOptions.max_grades", "--grades"},
       {"MultigradeOptions.tolerance", "--tolerance"},
       {"MultigradeOptions.validation_fraction", "--validation"},
+      {"MultigradeOptions.folds", "--folds"},
       {"MultigradeOptions.time_limit_seconds", "--time-limit"},
       {"MultigradeOptions.threads", "--threads"}};
   check_belongings(options);
@@ -138,7 +163,6 @@ void check_options(const FitOptions& options) {
     sampled_options(options).validate();
     convex_options(options).validate();
     constructive_options(options).validate();
-    auto_options(options).validate();
     multigrade_options(options).validate();
   });
   if (!(options.peak > 0 && std::isfinite(options.peak))) {

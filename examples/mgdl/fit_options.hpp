@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "mgdl/core/types.hpp"
+#include "mgdl/training/affine_trainer.hpp"
 #include "mgdl/training/auto_trainer.hpp"
 #include "mgdl/training/constructive_trainer.hpp"
 #include "mgdl/training/convex_trainer.hpp"
@@ -27,7 +28,8 @@ struct FitOptions {
   std::string test_input;
   std::string test_target;
   std::string test_csv;
-  double validation = MultigradeOptions{}.validation_fraction;
+  std::optional<double> validation;
+  std::optional<Index> folds;
 
   Index grades = MultigradeOptions{}.max_grades;
   std::optional<Index> width;
@@ -35,11 +37,13 @@ struct FitOptions {
   std::string link = "last-hidden";
   std::string scalar = "float64";
 
-  std::vector<std::string> trainers{"gradient"};
-  std::string optimizer = "adam";
-  Index epochs = GradientOptions{}.epochs;
-  Index batch = GradientOptions{}.batch_size;
-  double learning_rate = GradientOptions{}.learning_rate;
+  std::vector<std::string> trainers{"auto"};
+  std::string optimizer;
+  std::string initialization;
+  std::optional<Index> epochs;
+  std::optional<Index> batch;
+  std::optional<double> learning_rate;
+  std::optional<double> weight_decay;
   double tolerance = MultigradeOptions{}.tolerance;
   std::string measure = "rse";
   bool tolerance_on_training = false;
@@ -54,7 +58,6 @@ struct FitOptions {
   std::optional<Index> polish;
   std::optional<Index> hats;
   bool balanced = false;
-  std::optional<double> sufficient;
 
   std::string output;
   std::string report;
@@ -80,7 +83,11 @@ void for_each_option(Options& options, Visit&& visit) {
   visit(data, "--test-target", options.test_target, "their targets");
   visit(data, "--test-csv", options.test_csv, "both, as a CSV file with the columns of --csv");
   visit(data, "--validation", options.validation,
-        "part of the samples, in [0, 1), that is held out to choose the best grade by");
+        "part of the samples, in [0, 1), that is held out to choose by [without --folds: 0.1 from "
+        "10000 samples on, if some grades are not convex or constructive]");
+  visit(data, "--folds", options.folds,
+        "parts of the samples, each of which is held out by one member of the model, the mean of "
+        "as many; 0: none [without --validation: 5 below 10000 samples, in the same cases]");
 
   const char* model = "Model";
   visit(model, "--grades", options.grades, "grades at most");
@@ -93,14 +100,22 @@ void for_each_option(Options& options, Visit&& visit) {
   visit(model, "--scalar", options.scalar, "number type: float32, float64");
 
   const char* training = "Training";
-  visit(training, "--trainer", options.trainers,
-        "how grades are trained: gradient, sampled, convex, constructive, auto; of several, for "
-        "grades 1, 2, ..., the last one is for all further grades");
-  visit(training, "--optimizer", options.optimizer, "of gradient: adam, lbfgs");
+  visit(
+      training, "--trainer", options.trainers,
+      "how grades are trained: auto, affine, gradient, sampled, convex, constructive; of several, "
+      "for grades 1, 2, ..., the last one is for all further grades");
+  visit(training, "--optimizer", options.optimizer,
+        "of gradient: adam, lbfgs [this and the next five: chosen on the samples held out; with "
+        "none: adam]");
+  visit(training, "--initialization", options.initialization,
+        "what hidden units start as: rich (small), white-noise (large), sampled, he [white-noise]");
   visit(training, "--epochs", options.epochs,
-        "passes over the samples for each grade; with lbfgs, iterations");
-  visit(training, "--batch", options.batch, "samples in a step of adam");
-  visit(training, "--learning-rate", options.learning_rate, "largest learning rate of adam");
+        "passes over the samples for each grade at most; with lbfgs, iterations [200]");
+  visit(training, "--batch", options.batch, "samples in a step of adam [256]");
+  visit(training, "--learning-rate", options.learning_rate,
+        "largest learning rate of adam [0.003]");
+  visit(training, "--weight-decay", options.weight_decay,
+        "factor of the sum of squared weights in the objective [0]");
   visit(training, "--tolerance", options.tolerance,
         "stop at this error (on the held out samples if there are any)");
   visit(training, "--measure", options.measure,
@@ -127,8 +142,6 @@ void for_each_option(Options& options, Visit&& visit) {
   visit(trainers, "--hats", options.hats, "constructive: hat functions in each grade [32]");
   visit(trainers, "--balanced", options.balanced,
         "constructive: half of the error after each pass; residuals may grow within one");
-  visit(trainers, "--sufficient", options.sufficient,
-        "auto: keep a trainer, and try no other, that brings the error down to this part [0.5]");
 
   const char* results = "Results";
   visit(results, "--output", options.output, "file for the model (required)");
@@ -143,8 +156,16 @@ GradientOptions gradient_options(const FitOptions& options);
 SampledOptions sampled_options(const FitOptions& options);
 ConvexTrainerOptions convex_options(const FitOptions& options);
 ConstructiveOptions constructive_options(const FitOptions& options);
-AutoOptions auto_options(const FitOptions& options);
 MultigradeOptions multigrade_options(const FitOptions& options);
+
+/// Which samples are held out: a part, or one after the other in folds, or none.
+struct HeldOut {
+  double fraction = 0;
+  Index folds = 0;
+};
+
+/// By --validation and --folds or, without them, by the number of samples.
+HeldOut held_out(const FitOptions& options, Index samples);
 
 /// Checks the values of the flags by the library's own rules, under the names of the flags.
 /// \throws InvalidArgument

@@ -29,26 +29,23 @@ namespace mgdl::command {
 
 template <class Scalar>
 struct FitData {
-  DataSplit<Scalar> split;
+  Dataset<Scalar> samples;
   std::optional<Dataset<Scalar>> test;
 };
 
 template <class Scalar>
 FitData<Scalar> read_data(const FitOptions& o) {
-  const auto held_out = [&](Dataset<Scalar> data) {
-    return split(std::move(data), o.validation, o.seed);
-  };
   if (o.csv.empty()) {
-    FitData<Scalar> data{held_out(read_npy_samples<Scalar>(o.input, o.target)), std::nullopt};
+    FitData<Scalar> data{read_npy_samples<Scalar>(o.input, o.target), std::nullopt};
     if (o.test_input.empty()) return data;
     data.test = read_npy_samples<Scalar>(o.test_input, o.test_target);
-    const auto& train = data.split.train;
+    const auto& train = data.samples;
     detail::require_cols(o.test_input, train.inputs().cols(), data.test->inputs().cols());
     detail::require_cols(o.test_target, train.targets().cols(), data.test->targets().cols());
     return data;
   }
   const auto table = read_csv<Scalar>(o.csv);
-  FitData<Scalar> data{held_out(csv_samples(table, o.target_columns, o.csv)), std::nullopt};
+  FitData<Scalar> data{csv_samples(table, o.target_columns, o.csv), std::nullopt};
   if (o.test_csv.empty()) return data;
   const auto test = read_csv<Scalar>(o.test_csv);
   detail::require_cols(o.test_csv, table.values.cols(), test.values.cols());
@@ -87,6 +84,7 @@ Curve curve_of(const MultigradeModel<Scalar>& model, const Dataset<Scalar>& samp
 template <class Scalar>
 std::vector<AnyGradeTrainer<Scalar>> trainers_of(const FitOptions& options, Index inputs) {
   const auto named = [&](const std::string& name) -> AnyGradeTrainer<Scalar> {
+    if (name == "affine") return AffineTrainer<Scalar>();
     if (name == "sampled") return SampledTrainer<Scalar>(sampled_options(options));
     if (name == "convex") return ConvexTrainer<Scalar>(convex_options(options));
     if (name == "constructive") return ConstructiveTrainer<Scalar>(constructive_options(options));
@@ -102,22 +100,40 @@ std::vector<AnyGradeTrainer<Scalar>> trainers_of(const FitOptions& options, Inde
     if (inputs == 1) candidates.push_back(named("convex"));
     candidates.push_back(named("sampled"));
     candidates.push_back(named("gradient"));
-    trainers.push_back(AutoTrainer<Scalar>(std::move(candidates), auto_options(options)));
+    if (trainers.empty()) {
+      // An affine function leaves no other one.
+      auto with_affine = candidates;
+      with_affine.insert(with_affine.begin(), named("affine"));
+      trainers.push_back(AutoTrainer<Scalar>(std::move(with_affine)));
+      if (options.trainers.size() > 1) continue;
+    }
+    trainers.push_back(AutoTrainer<Scalar>(std::move(candidates)));
   }
   return trainers;
 }
 
 template <class Scalar>
 FitOutcome fit(const FitOptions& options) {
-  const FitData<Scalar> data = read_data<Scalar>(options);
-  const Dataset<Scalar>& train = data.split.train;
-  check_samples(options, train.inputs().cols(), data.split.validation.has_value());
+  FitData<Scalar> data = read_data<Scalar>(options);
+  const Index samples = data.samples.size();
+  const Index inputs = data.samples.inputs().cols();
+  const Index outputs = data.samples.targets().cols();
+  const HeldOut held = held_out(options, samples);
+  check_samples(options, inputs, held.fraction > 0 || held.folds > 0);
+  // One of the two holds the samples.
+  std::optional<DataFolds<Scalar>> in_folds;
+  std::optional<DataSplit<Scalar>> in_parts;
+  if (held.folds > 0) {
+    in_folds.emplace(folds(std::move(data.samples), held.folds, options.seed));
+  } else {
+    in_parts.emplace(split(std::move(data.samples), held.fraction, options.seed));
+  }
+  const Dataset<Scalar>& train = in_folds ? in_folds->all : in_parts->train;
 
   catch_interrupts();
   FitOutcome outcome;
   ProgressDisplay display(options.quiet, options.time_limit);
-  display.note(sizes_text(train.size(), data.split.validation ? data.split.validation->size() : 0,
-                          train.inputs().cols(), train.targets().cols()));
+  display.note(sizes_text(train.size(), samples - train.size(), held.folds, inputs, outputs));
   bool told = false;
   MultigradeOptions multigrade = multigrade_options(options);
   multigrade.observer = [&](const Progress& progress) {
@@ -131,18 +147,17 @@ FitOutcome fit(const FitOptions& options) {
     if (!std::exchange(told, true)) display.note("stopping; once more to give up at once");
     return Action::Stop;
   };
-  MultigradeTrainer<Scalar> trainer(trainers_of<Scalar>(options, train.inputs().cols()),
-                                    multigrade);
-  const MultigradeFit<Scalar> fit = trainer.fit(data.split);
+  MultigradeTrainer<Scalar> trainer(trainers_of<Scalar>(options, inputs), multigrade);
+  const MultigradeFit<Scalar> fit = in_folds ? trainer.fit(*in_folds) : trainer.fit(*in_parts);
   display.note("");
 
   outcome.summary =
-      summarise(fit, data.split, data.test ? &*data.test : nullptr, options.peak, options.threads);
+      summarise(fit, train, data.test ? &*data.test : nullptr, options.peak, options.threads);
   if (!options.plot.empty() && fit.model.inputs() == 1 && fit.model.outputs() == 1) {
     outcome.curve = curve_of(fit.model, train);
   }
   outcome.summary.seed = options.seed;
-  outcome.summary.validation_fraction = options.validation;
+  outcome.summary.validation_fraction = held.fraction;
   outcome.write_model = [model = fit.model](const std::string& path, const FitSummary& report) {
     save_model(path, model, &report);
   };

@@ -62,9 +62,11 @@ Matrix<Scalar> read_inputs(const std::string& npy, const std::string& csv,
   return X;
 }
 
-inline std::string sizes_text(Index samples, Index held_out, Index inputs, Index outputs) {
+inline std::string sizes_text(Index samples, Index held_out, Index folds, Index inputs,
+                              Index outputs) {
   std::string text = std::to_string(samples) + " samples";
   if (held_out > 0) text += " and " + std::to_string(held_out) + " to validate";
+  if (folds > 0) text += " in " + std::to_string(folds) + " folds";
   return text + ", " + std::to_string(inputs) + (inputs == 1 ? " input, " : " inputs, ") +
          std::to_string(outputs) + (outputs == 1 ? " output" : " outputs");
 }

@@ -61,9 +61,14 @@ ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
   if (!saved.report) {
     throw InvalidArgument(options.model, "a report, which says how the samples were split", "none");
   }
-  const auto data = split(read_samples(options, saved.model), saved.report->validation_fraction,
-                          saved.report->seed);
-  const auto verification = verify_model(saved.model, data, saved.report->grades, options.threads);
+  const FitSummary& report = *saved.report;
+  const auto check = [&](const auto& data) {
+    return verify_model(saved.model, data, report.grades, options.threads);
+  };
+  Dataset<Scalar> samples = read_samples(options, saved.model);
+  const auto verification =
+      report.folds > 0 ? check(folds(std::move(samples), report.folds, report.seed))
+                       : check(split(std::move(samples), report.validation_fraction, report.seed));
   std::cout << verification;
   return verification.valid() ? kOk : kRefuted;
 }

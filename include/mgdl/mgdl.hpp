@@ -26,6 +26,7 @@
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/panel_network.hpp"
 #include "mgdl/network/relu_network.hpp"
+#include "mgdl/training/affine_trainer.hpp"
 #include "mgdl/training/approximate_lipschitz.hpp"
 #include "mgdl/training/auto_trainer.hpp"
 #include "mgdl/training/constructive_trainer.hpp"

@@ -178,8 +178,8 @@ TEST_CASE("fit refuses bad flags", "[command/fit]") {
 TEST_CASE("fit refuses bad trainers and flags that are not theirs", "[command/fit]") {
   const Folder folder;
   mgdl::write_npy(folder / "X4.npy", mgdl::test::samples(20).X.replicate(1, 2).eval());
-  const Arguments good{"--input",  folder / "X.npy", "--target", folder / "Y.npy",
-                       "--output", folder / "kept",  "--epochs", "1"};
+  const Arguments good{"--input",        folder / "X.npy", "--target",
+                       folder / "Y.npy", "--output",       folder / "kept"};
   const auto with = [&](const std::string& trainers, const Arguments& more) {
     return good + Arguments{"--trainer", trainers} + more;
   };
@@ -201,7 +201,6 @@ TEST_CASE("fit refuses bad trainers and flags that are not theirs", "[command/fi
           {with("convex", {"--polish", "5"}), {"--polish: expected --convex-problem relu"}},
           {with("convex", {"--penalty", "validation"}), {"--penalty", "--validation"}},
           {with("constructive", {"--hats", "0"}), {"--hats", ">= 1", "found 0"}},
-          {with("auto", {"--sufficient", "1"}), {"--sufficient", "[0, 1)", "found 1"}},
           {with("sampled,gradient", {"--hats", "5"}),
            {"--hats: expected --trainer constructive with it, found sampled,gradient"}},
           {with("convex", {"--balanced"}), {"--balanced", "--trainer constructive"}},
@@ -210,7 +209,13 @@ TEST_CASE("fit refuses bad trainers and flags that are not theirs", "[command/fi
           {with("gradient", {"--lambda-ratio", "1"}), {"--lambda-ratio", "--trainer convex"}},
           {with("gradient", {"--penalty", "ratio"}), {"--penalty", "--trainer convex"}},
           {with("gradient", {"--polish", "0"}), {"--polish", "--trainer convex"}},
-          {with("convex", {"--sufficient", "0.1"}), {"--sufficient", "--trainer auto"}},
+          {with("convex", {"--epochs", "1"}), {"--epochs", "--trainer gradient or auto"}},
+          {with("sampled", {"--weight-decay", "1"}), {"--weight-decay", "--trainer gradient"}},
+          {with("gradient", {"--weight-decay", "-1"}), {"--weight-decay", ">= 0", "found -1"}},
+          {with("gradient", {"--initialization", "zero"}), {"--initialization", "zero"}},
+          {with("sampled", {"--folds", "1"}), {"--folds", "a value >= 2", "found 1"}},
+          {with("sampled", {"--folds", "1000"}), {"folds", "the samples", "found 1000"}},
+          {with("sampled", {"--folds", "3", "--validation", "0.1"}), {"--folds", "found 3"}},
           {with("constructive,gradient,constructive", {}), {"--link", "last-hidden-and-input"}},
           {{"--input", folder / "X4.npy", "--target", folder / "Y.npy", "--output", folder / "kept",
             "--trainer", "constructive"},

@@ -27,9 +27,11 @@ Arguments endless(const mgdl::test::TemporaryFolder& folder) {
   const auto [X, Y] = mgdl::test::samples(300);
   mgdl::write_npy(folder / "X.npy", X);
   mgdl::write_npy(folder / "Y.npy", Y);
-  return {"fit",       "--input", folder / "X.npy", "--target", folder / "Y.npy",
-          "--epochs",  "1000000", "--width",        "16",       "--output",
-          folder / "m"};
+  return {"fit",       "--input",        folder / "X.npy",
+          "--target",  folder / "Y.npy", "--epochs",
+          "1000000",   "--width",        "16",
+          "--trainer", "gradient",       "--folds",
+          "0",         "--output",       folder / "m"};
 }
 
 }  // namespace

@@ -40,10 +40,14 @@ class Folder : public mgdl::test::TemporaryFolder {
 
   /// The report of a fit that has to succeed. "X" or "t" are the inputs.
   Json fit(const std::string& inputs, const Arguments& arguments) const {
-    const Outcome outcome = run(Arguments{"fit", "--input", *this / inputs, "--target", *this / "Y",
-                                          "--quiet", "--epochs", "4", "--batch", "16", "--output",
-                                          *this / "m", "--report", *this / "r"} +
-                                arguments);
+    bool trained = false;
+    for (const auto& argument : arguments) {
+      trained = trained || argument.find("gradient") != argument.npos || argument == "auto";
+    }
+    const Outcome outcome =
+        run(Arguments{"fit", "--input", *this / inputs, "--target", *this / "Y", "--quiet",
+                      "--folds", "0", "--output", *this / "m", "--report", *this / "r"} +
+            (trained ? Arguments{"--epochs", "4", "--batch", "16"} : Arguments{}) + arguments);
     INFO(outcome.errors);
     REQUIRE(outcome.code == 0);
     return Json::parse(mgdl::read_file(*this / "r"));
@@ -76,16 +80,21 @@ TEST_CASE("every trainer fits, and the report has its errors", "[command/trainer
   struct Case {
     std::string name, inputs, trainer;
   };
-  const std::vector<Case> cases{{"gradient", "X", "Adam 2x7"},    {"sampled", "X", "sampled 1x7"},
-                                {"convex", "X", "gated 1x"},      {"convex", "t", "convex 1x"},
-                                {"constructive", "X", "hats 32"}, {"auto", "X", ""}};
+  const std::vector<Case> cases{{"gradient", "X", "Adam 2x7"},
+                                {"sampled", "X", "sampled 1x7"},
+                                {"convex", "X", "gated 1x"},
+                                {"convex", "t", "convex 1x"},
+                                {"constructive", "X", "hats 32"},
+                                {"affine", "X", "affine"},
+                                {"auto", "X", ""}};
   for (const Case& each : cases) {
     INFO(each.name);
     const Json report = folder.fit(each.inputs, small + Arguments{"--trainer", each.name});
     const auto model = folder.model();
-    REQUIRE(model.grades() == 2);
+    // An affine function leaves no other one.
+    REQUIRE(model.grades() == (each.name == "affine" ? 1 : 2));
     CHECK(report["options"]["trainer"] == Json{each.name});
-    for (Index k = 1; k <= 2; ++k) {
+    for (Index k = 1; k <= model.grades(); ++k) {
       const Json& grade = report["grades"][static_cast<std::size_t>(k - 1)];
       if (k == 1) CHECK_THAT(grade["trainer"].get<std::string>(), StartsWith(each.trainer));
       const auto errors = folder.errors(each.inputs, k);
@@ -101,8 +110,8 @@ TEST_CASE("every trainer fits, and the report has its errors", "[command/trainer
     }
     // The model file says the same, as far as it keeps it.
     const Json kept = mgdl::model_report(*mgdl::load_model<double>(folder / "m").report);
-    CHECK(kept["grades"][1]["trainer"] == report["grades"][1]["trainer"]);
-    CHECK(kept["grades"][1]["certificate"] == report["grades"][1]["certificate"]);
+    CHECK(kept["grades"].back()["trainer"] == report["grades"].back()["trainer"]);
+    CHECK(kept["grades"].back()["certificate"] == report["grades"].back()["certificate"]);
   }
 }
 
@@ -124,9 +133,9 @@ TEST_CASE("without --width every trainer has its own", "[command/trainers]") {
 TEST_CASE("a schedule: one trainer a grade, the last one for the rest", "[command/trainers]") {
   const Folder folder;
   const Arguments four{"--width", "7", "--grades", "4"};
-  const Json report =
-      folder.fit("X", four + Arguments{"--trainer", "convex,sampled,gradient", "--validation",
-                                       "0.2", "--tolerance", "0", "--lambda-ratio", "0.1"});
+  const Json report = folder.fit(
+      "X", four + Arguments{"--trainer", "convex,sampled,gradient", "--validation", "0.2",
+                            "--tolerance", "0", "--lambda-ratio", "0.1", "--optimizer", "adam"});
   // However many were kept, they were trained in this order.
   Json all = report["grades"];
   for (const Json& grade : report["discarded_grades"]) all.push_back(grade);
@@ -212,9 +221,9 @@ TEST_CASE("the flags of constructive grades", "[command/trainers]") {
 
 TEST_CASE("auto tells what it tried", "[command/trainers]") {
   const Folder folder;
-  const auto names = [&](const std::string& inputs, const char* sufficient) {
-    const Json report = folder.fit(inputs, Arguments{"--trainer", "auto", "--width", "7",
-                                                     "--grades", "1", "--sufficient", sufficient});
+  const auto names = [&](const std::string& inputs) {
+    const Json report =
+        folder.fit(inputs, Arguments{"--trainer", "auto", "--width", "7", "--grades", "1"});
     std::vector<std::string> tried;
     for (const Json& trial : report["grades"][0]["trials"]) {
       const auto name = trial["trainer"].get<std::string>();
@@ -228,17 +237,43 @@ TEST_CASE("auto tells what it tried", "[command/trainers]") {
   const auto count_chosen = [](const std::vector<std::string>& tried) {
     return std::ranges::count_if(tried, [](const auto& name) { return name.back() == '*'; });
   };
-  const auto three = names("t", "0");
+  const auto four = names("t");
+  REQUIRE(four.size() == 4);
+  CHECK_THAT(four[0], StartsWith("affine"));
+  CHECK_THAT(four[1], StartsWith("convex"));
+  CHECK_THAT(four[2], StartsWith("sampled"));
+  CHECK_THAT(four[3], StartsWith("Adam"));
+  CHECK(count_chosen(four) == 1);
+  const auto three = names("X");
   REQUIRE(three.size() == 3);
-  CHECK_THAT(three[0], StartsWith("convex"));
   CHECK_THAT(three[1], StartsWith("sampled"));
-  CHECK_THAT(three[2], StartsWith("Adam"));
   CHECK(count_chosen(three) == 1);
-  const auto two = names("X", "0");
-  REQUIRE(two.size() == 2);
-  CHECK_THAT(two[0], StartsWith("sampled"));
-  CHECK(count_chosen(two) == 1);
-  CHECK(names("t", "0.99") == std::vector<std::string>{"convex*"});
+}
+
+TEST_CASE("without options samples are held out in folds, and nothing is worse than affine",
+          "[command/trainers]") {
+  const Folder folder;
+  // A linear function and much noise: nothing else is there to be learnt.
+  mgdl::RandomStream random(mgdl::test::seed(), 92);
+  mgdl::Matrix<double> noisy = folder.read("X").rowwise().sum();
+  for (auto& y : noisy.reshaped()) y += 2 * random.normal();
+  mgdl::write_npy(folder / "Y", noisy);
+  const Arguments samples{"--input", folder / "X", "--target", folder / "Y"};
+  const Outcome outcome = run(Arguments{"fit", "--output", folder / "m", "--report", folder / "r",
+                                        "--grades", "2", "--width", "8", "--epochs", "20"} +
+                              samples);
+  INFO(outcome.errors + outcome.output);
+  REQUIRE(outcome.code == 0);
+  CHECK_THAT(outcome.errors, ContainsSubstring("80 samples in 5 folds"));
+  const Json report = Json::parse(mgdl::read_file(folder / "r"));
+  CHECK(report["folds"] == 5);
+  CHECK(report["grades"][0]["trainer"] == "affine");
+  CHECK(report["grades"][0]["member_biases"].size() == 5);
+  CHECK(folder.model().grade(1).network.width() == 5 * 2 * 2);
+  CHECK(run(Arguments{"verify", "--model", folder / "m"} + samples).code == 0);
+  // The same without: one affine grade of 2 x 2 units.
+  folder.fit("X", {"--trainer", "affine", "--grades", "1"});
+  CHECK(folder.model().grade(1).network.width() == 4);
 }
 
 TEST_CASE("the tolerance is about the error that is asked for", "[command/trainers]") {

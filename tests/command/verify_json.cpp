@@ -59,6 +59,8 @@ TEST_CASE("what was fitted is verified, with the samples held out as then", "[co
   };
   const std::vector<Case> cases{
       {"X", "gradient", {"--validation", "0.2", "--seed", "4", "--scalar", "float32"}},
+      {"X", "gradient", {"--folds", "3", "--seed", "4", "--scalar", "float32"}},
+      {"X", "sampled,affine", {"--width", "20"}},
       {"X", "convex,sampled", {"--link", "last-hidden-and-input"}},
       {"t", "convex", {"--validation", "0.25", "--scalar", "float32"}},
       {"X", "convex", {"--convex-problem", "relu", "--polish", "5", "--validation", "0.1"}},

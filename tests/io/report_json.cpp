@@ -204,7 +204,7 @@ TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_jso
   const auto test = samples<TestType>(41, 2);
   const auto fitted = fit(data);
   const double peak = 12;
-  const mgdl::FitSummary summary = mgdl::summarise(fitted, data, &test, peak);
+  const mgdl::FitSummary summary = mgdl::summarise(fitted, data.train, &test, peak);
   REQUIRE(fitted.model.grades() > 1);
   REQUIRE(static_cast<Index>(summary.grades.size()) == fitted.model.grades());
   CHECK(summary.parameters == fitted.model.parameters());
@@ -242,14 +242,14 @@ TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_jso
     CHECK(line.pointwise_growth == grade.pointwise_growth);
     CHECK(std::isfinite(line.pointwise_growth));
   }
-  const mgdl::FitSummary plain = mgdl::summarise(fitted, data);
+  const mgdl::FitSummary plain = mgdl::summarise(fitted, data.train);
   CHECK(std::isnan(plain.grades[0].test_rse));
   CHECK(std::isnan(plain.grades[0].test_psnr));
   CHECK_THAT(plain.grades[0].train_psnr,
              WithinRel(summary.grades[0].train_psnr - 20 * std::log10(peak), 1e-9));
   const mgdl::Dataset<TestType> wrong(mgdl::Matrix<TestType>::Ones(3, 1),
                                       mgdl::Matrix<TestType>::Ones(3, 3));
-  CHECK_THROWS_AS(mgdl::summarise(fitted, data, &wrong), mgdl::InvalidArgument);
+  CHECK_THROWS_AS(mgdl::summarise(fitted, data.train, &wrong), mgdl::InvalidArgument);
 }
 
 TEST_CASE("a summary has the certificates and the trials", "[io/report_json]") {
@@ -258,7 +258,7 @@ TEST_CASE("a summary has the certificates and the trials", "[io/report_json]") {
   fitted.report.grades[1].fit.certificate.emplace().primal = 5;
   fitted.report.grades[1].fit.witness.emplace().unit = 8;
   fitted.report.grades[1].fit.trials = {{"one", 0.5, 1}, {"other", 0.25, 2}};
-  const auto summary = mgdl::summarise(fitted, data);
+  const auto summary = mgdl::summarise(fitted, data.train);
   REQUIRE(summary.grades[1].fit.certificate);
   CHECK(summary.grades[1].fit.certificate->primal == 5);
   CHECK(summary.grades[1].fit.witness->unit == 8);
@@ -276,7 +276,7 @@ TEST_CASE("grades that are not kept are listed apart", "[io/report_json]") {
   fitted.model.truncate(1);
   fitted.report.grades[1].kept = false;
   fitted.report.grades[2].kept = false;
-  const auto summary = mgdl::summarise(fitted, data, &data.train);
+  const auto summary = mgdl::summarise(fitted, data.train, &data.train);
   REQUIRE(summary.grades.size() == 1);
   REQUIRE(summary.discarded_grades.size() == 2);
   CHECK(summary.grades[0].train_rse == fitted.report.grades[0].train_rse);
@@ -298,7 +298,7 @@ TEST_CASE("a resumed model's earlier grades are in the summary", "[io/report_jso
   mgdl::MultigradeTrainer<double> trainer(mgdl::GradientTrainer<double>(gradient), options);
   const auto resumed = trainer.resume(first.model, data);
   REQUIRE(resumed.model.grades() == 3);
-  const auto summary = mgdl::summarise(resumed, data, &data.train);
+  const auto summary = mgdl::summarise(resumed, data.train, &data.train);
   REQUIRE(summary.grades.size() == 3);
   CHECK(summary.grades[0].fit.trainer.empty());
   CHECK(summary.grades[1].train_rse == first.report.grades[1].train_rse);

@@ -80,7 +80,7 @@ TEMPLATE_TEST_CASE("Steady-state training allocates nothing", "[training/gradien
     options.batch_size = 64;
     std::vector<long> seen;
     seen.reserve(100);
-    mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<Scalar>{options},
+    mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<Scalar>{options.fixed()},
                                     {.max_grades = 1,
                                      .validation_fraction = 0.2,
                                      .threads = 2,

@@ -33,7 +33,7 @@ mgdl::GradientOptions small_grade(mgdl::Optimizer optimizer) {
   options.optimizer = optimizer;
   options.epochs = 5;
   options.batch_size = 200;
-  return options;
+  return options.fixed();
 }
 
 template <class Scalar>

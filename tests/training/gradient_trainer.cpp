@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <thread>
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
@@ -55,7 +56,7 @@ mgdl::GradientOptions small(mgdl::Optimizer optimizer) {
   options.optimizer = optimizer;
   options.epochs = 30;
   options.batch_size = 32;
-  return options;
+  return options.fixed();
 }
 
 }  // namespace
@@ -295,4 +296,97 @@ TEST_CASE("Each grade has its learning rate, the last one serves the rest",
   CHECK(options.learning_rate_of(1) == 0.1);
   CHECK(options.learning_rate_of(2) == 0.2);
   CHECK(options.learning_rate_of(7) == 0.2);
+}
+
+TEST_CASE("With a validation part, what is left open is chosen on it",
+          "[training/gradient_trainer]") {
+  const Samples s;
+  mgdl::GradientOptions options{.width = 12, .hidden_layers = 1};
+  const auto problem = s.problem(true);
+  const auto fit = mgdl::GradientTrainer<double>(options).fit(problem);
+  const auto& trials = fit.report.trials;
+  REQUIRE(trials.size() >= 4);
+  // The winner comes first; whoever got far was better than those who did not.
+  CHECK_THAT(trials.front().trainer, ContainsSubstring(fit.report.trainer));
+  for (std::size_t k = 1; k < trials.size(); ++k) {
+    CHECK(trials[k].iterations <= trials[k - 1].iterations);
+    CHECK(trials.front().objective < trials[k].objective);
+  }
+  CHECK(trials.front().iterations == fit.report.iterations);
+  CHECK(trials.back().iterations < fit.report.iterations);
+  CHECK(fit.report.validation <= trials.front().objective * (1 + 1e-9));
+  CHECK(fit.report.validation ==
+        Approx(Samples::relative_error(fit.network, s.validation)).epsilon(1e-9));
+  // The same bits again, also with a time limit that does not bind.
+  options.time_limit_seconds = 1e6;
+  CHECK(mgdl::GradientTrainer<double>(options).fit(problem).network == fit.network);
+
+  // What is given is taken; a cap on the epochs is one.
+  options.initialization = mgdl::Initialization::Rich;
+  options.optimizer = mgdl::Optimizer::Adam;
+  options.epochs = 50;
+  const auto given = mgdl::GradientTrainer<double>(options).fit(problem);
+  CHECK(given.report.iterations <= 50);
+  for (const auto& trial : given.report.trials) {
+    CHECK_THAT(trial.trainer, ContainsSubstring("Adam 1x12, Rich"));
+  }
+  // Nothing left to choose: one training, no trials.
+  const auto fixed = mgdl::GradientTrainer<double>(options.fixed()).fit(problem);
+  CHECK(fixed.report.trials.empty());
+  CHECK(fixed.report.iterations == 50);
+  // Without a validation part there is nothing to choose by.
+  const auto without = mgdl::GradientTrainer<double>({.width = 12}).fit(s.problem(false));
+  const mgdl::GradientOptions usual{.width = 12};
+  CHECK(without.network ==
+        mgdl::GradientTrainer<double>(usual.fixed()).fit(s.problem(false)).network);
+  CHECK(without.report.iterations == 200);
+}
+
+TEST_CASE("A time limit ends the race, and the rest of the time goes to the best",
+          "[training/gradient_trainer]") {
+  const Samples s;
+  mgdl::GradientOptions options{.width = 200};
+  options.time_limit_seconds = 0.05;
+  const auto fit = mgdl::GradientTrainer<double>(options).fit(s.problem(true));
+  CHECK(fit.report.validation < 1);
+  CHECK(fit.report.elapsed_seconds < 5);  // a race without limit takes longer on any machine
+}
+
+TEST_CASE("An observer stops a race, and is called by the thread that called fit",
+          "[training/gradient_trainer]") {
+  const Samples s;
+  auto problem = s.problem(true);
+  problem.threads = 3;
+  Index calls = 0;
+  Index last = 0;
+  const auto caller = std::this_thread::get_id();
+  problem.observer = [&](const mgdl::Progress& progress) {
+    CHECK(std::this_thread::get_id() == caller);
+    CHECK(progress.iteration > last);
+    last = progress.iteration;
+    return ++calls == 20 ? mgdl::Action::Stop : mgdl::Action::Continue;
+  };
+  const auto fit = mgdl::GradientTrainer<double>({.width = 12}).fit(problem);
+  CHECK(calls == 20);
+  CHECK(fit.report.termination == mgdl::Termination::StoppedByObserver);
+  CHECK(fit.report.validation < 1);
+}
+
+TEST_CASE("Units that start rich are small", "[training/gradient_trainer]") {
+  mgdl::detail::PanelNetwork<double> network({30, 400, 50, 2});
+  mgdl::RandomStream random(mgdl::test::seed(), 13);
+  mgdl::detail::start_rich(network, 0.25, 0.3, random);
+  const auto deviation = [&](std::size_t layer) {
+    double sum = 0;
+    const auto& l = network.layers()[layer];
+    for (Index i = 0; i < l.inputs(); ++i) {
+      for (Index j = 0; j < l.outputs(); ++j) sum += std::pow(network.weight(layer, i, j), 2);
+    }
+    for (Index j = 0; j < l.outputs(); ++j) CHECK(network.bias(layer)[j] == 0);
+    return std::sqrt(sum / static_cast<double>(l.inputs() * l.outputs()));
+  };
+  // Standard deviations of scale * sqrt(2 / inputs), within five standard errors.
+  CHECK(deviation(0) == Approx(0.25 * std::sqrt(2.0 / 30)).epsilon(5 / std::sqrt(2 * 12000.0)));
+  CHECK(deviation(1) == Approx(0.25 * std::sqrt(2.0 / 400)).epsilon(5 / std::sqrt(2 * 20000.0)));
+  CHECK(deviation(2) == Approx(0.3 * std::sqrt(2.0 / 50)).epsilon(5 / std::sqrt(2 * 100.0)));
 }

@@ -31,7 +31,7 @@ mgdl::GradientOptions quick() {
   options.hidden_layers = 1;
   options.optimizer = mgdl::Optimizer::Lbfgs;
   options.epochs = 15;
-  return options;
+  return options.fixed();
 }
 
 /// A trainer of given behaviour: returns `factor` times the step function-like fit it is told.
@@ -150,6 +150,33 @@ TEST_CASE("A list of trainers serves grade by grade", "[training/multigrade_trai
              ContainsSubstring("trainers: expected at least one trainer"));
 }
 
+TEST_CASE("A grade that gains little is the last one", "[training/multigrade_trainer]") {
+  mgdl::RandomStream random(mgdl::test::seed(), 22);
+  const auto X = mgdl::test::normal_matrix<mgdl::Matrix<double>>(300, 2, random);
+  const mgdl::Matrix<double> Y = (2 * X.col(0).array()).sin() + X.col(1).array().cos();
+  const auto fit = [&](double minimum_gain) {
+    mgdl::MultigradeTrainer trainer{
+        mgdl::GradientTrainer<double>{quick()},
+        {.max_grades = 12, .minimum_gain = minimum_gain, .validation_fraction = 0.3}};
+    return trainer.fit(X, Y);
+  };
+  const auto patient = fit(0);
+  const auto& lines = patient.report.grades;
+  // The first grade that gains less than a third; there is one, but it is not the last.
+  std::size_t small = 1;
+  const auto gain = [&](std::size_t k) {
+    return 1 - lines[k].validation_rse / lines[k - 1].validation_rse;
+  };
+  while (small < lines.size() && gain(small) >= 0.33) ++small;
+  REQUIRE(small + 1 < lines.size());
+  REQUIRE(lines[small].kept);
+  const auto hasty = fit(0.33);
+  CHECK(hasty.report.grades.size() == small + 1);
+  CHECK(hasty.model.grades() == static_cast<Index>(small) + 1);
+  CHECK(hasty.report.termination == mgdl::Termination::Plateau);
+  CHECK_THAT(hasty.report.message, ContainsSubstring("by little; it was kept"));
+}
+
 TEST_CASE("With a validation part the best prefix is kept", "[training/multigrade_trainer]") {
   // Noise that many narrow grades can learn by heart.
   mgdl::RandomStream random(mgdl::test::seed(), 20);
@@ -241,10 +268,10 @@ TEST_CASE("The time limit ends training and keeps the grades", "[training/multig
   CHECK(model.grades() >= 1);
   CHECK(model.grades() < 20);
   CHECK(report.elapsed_seconds >= 0.3);
-  // Each grade is offered its share of what is left.
+  // Each grade is offered half of what is left.
   REQUIRE_FALSE(limits.empty());
   CHECK(limits.front() > 0);
-  CHECK(limits.front() <= 0.3 / 20);
+  CHECK(limits.front() <= 0.3 / 2);
 }
 
 TEST_CASE("A network that does not fit the problem is refused", "[training/multigrade_trainer]") {

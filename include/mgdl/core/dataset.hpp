@@ -162,4 +162,55 @@ DataSplit<Scalar> split(Dataset<Scalar> data, double fraction, std::uint64_t see
   return {data.subset(train), data.subset(validation)};
 }
 
+/// All samples, and K ways to hold a part of them out: every sample is held out once.
+template <class Scalar = double>
+struct DataFolds {
+  Dataset<Scalar> all;                       ///< every sample
+  std::vector<std::vector<Index>> held_out;  ///< rows of `all` in the validation part of each fold
+  std::vector<DataSplit<Scalar>> folds;      ///< K of them
+
+  /// Number K of folds.
+  Index size() const noexcept { return std::ssize(folds); }
+
+  /// Weights of the validation parts, one fold after the other: n, sum 1.
+  Vector<double> held_out_weights() const {
+    Vector<double> weights(all.size());
+    Index i = 0;
+    for (const auto& rows : held_out) {
+      for (const Index row : rows) weights[i++] = static_cast<double>(all.weights()[row]);
+    }
+    return weights;
+  }
+};
+
+/// Deals the samples at random to the validation parts of `count` folds, whose sizes differ by at
+/// most one. Which sample is where depends on n, count and seed alone.
+///
+/// \throws InvalidArgument unless 2 <= count <= n and all parts get a sample of positive weight
+template <class Scalar>
+DataFolds<Scalar> folds(Dataset<Scalar> data, Index count, std::uint64_t seed) {
+  const Index n = data.size();
+  if (count < 2 || count > n) {
+    throw InvalidArgument("folds", "a value from 2 to " + std::to_string(n) + ", the samples",
+                          std::to_string(count));
+  }
+  std::vector<Index> order(static_cast<std::size_t>(n));
+  for (Index i = 0; i < n; ++i) order[static_cast<std::size_t>(i)] = i;
+  RandomStream(seed, /*stream=*/0xF01D5).shuffle(order);
+  std::vector<Index> fold_of(static_cast<std::size_t>(n));
+  for (Index i = 0; i < n; ++i) {
+    fold_of[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = i % count;
+  }
+  DataFolds<Scalar> result{std::move(data), {}, {}};
+  for (Index k = 0; k < count; ++k) {
+    std::vector<Index> train;
+    std::vector<Index>& validation = result.held_out.emplace_back();
+    for (Index i = 0; i < n; ++i) {
+      (fold_of[static_cast<std::size_t>(i)] == k ? validation : train).push_back(i);
+    }
+    result.folds.push_back({result.all.subset(train), result.all.subset(validation)});
+  }
+  return result;
+}
+
 }  // namespace mgdl

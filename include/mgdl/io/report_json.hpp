@@ -51,12 +51,15 @@ struct FitSummary {
   std::uint64_t seed = 0;   ///< set by the caller
   /// With the seed: which samples split() has held out for validation. Set by the caller.
   double validation_fraction = 0;
+  /// Instead: into how many parts folds() has dealt them.
+  Index folds = 0;
   nlohmann::ordered_json options = nlohmann::ordered_json::object();  ///< set by the caller
 };
 
-/// Whether a field is the training's own, so that a model file keeps it, or of one run on one
-/// machine, for one set of test samples.
-enum class FieldKind { Lasting, Passing };
+/// Whether a field is the training's own, so that a model file keeps it (Rare: if it is not what it
+/// is nearly always; older files do not know it), or of one run on one machine, for one set of test
+/// samples.
+enum class FieldKind { Lasting, Rare, Passing };
 
 namespace detail {
 
@@ -83,6 +86,7 @@ template <detail::MaybeConst<GradeTrial> Self, class Visit>
 void for_each_field(Self& trial, Visit&& visit) {
   visit("trainer", trial.trainer, FieldKind::Lasting);
   visit("objective", trial.objective, FieldKind::Lasting);
+  visit("iterations", trial.iterations, FieldKind::Rare);
   visit("seconds", trial.elapsed_seconds, FieldKind::Passing);
 }
 template <detail::MaybeConst<GradeReport> Self, class Visit>
@@ -102,6 +106,7 @@ void for_each_field(Self& grade, Visit&& visit) {
   visit("message", grade.fit.message, FieldKind::Lasting);
   visit("certificate", grade.fit.certificate, FieldKind::Lasting);
   visit("trials", grade.fit.trials, FieldKind::Lasting);
+  visit("member_biases", grade.member_biases, FieldKind::Rare);
 }
 template <detail::MaybeConst<FitSummary> Self, class Visit>
 void for_each_field(Self& summary, Visit&& visit) {
@@ -115,22 +120,24 @@ void for_each_field(Self& summary, Visit&& visit) {
   visit("multiply_adds", summary.multiply_adds, FieldKind::Passing);
   visit("seed", summary.seed, FieldKind::Lasting);
   visit("validation_fraction", summary.validation_fraction, FieldKind::Lasting);
+  visit("folds", summary.folds, FieldKind::Rare);
   visit("options", summary.options, FieldKind::Lasting);
 }
 /// \}
 
 /// Sums a fit up.
 ///
-/// \param data  what the fit was made with
+/// \param train  samples that the model was fitted to
 /// \param test  samples to test every prefix on, or null
 /// \param peak  of the PSNR, in the unit of the targets, > 0
 /// \param threads  for the predictions on `test`
 /// \throws InvalidArgument if the columns of `test` are not the model's
 template <std::floating_point Scalar>
-FitSummary summarise(const MultigradeFit<Scalar>& fit, const DataSplit<Scalar>& data,
+FitSummary summarise(const MultigradeFit<Scalar>& fit, const Dataset<Scalar>& train,
                      const Dataset<Scalar>* test = nullptr, double peak = 1,
                      const Executor& threads = {}) {
   FitSummary summary;
+  summary.folds = fit.report.folds;
   summary.termination = fit.report.termination;
   summary.message = fit.report.message;
   summary.initial_rse = fit.report.initial_rse;
@@ -139,10 +146,10 @@ FitSummary summarise(const MultigradeFit<Scalar>& fit, const DataSplit<Scalar>& 
   summary.multiply_adds = fit.model.multiply_adds();
 
   // The RSE is relative to the sum of squares of the targets, the PSNR to their number.
-  const auto& targets = data.train.targets();
+  const auto& targets = train.targets();
   double target_square = 0;
   for (Index i = 0; i < targets.rows(); ++i) {
-    target_square += static_cast<double>(data.train.weights()[i]) *
+    target_square += static_cast<double>(train.weights()[i]) *
                      targets.row(i).template cast<double>().squaredNorm();
   }
   target_square /= static_cast<double>(targets.cols());
@@ -219,6 +226,8 @@ class JsonPart {
     throw FormatError(*m_file, expected, found, m_place);
   }
   [[noreturn]] void fail(const std::string& expected) const { fail(expected, description()); }
+
+  bool has(const char* key) const { return m_json->is_object() && m_json->contains(key); }
 
   JsonPart operator[](const char* key) const {
     if (!m_json->is_object()) fail("an object");
@@ -329,18 +338,6 @@ inline nlohmann::ordered_json report_number(double value) {
 template <class Field>
 nlohmann::ordered_json field_json(const Field& field, bool passing);
 
-template <HasFields T>
-nlohmann::ordered_json fields_json(const T& object, bool passing) {
-  auto json = nlohmann::ordered_json::object();
-  for_each_field(object, [&](const char* name, const auto& field, FieldKind kind) {
-    if (passing || kind == FieldKind::Lasting) json[name] = field_json(field, passing);
-  });
-  if constexpr (std::same_as<T, Certificate>) {
-    json["relative_gap"] = report_number(object.relative_gap());
-  }
-  return json;
-}
-
 template <class Field>
 inline constexpr bool is_list = false;
 template <class Item>
@@ -349,6 +346,27 @@ template <class Field>
 inline constexpr bool is_optional_field = false;
 template <class Value>
 inline constexpr bool is_optional_field<std::optional<Value>> = true;
+
+/// Whether a field that is rare has its usual value.
+template <class Field>
+bool is_usual(const Field& field, FieldKind kind) {
+  if constexpr (std::is_arithmetic_v<Field>) return kind == FieldKind::Rare && field == Field{};
+  if constexpr (is_list<Field>) return kind == FieldKind::Rare && field.empty();
+  return false;
+}
+
+template <HasFields T>
+nlohmann::ordered_json fields_json(const T& object, bool passing) {
+  auto json = nlohmann::ordered_json::object();
+  for_each_field(object, [&](const char* name, const auto& field, FieldKind kind) {
+    const bool left_out = kind == FieldKind::Passing ? !passing : is_usual(field, kind);
+    if (!left_out) json[name] = field_json(field, passing);
+  });
+  if constexpr (std::same_as<T, Certificate>) {
+    json["relative_gap"] = report_number(object.relative_gap());
+  }
+  return json;
+}
 
 template <class Field>
 nlohmann::ordered_json field_json(const Field& field, bool passing) {
@@ -387,7 +405,8 @@ void read_field(const JsonPart& part, Field& field);
 template <HasFields T>
 void read_fields(const JsonPart& part, T& object) {
   for_each_field(object, [&](const char* name, auto& field, FieldKind kind) {
-    if (kind == FieldKind::Lasting) read_field(part[name], field);
+    if (kind == FieldKind::Passing || (kind == FieldKind::Rare && !part.has(name))) return;
+    read_field(part[name], field);
   });
 }
 

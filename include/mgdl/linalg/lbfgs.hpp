@@ -11,7 +11,6 @@ namespace mgdl::detail {
 
 struct LbfgsOptions {
   Index history = 20;
-  Index max_iterations = 1000;
   double relative_tolerance = 1e-9;  // of the objective's decrease, over `history` iterations
   double armijo = 1e-4;
   double curvature = 0.9;
@@ -39,15 +38,16 @@ class Lbfgs {
     m_values.assign(history, std::numeric_limits<double>::infinity());
   }
 
-  /// \param x          start, and on return the best point (the last accepted one)
-  /// \param evaluate   double evaluate(x, gradient): value and gradient; may be non-finite
-  /// \param iteration  bool iteration(k, value), called after step k = 1, 2, ...; false stops
-  LbfgsOutcome minimise(Vector<Scalar>& x, Evaluate evaluate,
-                        FunctionRef<bool(Index, double)> iteration) {
+  /// Starts at x, or goes on where the last call ended if x and f are what they were then.
+  ///
+  /// \param x           start, and on return the best point (the last accepted one)
+  /// \param evaluate    double evaluate(x, gradient): value and gradient; may be non-finite
+  /// \param iterations  steps at most
+  /// \param iteration   bool iteration(value), called after each step; false stops
+  LbfgsOutcome minimise(Vector<Scalar>& x, Evaluate evaluate, Index iterations,
+                        FunctionRef<bool(double)> iteration) {
     double value = evaluate(x, m_gradient);
-    m_stored = 0;
-    std::fill(m_values.begin(), m_values.end(), std::numeric_limits<double>::infinity());
-    for (Index k = 1; k <= m_options.max_iterations; ++k) {
+    for (Index done = 0; done < iterations; ++done) {
       set_direction();
       double slope = dot(m_direction, m_gradient);
       if (!(slope < 0)) {
@@ -70,9 +70,9 @@ class Lbfgs {
       }
       remember(x);
       m_gradient.swap(m_next_gradient);
-      if (!iteration(k, value)) return LbfgsOutcome::Stopped;
+      if (!iteration(value)) return LbfgsOutcome::Stopped;
       // The decrease of single steps is erratic; that over a whole history is not.
-      auto& oldest = m_values[static_cast<std::size_t>(k % m_options.history)];
+      auto& oldest = m_values[static_cast<std::size_t>(++m_iteration % m_options.history)];
       if (oldest - value <= m_options.relative_tolerance * std::abs(value)) {
         return LbfgsOutcome::Converged;
       }
@@ -219,6 +219,7 @@ class Lbfgs {
   std::vector<double> m_curvatures;
   std::vector<double> m_alphas;
   std::vector<double> m_values;
+  Index m_iteration = 0;
   Index m_newest = 0;
   Index m_stored = 0;
 };

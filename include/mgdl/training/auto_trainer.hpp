@@ -1,46 +1,30 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/metrics.hpp"
 #include "mgdl/core/observer.hpp"
+#include "mgdl/core/types.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 
 namespace mgdl {
 
-/// Options of AutoTrainer.
-struct AutoOptions {
-  /// A candidate that brings the error down to at most this part of what it was is kept without
-  /// trying the ones after it, in [0, 1).
-  double sufficient = 0.5;
-  /// A candidate that lowers the error by less than this part of it, however fast, is kept only if
-  /// none that was tried lowers it by more, in [0, 1).
-  double worthwhile = 0.1;
-
-  /// \throws InvalidArgument naming the first field that breaks its rule
-  void validate() const {
-    detail::require_option(sufficient >= 0 && sufficient < 1, "AutoOptions.sufficient",
-                           "a value in [0, 1)", sufficient);
-    detail::require_option(worthwhile >= 0 && worthwhile < 1, "AutoOptions.worthwhile",
-                           "a value in [0, 1)", worthwhile);
-  }
-};
-
-/// Chooses a trainer for every grade by trying: the cheap ones first, and of those tried keeps the
-/// one that lowers the error fastest.
+/// Chooses a trainer for every grade by trying all of them.
 ///
-/// The error is the grade's objective on the validation part (without one: on the training part);
-/// what counts is the decrease of its logarithm per second, among those that lower it by a
-/// `worthwhile` part; if there are none, the lowest error counts. Candidates after one that is
-/// `sufficient` are not tried; all that were are in GradeFitReport.trials.
+/// The one with the lowest error on the validation part is kept; of those that are as good as one
+/// can tell from its samples, the cheaper one: a candidate replaces those before it only if its
+/// error is lower by more than the standard error of the difference, sample by sample. Without a
+/// validation part the errors on the training part are compared, which favours the candidates that
+/// can fit anything. All that were tried are in GradeFitReport.trials.
 ///
-/// Keeps nothing from grade to grade. Because it goes by measured time, two runs can choose
-/// differently: the one trainer whose result a seed alone does not fix.
+/// Keeps nothing from grade to grade. What it chooses depends on the problem's samples and seed,
+/// unless a time limit binds or an observer stops.
 template <class Scalar_ = double>
 class AutoTrainer {
  public:
@@ -48,62 +32,118 @@ class AutoTrainer {
   using Scalar = Scalar_;
 
   /// \param candidates  from the cheapest to the most expensive
-  /// \throws InvalidArgument for no candidate, or if an option breaks its rule
-  explicit AutoTrainer(std::vector<AnyGradeTrainer<Scalar>> candidates, AutoOptions options = {})
-      : m_candidates(std::move(candidates)), m_options(options) {
+  /// \throws InvalidArgument for no candidate
+  explicit AutoTrainer(std::vector<AnyGradeTrainer<Scalar>> candidates)
+      : m_candidates(std::move(candidates)) {
     if (m_candidates.empty()) throw InvalidArgument("candidates", "at least one trainer", "none");
-    m_options.validate();
   }
-
-  /// The options it was made with.
-  const AutoOptions& options() const noexcept { return m_options; }
 
   /// What the best candidate returns, with all that were tried in the report. A grade's time limit
   /// is shared evenly by the candidates that are left.
-  GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem);
+  GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem) {
+    return std::move(fit_all({problem}).front());
+  }
+
+  /// The same for several problems at once, with the same candidate for all.
+  std::vector<GradeFit<Scalar>> fit_all(const std::vector<GradeProblem<Scalar>>& problems);
 
  private:
-  static constexpr double kPerfect = 1e-300;
+  using Fits = std::vector<GradeFit<Scalar>>;
+
+  /// Errors of the networks on the samples that decide, and their weights.
+  struct Errors {
+    Vector<double> values;
+    Vector<double> weights;
+    double mean_square = 0;  // relative to the zero function
+  };
+
+  static Errors errors_of(const std::vector<GradeProblem<Scalar>>& problems, const Fits& fits);
 
   std::vector<AnyGradeTrainer<Scalar>> m_candidates;
-  AutoOptions m_options;
 };
 
 template <class Scalar>
-GradeFit<Scalar> AutoTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem) {
+typename AutoTrainer<Scalar>::Errors AutoTrainer<Scalar>::errors_of(
+    const std::vector<GradeProblem<Scalar>>& problems, const Fits& fits) {
+  Errors errors;
+  Index samples = 0;
+  const auto view_of = [](const GradeProblem<Scalar>& problem) -> const SampleView<Scalar>& {
+    return problem.validation ? *problem.validation : problem.train;
+  };
+  for (const auto& problem : problems) samples += view_of(problem).size();
+  errors.values.resize(samples);
+  errors.weights.resize(samples);
+  Index first = 0;
+  for (std::size_t k = 0; k < problems.size(); ++k) {
+    const SampleView<Scalar>& view = view_of(problems[k]);
+    const Index n = view.size();
+    const RowMatrix<Scalar> prediction = fits[k].network.predict(view.inputs, problems[k].threads);
+    double zero = 0;
+    for (Index i = 0; i < n; ++i) {
+      double square = 0;
+      for (Index j = 0; j < prediction.cols(); ++j) {
+        const double error =
+            static_cast<double>(prediction(i, j)) - static_cast<double>(view.targets(i, j));
+        square += error * error;
+      }
+      errors.values[first + i] = std::sqrt(square);
+      const auto weight = static_cast<double>(view.weights[i]);
+      errors.weights[first + i] = weight / static_cast<double>(problems.size());
+      zero += weight * view.targets.row(i).template cast<double>().squaredNorm();
+    }
+    // Problems of different units count alike.
+    if (zero > 0) errors.values.segment(first, n) /= std::sqrt(zero);
+    first += n;
+  }
+  errors.mean_square = errors.weights.dot(errors.values.cwiseAbs2());
+  return errors;
+}
+
+template <class Scalar>
+std::vector<GradeFit<Scalar>> AutoTrainer<Scalar>::fit_all(
+    const std::vector<GradeProblem<Scalar>>& problems) {
+  using Verdict = detail::PairedComparison::Verdict;
   const detail::Stopwatch clock;
-  std::optional<GradeFit<Scalar>> best;
-  std::pair<bool, double> best_merit;  // worthwhile ones come first
+  Fits best;
+  Errors best_errors;
   std::vector<GradeTrial> trials;
   bool stopped = false;
   for (std::size_t k = 0; k < m_candidates.size() && !stopped; ++k) {
-    GradeProblem<Scalar> part = problem;
-    part.time_limit_seconds = (problem.time_limit_seconds - clock.seconds()) /
-                              static_cast<double>(m_candidates.size() - k);
-    if (best && !(part.time_limit_seconds > 0)) break;
+    std::vector<GradeProblem<Scalar>> parts = problems;
+    const double left = (problems.front().time_limit_seconds - clock.seconds()) /
+                        static_cast<double>(m_candidates.size() - k);
+    if (!best.empty() && !(left > 0)) break;
+    for (auto& part : parts) part.time_limit_seconds = left;
     const detail::Stopwatch watch;
-    GradeFit<Scalar> fit = m_candidates[k].fit(part);
-    const double seconds = watch.seconds();
-    const double error = problem.validation ? fit.report.validation : fit.report.final_objective;
-    trials.push_back({fit.report.trainer, error, seconds});
-    stopped = fit.report.termination == Termination::StoppedByObserver;
-    // Written so that a NaN counts as nothing.
-    const bool worthwhile = error <= 1 - m_options.worthwhile;
-    const double gain = error < 1 ? -std::log(std::max(error, kPerfect)) : 0;
-    const std::pair merit(worthwhile, worthwhile ? gain / seconds : gain);
-    if (!best || merit > best_merit) {
-      best_merit = merit;
-      best.emplace(std::move(fit));
+    Fits fits = m_candidates[k].fit_all(parts);
+    const GradeFitReport& report = fits.front().report;
+    Errors errors = errors_of(problems, fits);
+    stopped = report.termination == Termination::StoppedByObserver;
+    if (report.trials.empty()) {
+      trials.push_back({report.trainer, errors.mean_square, watch.seconds(), report.iterations});
+    } else {
+      trials.insert(trials.end(), report.trials.begin(), report.trials.end());
     }
-    if (error <= m_options.sufficient) break;
+    // A candidate that cannot be compared is better than none, and worse than any other.
+    const bool finite = std::isfinite(errors.mean_square);
+    const bool better =
+        best.empty() ||
+        (finite &&
+         (!std::isfinite(best_errors.mean_square) ||
+          detail::compare_errors(best_errors.values, errors.values, errors.weights).verdict ==
+              Verdict::Better));
+    if (!better) continue;
+    best = std::move(fits);
+    best_errors = std::move(errors);
   }
-  GradeFitReport& report = best->report;
-  report.trials = std::move(trials);
-  report.message =
-      "Chosen of " + std::to_string(report.trials.size()) + " tried. " + report.message;
-  report.elapsed_seconds = clock.seconds();
-  if (stopped) report.termination = Termination::StoppedByObserver;
-  return std::move(*best);
+  for (auto& fit : best) {
+    GradeFitReport& report = fit.report;
+    report.trials = trials;
+    report.message = "Chosen of " + std::to_string(trials.size()) + " tried. " + report.message;
+    report.elapsed_seconds = clock.seconds();
+    if (stopped) report.termination = Termination::StoppedByObserver;
+  }
+  return best;
 }
 
 }  // namespace mgdl

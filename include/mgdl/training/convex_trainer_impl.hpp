@@ -58,13 +58,11 @@ bool polish_neurons(PanelNetwork<double>& network, const SampleView<double>& sam
     gradient = (fixed.array() > 0).select(0.0, gradient);
     return loss + lambda / 2 * penalised.cwiseProduct(network.parameters()).squaredNorm();
   };
-  LbfgsOptions options;
-  options.max_iterations = iterations;
-  Lbfgs<double> lbfgs(start.size(), options);
+  Lbfgs<double> lbfgs(start.size(), {});
   Vector<double> ignored(start.size());
   const double before = evaluate(network.parameters(), ignored);
   double after = before;
-  lbfgs.minimise(network.parameters(), evaluate, [&](Index, double value) {
+  lbfgs.minimise(network.parameters(), evaluate, iterations, [&](double value) {
     after = value;
     return proceed();
   });

@@ -56,6 +56,8 @@ struct GradeTrial {
   double objective = std::numeric_limits<double>::quiet_NaN();
   /// Wall time of the training.
   double elapsed_seconds = 0;
+  /// Epochs or iterations done.
+  Index iterations = 0;
 };
 
 /// How the training of one grade went. Objectives are sum_i w_i |g(x_i) - y_i|^2, plus penalties if
@@ -108,6 +110,14 @@ concept GradeTrainer = requires(T trainer, const GradeProblem<typename T::Scalar
   { trainer.fit(problem) } -> std::same_as<GradeFit<typename T::Scalar>>;
 };
 
+/// A grade trainer that can do the grades of several problems together, those of the folds of a
+/// cross-validation: to choose something for all of them alike.
+template <class T>
+concept JointGradeTrainer = GradeTrainer<T> &&
+    requires(T trainer, const std::vector<GradeProblem<typename T::Scalar>>& problems) {
+  { trainer.fit_all(problems) } -> std::same_as<std::vector<GradeFit<typename T::Scalar>>>;
+};
+
 /// A grade trainer of any type: what lets one driver use different trainers for different grades.
 template <class Scalar_ = double>
 class AnyGradeTrainer {
@@ -120,15 +130,41 @@ class AnyGradeTrainer {
   requires(!std::same_as<T, AnyGradeTrainer> && std::same_as<typename T::Scalar, Scalar>)
       AnyGradeTrainer(
           T trainer)  // NOLINT(google-explicit-constructor): this conversion is its purpose
-      : m_fit([trainer = std::move(trainer)](const GradeProblem<Scalar>& problem) mutable {
-          return trainer.fit(problem);
+      : m_fit_all([trainer = std::move(trainer)](const Problems& problems) mutable {
+          if constexpr (JointGradeTrainer<T>) {
+            return trainer.fit_all(problems);
+          } else {
+            return fit_each(trainer, problems);
+          }
         }) {}
 
   /// What the trainer returns for the problem.
-  GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem) { return m_fit(problem); }
+  GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem) {
+    return std::move(m_fit_all({problem}).front());
+  }
+
+  /// What it returns for each of the problems, which share their time limit; see JointGradeTrainer.
+  std::vector<GradeFit<Scalar>> fit_all(const std::vector<GradeProblem<Scalar>>& problems) {
+    return m_fit_all(problems);
+  }
 
  private:
-  std::function<GradeFit<Scalar>(const GradeProblem<Scalar>&)> m_fit;
+  using Problems = std::vector<GradeProblem<Scalar>>;
+
+  template <class T>
+  static std::vector<GradeFit<Scalar>> fit_each(T& trainer, const Problems& problems) {
+    const detail::Stopwatch clock;
+    std::vector<GradeFit<Scalar>> fits;
+    for (const auto& problem : problems) {
+      GradeProblem<Scalar> part = problem;
+      const auto left = static_cast<double>(problems.size() - fits.size());
+      part.time_limit_seconds = (problem.time_limit_seconds - clock.seconds()) / left;
+      fits.push_back(trainer.fit(part));
+    }
+    return fits;
+  }
+
+  std::function<std::vector<GradeFit<Scalar>>(const Problems&)> m_fit_all;
 };
 
 }  // namespace mgdl

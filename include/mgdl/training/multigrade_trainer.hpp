@@ -33,13 +33,19 @@ struct MultigradeOptions {
   /// A grade that lowers the training RSE by less than this part of it is rejected and ends the
   /// training, in [0, 1).
   double minimum_progress = 1e-6;
+  /// A grade that lowers the validation RSE, but by less than this part of it, is the last one, in
+  /// [0, 1).
+  double minimum_gain = 0;
   /// Grades that are no better on the validation part before training stops, >= 1. The best prefix
   /// is kept. Better is what the mean squared error says if its difference, sample by sample, is
   /// above its standard error, if not the mean absolute error in the same way.
   Index patience = 1;
   /// Part of the samples that `fit(X, Y)` holds out for validation, in [0, 1).
   double validation_fraction = 0;
-  /// Seconds for all grades, > 0; each grade gets an equal share of what is left.
+  /// Instead of holding a part out: K parts of the samples, each of which is held out once, >= 2;
+  /// 0: none. See MultigradeTrainer.
+  Index folds = 0;
+  /// Seconds for all grades, > 0; each grade may take half of what is left, the last one all of it.
   double time_limit_seconds = std::numeric_limits<double>::infinity();
   /// What a grade hands to the next one.
   FeatureLink link = FeatureLink::LastHidden;
@@ -60,6 +66,8 @@ struct MultigradeOptions {
     require(tolerance >= 0, "MultigradeOptions.tolerance", "a value >= 0", tolerance);
     require(minimum_progress >= 0 && minimum_progress < 1, "MultigradeOptions.minimum_progress",
             "a value in [0, 1)", minimum_progress);
+    require(minimum_gain >= 0 && minimum_gain < 1, "MultigradeOptions.minimum_gain",
+            "a value in [0, 1)", minimum_gain);
     require(patience >= 1, "MultigradeOptions.patience", "a value >= 1", patience);
     require(validation_fraction >= 0 && validation_fraction < 1,
             "MultigradeOptions.validation_fraction", "a value in [0, 1)", validation_fraction);
@@ -93,6 +101,9 @@ struct GradeReport {
   double validation_gain_error = std::numeric_limits<double>::quiet_NaN();
   /// Weights and biases of this grade.
   Index parameters = 0;
+  /// With folds: the biases of each member's readout, of which the model has the mean only; with
+  /// them, member() gives the members back.
+  std::vector<std::vector<double>> member_biases = {};
   /// Wall time of training and evaluating this grade; NaN if not known.
   double seconds = std::numeric_limits<double>::quiet_NaN();
   /// False if it was rejected or a shorter prefix was better.
@@ -114,6 +125,8 @@ struct MultigradeReport {
   Termination termination = Termination::NotRun;
   /// One sentence on the outcome.
   std::string message;
+  /// Folds that the samples were dealt to, of which each has a member in the model; 0: none.
+  Index folds = 0;
   /// Training RSE before the first of `grades`.
   double initial_rse = std::numeric_limits<double>::quiet_NaN();
   /// Wall time of the whole run.
@@ -150,9 +163,17 @@ struct MultigradeFit {
 /// Trains a MultigradeModel grade by grade: each grade is fitted to the residual of the grades
 /// before it, on top of their features, which stay as they are.
 ///
+/// With `folds` it trains K models side by side, each with another Kth of the samples held out, and
+/// the model is their mean(), grade by grade: member k has not seen the samples of fold k. A grade
+/// is trained for all members with the same settings, chosen by the mean over the folds; the
+/// validation errors are those of every sample by the member that has not seen it, and the training
+/// errors those of the model on all samples. No sample is lost to validation, and the mean of K
+/// models has a lower error than one of them nearly always; it costs K times the work.
+///
 /// What holds for every run, checked and reported, not assumed:
 /// - the weighted sum of squares of the training residual never grows: a grade that does not lower
-///   it is rejected and training ends with Termination::NoProgress;
+///   it is rejected and training ends with Termination::NoProgress (with folds, that of the model
+///   on all samples and that of every member on its own: a grade that overshoots is scaled);
 /// - earlier grades do not change: predict(X, k) has the same bits before and after grade k + 1;
 /// - with a validation part, the prefix that is best on it is the one kept;
 /// - the seed and the samples fix every bit of the model, for any number of threads, and also when
@@ -196,9 +217,14 @@ class MultigradeTrainer {
   /// Trains on given training and validation parts.
   MultigradeFit<Scalar> fit(const DataSplit<Scalar>& data);
 
+  /// Trains on given folds.
+  MultigradeFit<Scalar> fit(const DataFolds<Scalar>& data);
+
   /// Adds up to `max_grades` grades to a trained model, on the same samples (which continues the
-  /// run that made it) or on new ones. The model's own grades and standardisation stay. \throws
-  /// InvalidArgument for unusable samples or if their columns are not the model's
+  /// run that made it) or on new ones. The model's own grades and standardisation stay. Not with
+  /// folds.
+  /// \throws InvalidArgument for unusable samples, if their columns are not the model's, or with
+  ///         folds
   MultigradeFit<Scalar> resume(MultigradeModel<Scalar> model, const ConstMatrixRef<Scalar>& X,
                                const ConstMatrixRef<Scalar>& Y,
                                const ConstVectorRef<Scalar>& weights = Vector<Scalar>());
@@ -207,21 +233,33 @@ class MultigradeTrainer {
   MultigradeFit<Scalar> resume(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data);
 
  private:
+  struct Member;
   struct Run;
 
   static void require_matching(const DataSplit<Scalar>& data);
 
-  MultigradeFit<Scalar> add_grades(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data);
+  /// A model without grades for these samples.
+  MultigradeModel<Scalar> start(const Dataset<Scalar>& data) const;
+
+  MultigradeFit<Scalar> add_grades(Run& run);
 
   /// Trains one grade; false when training is over, with the reason in the report.
-  bool add_grade(Run& run, Index first);
+  bool add_grade(Run& run);
 
-  /// Evaluates an accepted grade on the validation part, and compares it there with the best prefix
-  /// before it, sample by sample: what both find hard cancels out.
-  static void judge(Run& run, const ReluNetwork<Scalar>& network, bool features, GradeReport& line);
+  /// What the trainer makes of the members' problems, in the unit of their residuals.
+  std::vector<ReluNetwork<Scalar>> train(Run& run, GradeReport& line);
 
-  bool may_continue(Run& run, const GradeReport& line, Index first) const;
-  GradeProblem<Scalar> problem(Run& run, Index number, Index first, Scalar unit) const;
+  /// Adds a grade's networks to the members and to the model, if that lowers the residual of the
+  /// model by `minimum_progress`.
+  bool accept(Run& run, std::vector<ReluNetwork<Scalar>> networks, GradeReport& line) const;
+
+  /// Evaluates an accepted grade on the validation parts, and compares it there with the best
+  /// prefix before it, sample by sample: what both find hard cancels out.
+  static void judge(Run& run, const std::vector<ReluNetwork<Scalar>>& networks, bool features,
+                    GradeReport& line);
+
+  bool may_continue(Run& run, const GradeReport& line) const;
+  std::vector<GradeProblem<Scalar>> problems(Run& run, const std::vector<Scalar>& units) const;
 
   /// Below this, residuals are rounding errors of predictions: nothing is left to learn.
   static constexpr double rounding_rse() {
@@ -232,8 +270,6 @@ class MultigradeTrainer {
   /// A trainer of the user's may return anything.
   static void require_fitting(const MultigradeModel<Scalar>& model,
                               const ReluNetwork<Scalar>& network);
-
-  static void scale_residuals(Run& run, Scalar factor);
 
   /// The grade in the residual's own scale; if that overflows, zero, which is then rejected.
   static ReluNetwork<Scalar> scaled_or_zero(const ReluNetwork<Scalar>& network, Scalar scale);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,40 +14,146 @@
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/network/model_average.hpp"
 #include "mgdl/training/chain/residual_chain.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 
+namespace mgdl::detail {
+
+/// Networks with hidden layers of the same sizes: those that are smaller get units that are zero.
+/// Unchanged if they differ in their number of layers.
+template <class Scalar>
+std::vector<ReluNetwork<Scalar>> equally_wide(std::vector<ReluNetwork<Scalar>> networks) {
+  const std::size_t depth = networks.front().layers().size();
+  std::vector<Index> widths(depth, 0);  // of what each layer reads
+  bool equal = true;
+  for (const auto& network : networks) {
+    if (network.layers().size() != depth) return networks;
+    for (std::size_t l = 0; l < depth; ++l) {
+      const Index inputs = network.layers()[l].inputs();
+      equal = equal && (widths[l] == 0 || widths[l] == inputs);
+      widths[l] = std::max(widths[l], inputs);
+    }
+  }
+  if (equal) return networks;
+  for (auto& network : networks) {
+    std::vector<DenseLayer<Scalar>> layers;
+    for (std::size_t l = 0; l < depth; ++l) {
+      const auto& layer = network.layers()[l];
+      const Index outputs = l + 1 < depth ? widths[l + 1] : layer.outputs();
+      RowMatrix<Scalar> weights = RowMatrix<Scalar>::Zero(widths[l], outputs);
+      RowVector<Scalar> bias = RowVector<Scalar>::Zero(outputs);
+      weights.topLeftCorner(layer.inputs(), layer.outputs()) = layer.dense_weights();
+      bias.head(layer.outputs()) = layer.bias();
+      layers.emplace_back(std::move(weights), std::move(bias));
+    }
+    network = ReluNetwork<Scalar>(std::move(layers));
+  }
+  return networks;
+}
+
+}  // namespace mgdl::detail
+
 namespace mgdl {
+
+/// A model in training, with its samples.
+template <class Scalar>
+struct MultigradeTrainer<Scalar>::Member {
+  Member(MultigradeModel<Scalar> start, const DataSplit<Scalar>& data)
+      : model(std::move(start)), train(data.train, model) {
+    if (data.validation) validation.emplace(*data.validation, model);
+  }
+
+  void scale_residuals(Scalar factor) {
+    train.scale_residual(factor);
+    if (validation) validation->scale_residual(factor);
+  }
+
+  MultigradeModel<Scalar> model;
+  detail::ResidualChain<Scalar> train;
+  std::optional<detail::ResidualChain<Scalar>> validation;
+};
 
 /// State of one run, so that the trainer itself keeps none.
 template <class Scalar>
 struct MultigradeTrainer<Scalar>::Run {
   using Verdict = detail::PairedComparison::Verdict;
 
+  /// One member, with the grades that there are.
   Run(MultigradeModel<Scalar> start, const DataSplit<Scalar>& data,
       const MultigradeOptions& options)
-      : model(std::move(start)),
-        train(data.train, model),
+      : first(start.grades()),
         pool(options.threads.pool()),
-        control(options.observer, options.time_limit_seconds) {
-    if (data.validation) validation.emplace(*data.validation, model);
-    for (Index k = 1; k <= model.grades(); ++k) {
-      const auto& network = model.grade(k).network;
-      train.try_grade(network, pool);
-      train.accept();
-      if (!validation) continue;
-      validation->try_grade(network, pool);
-      validation->accept();
+        control(options.observer, options.time_limit_seconds),
+        best_grades(first) {
+    members.push_back(std::make_unique<Member>(std::move(start), data));
+    Member& member = *members.front();
+    for (Index k = 1; k <= first; ++k) {
+      const auto& network = member.model.grade(k).network;
+      member.train.try_grade(network, pool);
+      member.train.accept();
+      if (!member.validation) continue;
+      member.validation->try_grade(network, pool);
+      member.validation->accept();
     }
-    best_grades = model.grades();
-    if (validation) best_errors = validation->errors();
-    report.initial_rse = train.rse();
+    if (member.validation) {
+      shares = {1};
+      validation_weights = data.validation->weights().template cast<double>();
+      best_errors = validation_errors();
+    }
+    report.initial_rse = member.train.rse();
+  }
+
+  /// A member for each fold, and their mean.
+  Run(const MultigradeModel<Scalar>& start, const DataFolds<Scalar>& data,
+      const MultigradeOptions& options)
+      : pool(options.threads.pool()), control(options.observer, options.time_limit_seconds) {
+    for (const auto& fold : data.folds) members.push_back(std::make_unique<Member>(start, fold));
+    mean.emplace(start);
+    all.emplace(data.all, start);
+    validation_weights = data.held_out_weights();
+    Index seen = 0;
+    for (const auto& rows : data.held_out) {
+      shares.push_back(validation_weights.segment(seen, std::ssize(rows)).sum());
+      seen += std::ssize(rows);
+    }
+    best_errors = validation_errors();
+    report.initial_rse = all->rse();
+    report.folds = data.size();
+  }
+
+  bool has_validation() const noexcept { return !shares.empty(); }
+
+  MultigradeModel<Scalar>& model() { return mean ? *mean : members.front()->model; }
+
+  /// All samples that the model is fitted to.
+  detail::ResidualChain<Scalar>& whole() { return all ? *all : members.front()->train; }
+
+  /// Errors on the validation parts, each by the member that has not seen it.
+  detail::ErrorSums validation_sums() const {
+    detail::ErrorSums sums;
+    for (std::size_t k = 0; k < members.size(); ++k) {
+      sums.add(members[k]->validation->sums(), shares[k]);
+    }
+    return sums;
+  }
+
+  /// The same, sample by sample.
+  Vector<double> validation_errors() const {
+    Vector<double> errors(validation_weights.size());
+    Index first_row = 0;
+    for (const auto& member : members) {
+      const Vector<double> part = member->validation->errors();
+      errors.segment(first_row, part.size()) = part;
+      first_row += part.size();
+    }
+    return errors;
   }
 
   /// What is compared with the tolerance.
-  double judged_error(const MultigradeOptions& options) const {
-    const bool on_training = !validation || options.tolerance_on_training;
-    return (on_training ? train : *validation).error(options.measure);
+  double judged_error(const MultigradeOptions& options) {
+    const bool on_training = !has_validation() || options.tolerance_on_training;
+    return (on_training ? whole().sums() : validation_sums()).error(options.measure);
   }
 
   bool stop(Termination termination, std::string message) {
@@ -55,11 +162,14 @@ struct MultigradeTrainer<Scalar>::Run {
     return false;
   }
 
-  MultigradeModel<Scalar> model;
-  detail::ResidualChain<Scalar> train;
-  std::optional<detail::ResidualChain<Scalar>> validation;
+  Index first = 0;  // grades that were there before
   detail::ThreadPool& pool;
   detail::RunControl control;
+  std::vector<std::unique_ptr<Member>> members;  // chains refer to models
+  std::optional<MultigradeModel<Scalar>> mean;   // of the members, if there are several
+  std::optional<detail::ResidualChain<Scalar>> all;
+  std::vector<double> shares;         // of all weight, in the members' validation parts
+  Vector<double> validation_weights;  // of the samples in them, sum 1
   MultigradeReport report;
   Index best_grades = 0;
   Vector<double> best_errors;         // of the validation samples, by the best prefix
@@ -76,36 +186,12 @@ void MultigradeTrainer<Scalar>::require_matching(const DataSplit<Scalar>& data) 
 }
 
 template <class Scalar>
-bool MultigradeTrainer<Scalar>::add_grade(Run& run, Index first) {
-  const Index number = run.model.grades() + 1;
-  const auto trainer =
-      static_cast<std::size_t>(std::min(number, static_cast<Index>(m_trainers.size())) - 1);
-  const double before = run.train.square();
+bool MultigradeTrainer<Scalar>::add_grade(Run& run) {
   const double started = run.control.seconds();
-  const Scalar scale = detail::residual_scale<Scalar>(before);
-  scale_residuals(run, 1 / scale);
-  const GradeFit<Scalar> fit = m_trainers[trainer].fit(problem(run, number, first, scale));
-  scale_residuals(run, scale);
-  require_fitting(run.model, fit.network);
-
   GradeReport line;
-  line.grade = number;
-  line.fit = fit.report;
-  const ReluNetwork<Scalar> network = scaled_or_zero(fit.network, scale);
-  line.parameters = network.parameters();
-  const bool last = number - first >= m_options.max_grades;
-  // Written so that a NaN counts as no progress.
-  const double after = run.train.try_grade(network, run.pool, !last);
-  const bool lower = after < before && after <= before * (1 - m_options.minimum_progress);
-  if (lower) {
-    run.train.accept();
-    line.train_rse = run.train.rse();
-    line.train_max_error = run.train.error(ErrorMeasure::MaxError);
-    line.pointwise_growth = run.train.pointwise_growth();
-    if (run.validation) judge(run, network, !last, line);
-    run.model.add_grade({network, line.train_rse, line.validation_rse});
-    if (run.verdict == Run::Verdict::Better) run.best_grades = number;
-  }
+  line.grade = run.model().grades() + 1;
+  std::vector<ReluNetwork<Scalar>> networks = train(run, line);
+  const bool lower = accept(run, std::move(networks), line);
   line.seconds = run.control.seconds() - started;
   run.report.grades.push_back(line);
   if (!lower) {
@@ -115,27 +201,137 @@ bool MultigradeTrainer<Scalar>::add_grade(Run& run, Index first) {
                            reason == Termination::StoppedByObserver ||
                            reason == Termination::TimeLimit;
     return run.stop(cut_short ? reason : Termination::NoProgress,
-                    "Grade " + std::to_string(number) +
+                    "Grade " + std::to_string(line.grade) +
                         " did not lower the training residual and was rejected." +
                         (line.fit.message.empty() ? "" : " Its trainer: " + line.fit.message));
   }
-  return may_continue(run, line, first);
+  return may_continue(run, line);
 }
 
 template <class Scalar>
-void MultigradeTrainer<Scalar>::judge(Run& run, const ReluNetwork<Scalar>& network, bool features,
-                                      GradeReport& line) {
-  auto& validation = *run.validation;
-  const double before = validation.square();
-  const double rse_before = validation.rse();
-  validation.try_grade(network, run.pool, features);
-  validation.accept();
-  line.validation_rse = validation.rse();
-  line.validation_max_error = validation.error(ErrorMeasure::MaxError);
-  const double unit = before > 0 ? rse_before / before : 0;
-  Vector<double> errors = validation.errors();
-  const auto comparison = detail::compare_errors(run.best_errors, errors,
-                                                 validation.view().weights.template cast<double>());
+std::vector<ReluNetwork<Scalar>> MultigradeTrainer<Scalar>::train(Run& run, GradeReport& line) {
+  const auto trainer =
+      static_cast<std::size_t>(std::min(line.grade, static_cast<Index>(m_trainers.size())) - 1);
+  std::vector<Scalar> units;
+  for (auto& member : run.members) {
+    units.push_back(detail::residual_scale<Scalar>(member->train.sums().square));
+    member->scale_residuals(1 / units.back());
+  }
+  const std::vector<GradeFit<Scalar>> fits = m_trainers[trainer].fit_all(problems(run, units));
+  std::vector<ReluNetwork<Scalar>> networks;
+  for (std::size_t k = 0; k < run.members.size(); ++k) {
+    Member& member = *run.members[k];
+    member.scale_residuals(units[k]);
+    require_fitting(member.model, fits[k].network);
+    networks.push_back(scaled_or_zero(fits[k].network, units[k]));
+  }
+  line.fit = fits.front().report;
+  if (fits.size() == 1) return networks;
+
+  // One report for all members: what is the same for all, and means.
+  line.fit.certificate.reset();
+  line.fit.witness.reset();
+  line.fit.initial_objective = 0;
+  line.fit.final_objective = 0;
+  line.fit.validation = 0;
+  line.fit.revived_units = 0;
+  for (const auto& fit : fits) {
+    const auto count = static_cast<double>(fits.size());
+    line.fit.initial_objective += fit.report.initial_objective / count;
+    line.fit.final_objective += fit.report.final_objective / count;
+    line.fit.validation += fit.report.validation / count;
+    line.fit.revived_units += fit.report.revived_units;
+    if (fit.report.termination == Termination::NumericalFailure ||
+        fit.report.termination == Termination::StoppedByObserver) {
+      line.fit.termination = fit.report.termination;
+      line.fit.message = fit.report.message;
+    }
+  }
+  networks = detail::equally_wide(std::move(networks));
+  for (auto& network : networks) {
+    network = network.with_readout(
+        detail::divisible_readout(network.readout(), static_cast<Index>(networks.size())));
+  }
+  return networks;
+}
+
+template <class Scalar>
+bool MultigradeTrainer<Scalar>::accept(Run& run, std::vector<ReluNetwork<Scalar>> networks,
+                                       GradeReport& line) const {
+  const bool features = line.grade - run.first < m_options.max_grades;
+  auto& whole = run.whole();
+  const double before = whole.sums().square;
+  // Written so that a NaN counts as no progress.
+  const auto lowers = [&](double after) {
+    return after < before && after <= before * (1 - m_options.minimum_progress);
+  };
+  std::optional<ReluNetwork<Scalar>> network;
+  if (!run.mean) {
+    network.emplace(networks.front());
+    line.parameters = network->parameters();
+    if (!lowers(whole.try_grade(*network, run.pool, features))) return false;
+  } else {
+    const auto count = static_cast<Index>(networks.size());
+    const auto scale = [count](ReluNetwork<Scalar>& one, Scalar factor) {
+      one = one.scaled(factor);
+      one = one.with_readout(detail::divisible_readout(one.readout(), count));
+    };
+    // The mean of networks that each lower their own residual lowers that of all samples but for
+    // those that a member has not seen. Where it does not, it is scaled once; between zero and the
+    // whole of it, the members' residuals are lower, too.
+    for (bool again = true;; again = false) {
+      for (std::size_t k = 0; k < run.members.size(); ++k) {
+        auto& member = *run.members[k];
+        const double after = member.train.try_grade(networks[k], run.pool, features);
+        if (after < member.train.sums().square) continue;
+        scale(networks[k], 0);
+        member.train.try_grade(networks[k], run.pool, features);
+      }
+      const Index inputs = run.mean->inputs();
+      const bool linked = run.mean->link() == FeatureLink::LastHiddenAndInput;
+      network.emplace(average(networks, run.mean->grades() == 0 ? inputs : (linked ? inputs : 0)));
+      line.parameters = network->parameters();
+      if (lowers(whole.try_grade(*network, run.pool, features))) break;
+      const double step = again ? whole.best_step() : 0;
+      if (!(step > 0 && step < 1)) return false;
+      for (auto& one : networks) scale(one, static_cast<Scalar>(step));
+    }
+    for (const auto& one : networks) {
+      const auto& bias = one.readout().bias();
+      line.member_biases.emplace_back(bias.begin(), bias.end());
+    }
+    for (auto& member : run.members) member->train.accept();
+  }
+  whole.accept();
+  line.train_rse = whole.rse();
+  line.train_max_error = whole.sums().error(ErrorMeasure::MaxError);
+  line.pointwise_growth = whole.pointwise_growth();
+  if (run.has_validation()) judge(run, networks, features, line);
+  if (run.mean) {
+    for (std::size_t k = 0; k < run.members.size(); ++k) {
+      run.members[k]->model.add_grade({std::move(networks[k])});
+    }
+  }
+  run.model().add_grade({std::move(*network), line.train_rse, line.validation_rse});
+  if (run.verdict == Run::Verdict::Better) run.best_grades = line.grade;
+  return true;
+}
+
+template <class Scalar>
+void MultigradeTrainer<Scalar>::judge(Run& run, const std::vector<ReluNetwork<Scalar>>& networks,
+                                      bool features, GradeReport& line) {
+  const detail::ErrorSums before = run.validation_sums();
+  for (std::size_t k = 0; k < run.members.size(); ++k) {
+    auto& validation = *run.members[k]->validation;
+    validation.try_grade(networks[k], run.pool, features);
+    validation.accept();
+  }
+  const detail::ErrorSums after = run.validation_sums();
+  line.validation_rse = after.rse();
+  line.validation_max_error = after.error(ErrorMeasure::MaxError);
+  const double unit = before.square > 0 ? before.rse() / before.square : 0;
+  Vector<double> errors = run.validation_errors();
+  const auto comparison = detail::compare_errors(run.best_errors, errors, run.validation_weights);
   line.validation_gain = comparison.gain * unit;
   line.validation_gain_error = comparison.gain_error * unit;
   run.verdict = comparison.verdict;
@@ -143,10 +339,10 @@ void MultigradeTrainer<Scalar>::judge(Run& run, const ReluNetwork<Scalar>& netwo
 }
 
 template <class Scalar>
-bool MultigradeTrainer<Scalar>::may_continue(Run& run, const GradeReport& line, Index first) const {
+bool MultigradeTrainer<Scalar>::may_continue(Run& run, const GradeReport& line) const {
   const Termination reason = run.control.observe({.event = Progress::Event::Grade,
                                                   .grade = line.grade,
-                                                  .max_grades = first + m_options.max_grades,
+                                                  .max_grades = run.first + m_options.max_grades,
                                                   .iteration = line.fit.iterations,
                                                   .objective = line.train_rse,
                                                   .validation = line.validation_rse});
@@ -155,7 +351,7 @@ bool MultigradeTrainer<Scalar>::may_continue(Run& run, const GradeReport& line, 
   if (run.judged_error(m_options) <= m_options.tolerance) {
     return run.stop(Termination::ToleranceReached, "The error is within the tolerance.");
   }
-  if (run.train.rse() <= rounding_rse()) {
+  if (run.whole().rse() <= rounding_rse()) {
     return run.stop(Termination::ToleranceReached, "The residual is down to rounding.");
   }
   if (stop_asked) {
@@ -171,41 +367,53 @@ bool MultigradeTrainer<Scalar>::may_continue(Run& run, const GradeReport& line, 
   if (line.grade - run.best_grades >= m_options.patience) {
     if (run.verdict == Run::Verdict::Flat) {
       return run.stop(Termination::Plateau,
-                      "The validation error is flat within its standard error: what is left looks "
-                      "like noise. The best prefix was kept.");
+                      "The validation error is flat within its standard error, and the best prefix "
+                      "was kept. More samples, wider grades or more patience may find more.");
     }
     return run.stop(Termination::ValidationStop,
                     "The validation error did not fall; the best prefix was kept.");
   }
-  if (line.grade - first >= m_options.max_grades) {
+  if (line.grade == run.best_grades &&
+      line.validation_gain <
+          m_options.minimum_gain * (line.validation_rse + line.validation_gain)) {
+    return run.stop(Termination::Plateau,
+                    "The last grade lowered the validation error by little; it was kept.");
+  }
+  if (line.grade - run.first >= m_options.max_grades) {
     return run.stop(Termination::MaxIterations, "All grades were trained.");
   }
   return true;
 }
 
 template <class Scalar>
-GradeProblem<Scalar> MultigradeTrainer<Scalar>::problem(Run& run, Index number, Index first,
-                                                        Scalar unit) const {
-  GradeProblem<Scalar> problem{run.train.view(), std::nullopt};
-  if (run.validation) problem.validation.emplace(run.validation->view());
-  problem.grade = number;
-  problem.seed = m_options.seed;
-  problem.threads = m_options.threads;
-  problem.model = &run.model;
-  problem.unit = unit;
+std::vector<GradeProblem<Scalar>> MultigradeTrainer<Scalar>::problems(
+    Run& run, const std::vector<Scalar>& units) const {
+  const Index number = run.model().grades() + 1;
   const double elapsed = run.control.seconds();
-  // The grades to come get their share.
-  problem.time_limit_seconds = (m_options.time_limit_seconds - elapsed) /
-                               static_cast<double>(first + m_options.max_grades - number + 1);
-  if (m_options.observer) {
-    problem.observer = [this, number, first, elapsed](Progress progress) {
-      progress.grade = number;
-      progress.max_grades = first + m_options.max_grades;
-      progress.elapsed_seconds += elapsed;
-      return m_options.observer(progress);
-    };
+  std::vector<GradeProblem<Scalar>> result;
+  for (std::size_t k = 0; k < run.members.size(); ++k) {
+    const Member& member = *run.members[k];
+    auto& problem = result.emplace_back(GradeProblem<Scalar>{member.train.view(), std::nullopt});
+    if (member.validation) problem.validation.emplace(member.validation->view());
+    problem.grade = number;
+    problem.seed = m_options.seed;
+    problem.threads = m_options.threads;
+    problem.model = &member.model;
+    problem.unit = units[k];
+    // The grades to come get their share.
+    const Index grades_left = run.first + m_options.max_grades - number + 1;
+    problem.time_limit_seconds = (m_options.time_limit_seconds - elapsed) /
+                                 static_cast<double>(std::min<Index>(grades_left, 2));
+    if (m_options.observer) {
+      problem.observer = [this, number, first = run.first, elapsed](Progress progress) {
+        progress.grade = number;
+        progress.max_grades = first + m_options.max_grades;
+        progress.elapsed_seconds += elapsed;
+        return m_options.observer(progress);
+      };
+    }
   }
-  return problem;
+  return result;
 }
 
 template <class Scalar>
@@ -224,12 +432,6 @@ void MultigradeTrainer<Scalar>::require_fitting(const MultigradeModel<Scalar>& m
 }
 
 template <class Scalar>
-void MultigradeTrainer<Scalar>::scale_residuals(Run& run, Scalar factor) {
-  run.train.scale_residual(factor);
-  if (run.validation) run.validation->scale_residual(factor);
-}
-
-template <class Scalar>
 ReluNetwork<Scalar> MultigradeTrainer<Scalar>::scaled_or_zero(const ReluNetwork<Scalar>& network,
                                                               Scalar scale) {
   const auto finite_times = [scale](const auto& values) {
@@ -244,20 +446,31 @@ ReluNetwork<Scalar> MultigradeTrainer<Scalar>::scaled_or_zero(const ReluNetwork<
 }
 
 template <class Scalar>
+MultigradeModel<Scalar> MultigradeTrainer<Scalar>::start(const Dataset<Scalar>& data) const {
+  return {Standardizer<Scalar>::fit(data.inputs(), data.weights()),
+          Standardizer<Scalar>::fit_common_scale(data.targets(), data.weights()), m_options.link};
+}
+
+template <class Scalar>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const ConstMatrixRef<Scalar>& X,
                                                      const ConstMatrixRef<Scalar>& Y,
                                                      const ConstVectorRef<Scalar>& weights) {
-  return fit(split(Dataset<Scalar>(X, Y, weights), m_options.validation_fraction, m_options.seed));
+  Dataset<Scalar> data(X, Y, weights);
+  if (m_options.folds > 0) return fit(folds(std::move(data), m_options.folds, m_options.seed));
+  return fit(split(std::move(data), m_options.validation_fraction, m_options.seed));
 }
 
 template <class Scalar>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const DataSplit<Scalar>& data) {
   require_matching(data);
-  const auto& train = data.train;
-  MultigradeModel<Scalar> model(
-      Standardizer<Scalar>::fit(train.inputs(), train.weights()),
-      Standardizer<Scalar>::fit_common_scale(train.targets(), train.weights()), m_options.link);
-  return add_grades(std::move(model), data);
+  Run run(start(data.train), data, m_options);
+  return add_grades(run);
+}
+
+template <class Scalar>
+MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const DataFolds<Scalar>& data) {
+  Run run(start(data.all), data, m_options);
+  return add_grades(run);
 }
 
 template <class Scalar>
@@ -272,27 +485,28 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> 
 template <class Scalar>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> model,
                                                         const DataSplit<Scalar>& data) {
+  detail::require_option(m_options.folds == 0, "MultigradeOptions.folds", "0 to resume",
+                         m_options.folds);
   require_matching(data);
   detail::require_cols("X", model.inputs(), data.train.inputs().cols());
   detail::require_cols("Y", model.outputs(), data.train.targets().cols());
-  return add_grades(std::move(model), data);
+  Run run(std::move(model), data, m_options);
+  return add_grades(run);
 }
 
 template <class Scalar>
-MultigradeFit<Scalar> MultigradeTrainer<Scalar>::add_grades(MultigradeModel<Scalar> model,
-                                                            const DataSplit<Scalar>& data) {
-  Run run(std::move(model), data, m_options);
-  const Index first = run.model.grades();
-  if (run.judged_error(m_options) <= m_options.tolerance || run.train.rse() <= rounding_rse()) {
+MultigradeFit<Scalar> MultigradeTrainer<Scalar>::add_grades(Run& run) {
+  if (run.judged_error(m_options) <= m_options.tolerance || run.whole().rse() <= rounding_rse()) {
     run.stop(Termination::ToleranceReached, "The model meets the tolerance as it is.");
   } else {
-    while (add_grade(run, first)) {
+    while (add_grade(run)) {
     }
   }
-  run.model.truncate(run.best_grades);
+  MultigradeModel<Scalar>& model = run.model();
+  model.truncate(run.best_grades);
   for (auto& grade : run.report.grades) grade.kept = grade.grade <= run.best_grades;
   run.report.elapsed_seconds = run.control.seconds();
-  return {std::move(run.model), std::move(run.report)};
+  return {std::move(model), std::move(run.report)};
 }
 
 }  // namespace mgdl

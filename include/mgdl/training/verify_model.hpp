@@ -75,6 +75,14 @@ ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataS
                                const std::vector<GradeReport>& claims = {},
                                const Executor& threads = {});
 
+/// The same for a model of folds, as many as `data` has: the training errors are those of the model
+/// on all samples, the validation errors those of every sample by the member that has not seen it.
+/// Needs the claims' `member_biases`.
+template <class Scalar>
+ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataFolds<Scalar>& data,
+                               const std::vector<GradeReport>& claims,
+                               const Executor& threads = {});
+
 }  // namespace mgdl
 
 #ifdef MGDL_COMPILED
@@ -84,6 +92,12 @@ extern template ModelVerification verify_model(const MultigradeModel<float>&,
                                                const std::vector<GradeReport>&, const Executor&);
 extern template ModelVerification verify_model(const MultigradeModel<double>&,
                                                const DataSplit<double>&,
+                                               const std::vector<GradeReport>&, const Executor&);
+extern template ModelVerification verify_model(const MultigradeModel<float>&,
+                                               const DataFolds<float>&,
+                                               const std::vector<GradeReport>&, const Executor&);
+extern template ModelVerification verify_model(const MultigradeModel<double>&,
+                                               const DataFolds<double>&,
                                                const std::vector<GradeReport>&, const Executor&);
 }  // namespace mgdl
 #else

@@ -16,6 +16,7 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/network/model_average.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/relu_network.hpp"
 #include "mgdl/training/chain/residual_chain.hpp"
@@ -71,30 +72,51 @@ Verification verify_certificate(const Certificate& certificate, const Certificat
   return compare_certificates(certificate, found, tolerance);
 }
 
-}  // namespace mgdl::detail
-
-namespace mgdl {
-
+/// \param train       samples that the model was fitted to
+/// \param validation  samples of which each part belongs to a member of the model (a single one: to
+///                    the model itself), with its share of all weight
 template <class Scalar>
-ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataSplit<Scalar>& data,
-                               const std::vector<GradeReport>& claims, const Executor& threads) {
+ModelVerification verify_grades(const MultigradeModel<Scalar>& model, const Dataset<Scalar>& train,
+                                const std::vector<const Dataset<Scalar>*>& validation,
+                                const std::vector<double>& shares,
+                                const std::vector<GradeReport>& claims, const Executor& threads) {
   const auto require_columns = [&](const Dataset<Scalar>& part) {
-    detail::require_cols("X", model.inputs(), part.inputs().cols());
-    detail::require_cols("Y", model.outputs(), part.targets().cols());
+    require_cols("X", model.inputs(), part.inputs().cols());
+    require_cols("Y", model.outputs(), part.targets().cols());
   };
-  require_columns(data.train);
-  if (data.validation) require_columns(*data.validation);
+  require_columns(train);
+  for (const auto* part : validation) require_columns(*part);
   if (!claims.empty() && std::ssize(claims) != model.grades()) {
     throw InvalidArgument("claims", std::to_string(model.grades()) + ", one for each grade",
                           std::to_string(claims.size()));
   }
-  detail::require_threads("threads", threads);
-  detail::ThreadPool& pool = threads.pool();
-  detail::ResidualChain<Scalar> train(data.train, model);
-  std::optional<detail::ResidualChain<Scalar>> validation;
-  if (data.validation) validation.emplace(*data.validation, model);
+  require_threads("threads", threads);
+  ThreadPool& pool = threads.pool();
+  ResidualChain<Scalar> chain(train, model);
+  std::vector<ResidualChain<Scalar>> parts;
+  for (const auto* part : validation) parts.emplace_back(*part, model);
+
+  // The grade's network of the member that part `index` belongs to.
+  const auto network_of = [&](Index k, Index index) {
+    const auto count = std::ssize(parts);
+    const auto& network = model.grade(k).network;
+    if (count == 1) return network;
+    std::vector<double> values;
+    if (!claims.empty()) {
+      const auto& biases = claims[static_cast<std::size_t>(k - 1)].member_biases;
+      if (std::ssize(biases) == count) values = biases[static_cast<std::size_t>(index)];
+    }
+    if (std::ssize(values) != model.outputs()) {
+      throw InvalidArgument("member_biases", "those of each member", "others, or none");
+    }
+    const bool all_shared = k == 1 || model.link() == FeatureLink::LastHiddenAndInput;
+    const RowVector<Scalar> bias =
+        Eigen::Map<const RowVector<double>>(values.data(), model.outputs()).template cast<Scalar>();
+    return member(network, index, count, all_shared ? model.inputs() : 0, bias);
+  };
 
   ModelVerification result;
+  bool members_known = true;
   for (Index k = 1; k <= model.grades(); ++k) {
     const Grade<Scalar>& grade = model.grade(k);
     GradeVerification& line = result.grades.emplace_back();
@@ -109,8 +131,8 @@ ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataS
       line.certificate_holds = false;
       if (claim.witness) {
         try {
-          const Verification found = detail::verify_certificate(
-              *claim.certificate, *claim.witness, train.view(), grade.network, threads);
+          const Verification found = verify_certificate(*claim.certificate, *claim.witness,
+                                                        chain.view(), grade.network, threads);
           line.certificate = found.recomputed;
           line.certificate_holds = found.valid;
           message = found.message;
@@ -120,28 +142,65 @@ ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataS
       }
       note(line.certificate_holds, "certificate, " + message);
     }
-    const double before = train.rse();
-    train.try_grade(grade.network, pool);
-    train.accept();
-    line.train_rse = train.rse();
-    line.residual_falls =
-        note(line.train_rse <= before || detail::same_rse<Scalar>(line.train_rse, before),
-             detail::claim_text("the residual grows", before, line.train_rse));
-    bool same = note(detail::same_rse<Scalar>(grade.train_rse, line.train_rse),
-                     detail::claim_text("train RSE", grade.train_rse, line.train_rse));
-    if (validation) {
-      validation->try_grade(grade.network, pool);
-      validation->accept();
-      line.validation_rse = validation->rse();
+    const double before = chain.rse();
+    chain.try_grade(grade.network, pool);
+    chain.accept();
+    line.train_rse = chain.rse();
+    line.residual_falls = note(line.train_rse <= before || same_rse<Scalar>(line.train_rse, before),
+                               claim_text("the residual grows", before, line.train_rse));
+    bool same = note(same_rse<Scalar>(grade.train_rse, line.train_rse),
+                     claim_text("train RSE", grade.train_rse, line.train_rse));
+    if (!parts.empty() && members_known) {
+      try {
+        ErrorSums sums;
+        for (std::size_t b = 0; b < parts.size(); ++b) {
+          parts[b].try_grade(network_of(k, static_cast<Index>(b)), pool);
+          parts[b].accept();
+          sums.add(parts[b].sums(), shares[b]);
+        }
+        line.validation_rse = sums.rse();
+      } catch (const InvalidArgument& error) {
+        // Those of later grades read the features of this one.
+        members_known = false;
+        same = note(false, std::string("members, ") + error.what());
+      }
     }
-    const bool both_unknown = !validation && std::isnan(grade.validation_rse);
-    same = note(both_unknown || detail::same_rse<Scalar>(grade.validation_rse, line.validation_rse),
-                detail::claim_text("validation RSE", grade.validation_rse, line.validation_rse)) &&
+    const bool both_unknown = parts.empty() && std::isnan(grade.validation_rse);
+    same = note(both_unknown || same_rse<Scalar>(grade.validation_rse, line.validation_rse),
+                claim_text("validation RSE", grade.validation_rse, line.validation_rse)) &&
            same;
     line.errors_hold = same;
     if (line.valid()) line.message = "all claims hold";
   }
   return result;
+}
+
+}  // namespace mgdl::detail
+
+namespace mgdl {
+
+template <class Scalar>
+ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataSplit<Scalar>& data,
+                               const std::vector<GradeReport>& claims, const Executor& threads) {
+  if (!data.validation) {
+    return detail::verify_grades(model, data.train, {}, {}, claims, threads);
+  }
+  return detail::verify_grades(model, data.train, {&*data.validation}, {1}, claims, threads);
+}
+
+template <class Scalar>
+ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataFolds<Scalar>& data,
+                               const std::vector<GradeReport>& claims, const Executor& threads) {
+  std::vector<const Dataset<Scalar>*> parts;
+  std::vector<double> shares;
+  for (Index k = 0; k < data.size(); ++k) {
+    parts.push_back(&*data.folds[static_cast<std::size_t>(k)].validation);
+    double& share = shares.emplace_back(0);
+    for (const Index row : data.held_out[static_cast<std::size_t>(k)]) {
+      share += static_cast<double>(data.all.weights()[row]);
+    }
+  }
+  return detail::verify_grades(model, data.all, parts, shares, claims, threads);
 }
 
 }  // namespace mgdl

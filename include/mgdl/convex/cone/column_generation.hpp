@@ -540,8 +540,8 @@ class ColumnGeneration {
           lambda * O - columns.transpose() * R;
       return 0.5 * R.squaredNorm() + 0.5 * lambda * at.squaredNorm();
     };
-    Lbfgs<Real> lbfgs(x.size(), {.max_iterations = 200, .relative_tolerance = 1e-14});
-    lbfgs.minimise(x, evaluate, [](Index, Real) { return true; });
+    Lbfgs<Real> lbfgs(x.size(), {.relative_tolerance = 1e-14});
+    lbfgs.minimise(x, evaluate, 200, [](Real) { return true; });
 
     const Vector<Real> step = x - start;
     for (Real length = 1; length > 0.05; length /= 2) {

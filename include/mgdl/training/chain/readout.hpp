@@ -147,12 +147,16 @@ RelativeLoss finish_readout(PanelNetwork<Scalar>& network, const GradeProblem<Sc
 ///
 /// \param ridges  candidates, relative to the mean square of the features
 /// \param chosen  the best one; 0 if there is none
+/// \param basis   if not empty: the readouts are basis * B, whose B the ridge is for; (m + 1) x
+/// any,
+///                the last row and column of the bias alone
 ///
 /// Source: Golub, Heath & Wahba, "Generalized cross-validation as a method for choosing a good
 /// ridge parameter" (Technometrics 21, 1979).
 template <class Scalar>
 RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
-                         const std::vector<double>& ridges, ThreadPool& pool, double& chosen);
+                         const std::vector<double>& ridges, ThreadPool& pool, double& chosen,
+                         const Matrix<double>& basis = {});
 
 template <class Real>
 Matrix<Real> sample_moments(Index samples, Index rows, Index columns, ThreadPool& pool,
@@ -419,12 +423,19 @@ RowVector<double> losses_of(const PanelNetwork<Scalar>& network,
 
 template <class Scalar>
 RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
-                         const std::vector<double>& ridges, ThreadPool& pool, double& chosen) {
-  const ReadoutMoments moments = readout_moments(network, problem.train, pool);
+                         const std::vector<double>& ridges, ThreadPool& pool, double& chosen,
+                         const Matrix<double>& basis) {
+  ReadoutMoments moments = readout_moments(network, problem.train, pool);
+  if (basis.size() > 0) {
+    moments = {basis.transpose() * moments.gram * basis, basis.transpose() * moments.cross};
+  }
   std::vector<RidgeCandidate> candidates(ridges.size());
   pool.parallel_for(std::ssize(ridges), [&](Index k, int) {
     const auto i = static_cast<std::size_t>(k);
     candidates[i] = solve_ridge(moments, ridges[i], /*degrees=*/true);
+    if (basis.size() > 0 && candidates[i].solved()) {
+      candidates[i].readout = basis * candidates[i].readout;
+    }
   });
   // Where all degrees of freedom are used up, the criterion is zero by zero.
   constexpr double kFewestFree = 1e-6;
@@ -479,7 +490,8 @@ extern template void shrink_readout(PanelNetwork<float>&, const GradeProblem<flo
 extern template RelativeLoss finish_readout(PanelNetwork<float>&, const GradeProblem<float>&,
                                             double, ThreadPool&);
 extern template RelativeLoss gcv_readout(PanelNetwork<float>&, const GradeProblem<float>&,
-                                         const std::vector<double>&, ThreadPool&, double&);
+                                         const std::vector<double>&, ThreadPool&, double&,
+                                         const Matrix<double>&);
 extern template ReadoutMoments readout_moments(const PanelNetwork<double>&,
                                                const SampleView<double>&, ThreadPool&);
 extern template Eigen::MatrixXd get_readout(const PanelNetwork<double>&);
@@ -492,7 +504,8 @@ extern template void shrink_readout(PanelNetwork<double>&, const GradeProblem<do
 extern template RelativeLoss finish_readout(PanelNetwork<double>&, const GradeProblem<double>&,
                                             double, ThreadPool&);
 extern template RelativeLoss gcv_readout(PanelNetwork<double>&, const GradeProblem<double>&,
-                                         const std::vector<double>&, ThreadPool&, double&);
+                                         const std::vector<double>&, ThreadPool&, double&,
+                                         const Matrix<double>&);
 extern template class SampleLoss<float>;
 extern template class SampleLoss<double>;
 }  // namespace mgdl::detail

@@ -13,6 +13,37 @@
 
 namespace mgdl::detail {
 
+/// Errors of a model on samples, from which every measure of them follows.
+struct ErrorSums {
+  double square = 0;         // weighted sum of squares of the standardised residual
+  double target_square = 0;  // of the targets, in the same unit
+  double largest = 0;        // |residual| of any sample and output
+  Index outputs = 1;
+  double unit = 1;  // of the residual
+
+  /// Error relative to the targets, in their own unit.
+  double rse() const noexcept { return relative_squared_error(square, target_square); }
+
+  /// Error in the unit of `measure`.
+  double error(ErrorMeasure measure) const {
+    switch (measure) {
+      case ErrorMeasure::Rse: return rse();
+      case ErrorMeasure::Rmse: return std::sqrt(square / static_cast<double>(outputs)) * unit;
+      case ErrorMeasure::MaxError: break;
+    }
+    return largest * unit;
+  }
+
+  /// Adds those on other samples, which have the part `share` of all weight.
+  void add(const ErrorSums& other, double share) {
+    square += share * other.square;
+    target_square += share * other.target_square;
+    largest = std::max(largest, other.largest);
+    outputs = other.outputs;
+    unit = other.unit;
+  }
+};
+
 /// Samples on their way through the grades: the features that the grades so far make of them and
 /// the residual that they leave.
 template <class Scalar>
@@ -37,19 +68,11 @@ class ResidualChain {
   /// Weighted sum of squares of the standardised residual.
   double square() const noexcept { return m_square; }
 
-  /// Error of the model so far relative to the targets, in their own unit.
-  double rse() const noexcept { return relative_squared_error(m_square, m_target_square); }
-
-  /// Error of the model so far, in the unit of `measure`.
-  double error(ErrorMeasure measure) const {
-    switch (measure) {
-      case ErrorMeasure::Rse: return rse();
-      case ErrorMeasure::Rmse:
-        return std::sqrt(m_square / static_cast<double>(m_residual.cols())) * m_target_scale;
-      case ErrorMeasure::MaxError: break;
-    }
-    return m_largest * m_target_scale;
+  /// Errors of the model so far.
+  ErrorSums sums() const noexcept {
+    return {m_square, m_target_square, m_largest, m_residual.cols(), m_target_scale};
   }
+  double rse() const noexcept { return sums().rse(); }
 
   /// Error of every sample, over all outputs, in the standardised unit.
   Vector<double> errors() const { return m_residual.template cast<double>().rowwise().norm(); }
@@ -75,6 +98,21 @@ class ResidualChain {
     m_output = m_residual - m_output;
     m_next_square = weighted_square(m_output);
     return m_next_square;
+  }
+
+  /// Factor of the grade tried last that would leave the least; 0 if the grade is zero.
+  double best_step() const {
+    double square = 0;
+    double cross = 0;
+    for (Index i = 0; i < size(); ++i) {
+      for (Index j = 0; j < m_output.cols(); ++j) {
+        const auto residual = static_cast<double>(m_residual(i, j));
+        const double value = residual - static_cast<double>(m_output(i, j));
+        square += static_cast<double>(m_weights[i]) * value * value;
+        cross += static_cast<double>(m_weights[i]) * value * residual;
+      }
+    }
+    return square > 0 ? cross / square : 0;
   }
 
   void accept() {

@@ -62,8 +62,8 @@ std::optional<CarriedFeature> carried_feature(const MultigradeModel<Scalar>& mod
       const auto& layer = network.layers()[l];
       // Behind a unit that turns the sign there must be no other: that one's values are >= 0.
       if (part < 0 || layer.bias()[feature] != 0) return {};
-      Index source = -1;
-      for (Index i = 0; i < layer.inputs(); ++i) {
+      Index source = -1;  // in the feature's group
+      for (Index i = 0; i < layer.group_inputs(); ++i) {
         if (layer.weights()(i, feature) == 0) continue;
         if (source >= 0) return {};
         source = i;
@@ -72,7 +72,7 @@ std::optional<CarriedFeature> carried_feature(const MultigradeModel<Scalar>& mod
       const Scalar weight = layer.weights()(source, feature);
       if (weight != 1 && weight != -1) return {};
       part = weight > 0 ? 1 : -1;
-      feature = source;
+      feature = feature / layer.group_outputs() * layer.group_inputs() + source;
     }
   }
   return CarriedFeature{feature, part};
@@ -212,6 +212,9 @@ std::optional<HatGrade<Scalar>> read_hats(const CarriedCoordinates& coordinates,
   HatGrade<Scalar> grade;
   grade.hats = network.width() - 2 * d;
   if (network.hidden_layers() != d + 1 || grade.hats < 1) return {};
+  for (const auto& layer : network.layers()) {
+    if (layer.groups() > 1) return {};
+  }
   const auto& first = network.layers().front();
   if (first.outputs() != 2 * d + grade.hats * hat_units(d, 1) + 1) return {};
   const auto& last = network.layers()[static_cast<std::size_t>(d)];

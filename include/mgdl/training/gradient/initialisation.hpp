@@ -167,6 +167,26 @@ void start_he(PanelNetwork<Scalar>& network, RandomStream& random) {
   }
 }
 
+/// Small normal weights everywhere: hidden ones of standard deviation scale * sqrt(2 / inputs),
+/// those of the readout of `readout` * sqrt(2 / inputs), and no biases. The function starts near
+/// zero, and units turn to where the targets change. Source: Chizat, Oyallon & Bach, "On lazy
+/// training in differentiable programming" (arXiv 1812.07956).
+template <class Scalar>
+void start_rich(PanelNetwork<Scalar>& network, double scale, double readout, RandomStream& random) {
+  const std::size_t last = network.layers().size() - 1;
+  for (std::size_t l = 0; l <= last; ++l) {
+    const auto& layer = network.layers()[l];
+    const double spread =
+        (l < last ? scale : readout) * std::sqrt(2.0 / static_cast<double>(layer.inputs()));
+    for (Index j = 0; j < layer.outputs(); ++j) {
+      for (Index i = 0; i < layer.inputs(); ++i) {
+        network.weight(l, i, j) = static_cast<Scalar>(spread * random.normal());
+      }
+      network.bias(l)[j] = 0;
+    }
+  }
+}
+
 /// Units drawn from pairs of samples, see SampledUnits. Where there are not enough different ones,
 /// the units stay as they are.
 template <class Scalar>

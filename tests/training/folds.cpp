@@ -1,0 +1,285 @@
+#include <cmath>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "mgdl/core/dataset.hpp"
+#include "mgdl/core/metrics.hpp"
+#include "mgdl/network/model_average.hpp"
+#include "mgdl/training/affine_trainer.hpp"
+#include "mgdl/training/auto_trainer.hpp"
+#include "mgdl/training/gradient_trainer.hpp"
+#include "mgdl/training/multigrade_trainer.hpp"
+#include "mgdl/training/sampled_trainer.hpp"
+#include "mgdl/training/verify_model.hpp"
+#include "support/samples.hpp"
+
+using Catch::Matchers::ContainsSubstring;
+using mgdl::Index;
+
+namespace {
+
+/// Of three inputs, with noise.
+template <class Scalar>
+mgdl::Dataset<Scalar> samples(Index n, double noise, std::uint64_t stream, bool weighted = false) {
+  mgdl::RandomStream random(mgdl::test::seed(), stream);
+  const auto X = mgdl::test::normal_matrix<mgdl::Matrix<Scalar>>(n, 3, random);
+  mgdl::Matrix<Scalar> Y(n, 2);
+  mgdl::Vector<Scalar> weights = mgdl::Vector<Scalar>::Ones(n);
+  for (Index i = 0; i < n; ++i) {
+    const auto x = X.row(i).template cast<double>();
+    Y(i, 0) = static_cast<Scalar>(std::sin(2 * x[0]) + x[1] + noise * random.normal());
+    Y(i, 1) = static_cast<Scalar>(x[0] * x[2] + noise * random.normal());
+    if (weighted) weights[i] = static_cast<Scalar>(random.uniform(0.2, 2));
+  }
+  return {X, Y, weights};
+}
+
+template <class Scalar>
+mgdl::GradientOptions quick() {
+  return {.width = 10, .hidden_layers = 1, .epochs = 40};
+}
+
+template <class Scalar>
+std::vector<mgdl::MultigradeModel<Scalar>> members_of(const mgdl::MultigradeFit<Scalar>& fit) {
+  std::vector<mgdl::MultigradeModel<Scalar>> members;
+  for (Index b = 0; b < fit.report.folds; ++b) {
+    std::vector<mgdl::RowVector<Scalar>> biases;
+    for (Index k = 0; k < fit.model.grades(); ++k) {
+      const auto& bias =
+          fit.report.grades[static_cast<std::size_t>(k)].member_biases[static_cast<std::size_t>(b)];
+      biases.push_back(Eigen::Map<const mgdl::RowVector<double>>(bias.data(), std::ssize(bias))
+                           .template cast<Scalar>());
+    }
+    members.push_back(mgdl::member(fit.model, b, fit.report.folds, biases));
+  }
+  return members;
+}
+
+}  // namespace
+
+TEST_CASE("Every sample is held out once", "[core/dataset]") {
+  const auto data = samples<double>(23, 0, 1, /*weighted=*/true);
+  const auto dealt = mgdl::folds(data, 5, 7);
+  REQUIRE(dealt.size() == 5);
+  std::multiset<Index> seen;
+  for (Index k = 0; k < 5; ++k) {
+    const auto& rows = dealt.held_out[static_cast<std::size_t>(k)];
+    const auto& fold = dealt.folds[static_cast<std::size_t>(k)];
+    CHECK((std::ssize(rows) == 4 || std::ssize(rows) == 5));
+    CHECK(fold.train.size() + fold.validation->size() == 23);
+    REQUIRE(fold.validation->size() == std::ssize(rows));
+    for (Index i = 0; i < std::ssize(rows); ++i) {
+      CHECK(fold.validation->inputs().row(i) ==
+            data.inputs().row(rows[static_cast<std::size_t>(i)]));
+    }
+    seen.insert(rows.begin(), rows.end());
+  }
+  CHECK(seen.size() == 23);
+  CHECK(std::set<Index>(seen.begin(), seen.end()).size() == 23);
+  CHECK(dealt.held_out_weights().sum() == Approx(1));
+  CHECK(mgdl::folds(data, 5, 7).held_out == dealt.held_out);
+  CHECK(mgdl::folds(data, 5, 8).held_out != dealt.held_out);
+  CHECK_THAT(mgdl::test::error_of([&] { mgdl::folds(data, 24, 0); }),
+             ContainsSubstring("folds: expected a value from 2 to 23, the samples, found 24"));
+  CHECK_THAT(mgdl::test::error_of([&] { mgdl::folds(data, 1, 0); }), ContainsSubstring("found 1"));
+}
+
+TEMPLATE_TEST_CASE("With folds, the model is the mean of members that each have not seen a part",
+                   "[training/folds]", float, double) {
+  using Scalar = TestType;
+  const double rounding = 200 * static_cast<double>(std::numeric_limits<Scalar>::epsilon());
+  for (const auto link : {mgdl::FeatureLink::LastHidden, mgdl::FeatureLink::LastHiddenAndInput}) {
+    const auto data = samples<Scalar>(150, 0.1, 2, /*weighted=*/true);
+    mgdl::MultigradeTrainer trainer{
+        mgdl::GradientTrainer<Scalar>{quick<Scalar>()},
+        {.max_grades = 3, .patience = 3, .folds = 3, .link = link, .seed = 5}};
+    const auto fit =
+        trainer.fit(mgdl::Matrix<Scalar>(data.inputs()), mgdl::Matrix<Scalar>(data.targets()),
+                    mgdl::Vector<Scalar>(data.weights()));
+    CAPTURE(fit.report);
+    REQUIRE(fit.report.folds == 3);
+    REQUIRE(fit.model.grades() >= 1);
+    const auto members = members_of(fit);
+    const auto dealt = mgdl::folds(data, 3, 5);
+    for (Index k = 1; k <= fit.model.grades(); ++k) {
+      const auto& line = fit.report.grades[static_cast<std::size_t>(k - 1)];
+      // The mean of the members.
+      mgdl::Matrix<double> mean = mgdl::Matrix<double>::Zero(150, 2);
+      for (const auto& member : members) {
+        mean += member.predict(data.inputs(), k).template cast<double>() / 3;
+      }
+      const mgdl::Matrix<Scalar> predictions = fit.model.predict(data.inputs(), k);
+      CHECK((mean - predictions.template cast<double>()).cwiseAbs().maxCoeff() < 10 * rounding);
+      // The errors that are reported, from the samples.
+      CHECK(mgdl::compute_metrics(predictions, data.targets(), data.weights()).rse ==
+            Approx(line.train_rse).epsilon(rounding));
+      double error = 0;
+      double square = 0;
+      for (std::size_t b = 0; b < 3; ++b) {
+        const auto prediction = members[b].predict(data.inputs(), k);
+        for (const Index row : dealt.held_out[b]) {
+          const auto w = static_cast<double>(data.weights()[row]);
+          const auto y = data.targets().row(row).template cast<double>();
+          error += w * (y - prediction.row(row).template cast<double>()).squaredNorm();
+          square += w * y.squaredNorm();
+        }
+      }
+      CHECK(error / square == Approx(line.validation_rse).epsilon(rounding));
+      if (k > 1) {
+        CHECK(line.train_rse <= fit.report.grades[static_cast<std::size_t>(k - 2)].train_rse);
+      }
+    }
+    // The members' own residuals never grow either.
+    for (std::size_t b = 0; b < 3; ++b) {
+      const auto& part = dealt.folds[b].train;
+      double before = 1;
+      for (Index k = 1; k <= fit.model.grades(); ++k) {
+        const double rse = mgdl::compute_metrics(members[b].predict(part.inputs(), k),
+                                                 part.targets(), part.weights())
+                               .rse;
+        CHECK(rse <= before * (1 + rounding));
+        before = rse;
+      }
+    }
+
+    // All of it is what verify_model() says, too; of other folds, or without the biases, it is not.
+    const std::vector<mgdl::GradeReport> claims(fit.report.grades.begin(),
+                                                fit.report.grades.begin() + fit.model.grades());
+    CHECK(mgdl::verify_model(fit.model, dealt, claims).valid());
+    CHECK_FALSE(mgdl::verify_model(fit.model, mgdl::folds(data, 3, 6), claims).valid());
+    auto forged = claims;
+    forged[0].member_biases[1][0] += 0.01;
+    CHECK_FALSE(mgdl::verify_model(fit.model, dealt, forged).valid());
+    forged[0].member_biases.clear();
+    const auto unknown = mgdl::verify_model(fit.model, dealt, forged);
+    CHECK_FALSE(unknown.valid());
+    CHECK_THAT(unknown.grades[0].message, ContainsSubstring("member_biases"));
+  }
+}
+
+TEST_CASE("Members whose grades differ in width are made equal", "[training/folds]") {
+  // A trainer that knows nothing of folds, of another width for each problem.
+  struct Growing {
+    using Scalar = double;
+    mgdl::GradeFit<double> fit(const mgdl::GradeProblem<double>& problem) {
+      width += 3;
+      return mgdl::SampledTrainer<double>({.width = width}).fit(problem);
+    }
+    Index width = 5;
+  };
+  const auto data = samples<double>(90, 0.1, 3);
+  mgdl::MultigradeTrainer trainer{Growing{}, {.max_grades = 2, .patience = 2, .folds = 3}};
+  const auto fit = trainer.fit(data.inputs(), data.targets());
+  REQUIRE(fit.report.grades.size() == 2);
+  CHECK(fit.model.grade(1).network.width() == 3 * 14);
+  const std::vector<mgdl::GradeReport> claims(fit.report.grades.begin(),
+                                              fit.report.grades.begin() + fit.model.grades());
+  CHECK(mgdl::verify_model(fit.model, mgdl::folds(data, 3, 0), claims).valid());
+}
+
+TEST_CASE("A grade of the members that raises the mean's residual is scaled or left out",
+          "[training/folds]") {
+  // Lowers the residual of the samples that a member sees, and throws the others far off: a spike
+  // at one held out sample would do it; here a readout that has learnt its own targets by heart.
+  struct Memory {
+    using Scalar = double;
+    mgdl::GradeFit<double> fit(const mgdl::GradeProblem<double>& problem) {
+      auto fit = mgdl::SampledTrainer<double>({.width = 400, .ridge = 1e-14}).fit(problem);
+      return fit;
+    }
+  };
+  mgdl::RandomStream random(mgdl::test::seed(), 4);
+  const auto X = mgdl::test::normal_matrix<mgdl::Matrix<double>>(40, 6, random);
+  const auto Y = mgdl::test::normal_matrix<mgdl::Matrix<double>>(40, 1, random);
+  mgdl::MultigradeTrainer trainer{Memory{}, {.max_grades = 5, .patience = 5, .folds = 2}};
+  const auto fit = trainer.fit(X, Y);
+  double before = fit.report.initial_rse;
+  for (const auto& line : fit.report.grades) {
+    if (std::isnan(line.train_rse)) continue;
+    CHECK(line.train_rse < before);
+    before = line.train_rse;
+  }
+}
+
+TEST_CASE("Settings, folds and candidates do not depend on the number of threads",
+          "[training/folds]") {
+  const auto data = samples<double>(200, 0.05, 5);
+  const auto train = [&](int threads, Index folds) {
+    const mgdl::GradientTrainer<double> gradient{{.width = 12, .epochs = 30}};
+    std::vector<mgdl::AnyGradeTrainer<double>> candidates{
+        mgdl::AffineTrainer<double>(), mgdl::SampledTrainer<double>({.width = 20}), gradient};
+    mgdl::MultigradeTrainer trainer{mgdl::AutoTrainer<double>(candidates),
+                                    {.max_grades = 2,
+                                     .validation_fraction = folds > 0 ? 0 : 0.2,
+                                     .folds = folds,
+                                     .threads = threads}};
+    return trainer.fit(data.inputs(), data.targets());
+  };
+  for (const Index folds : {0, 4}) {
+    const auto one = train(1, folds);
+    REQUIRE(one.model.grades() >= 1);
+    CHECK(one.report.grades[0].fit.trials.size() > 4);
+    for (const int threads : {2, 3}) {
+      const auto more = train(threads, folds);
+      CHECK(more.model == one.model);
+      REQUIRE(more.report.grades.size() == one.report.grades.size());
+      for (std::size_t k = 0; k < one.report.grades.size(); ++k) {
+        const auto& a = one.report.grades[k].fit.trials;
+        const auto& b = more.report.grades[k].fit.trials;
+        REQUIRE(a.size() == b.size());
+        for (std::size_t i = 0; i < a.size(); ++i) {
+          CHECK(a[i].trainer == b[i].trainer);
+          CHECK(a[i].objective == b[i].objective);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("The affine trainer is ridge regression", "[training/affine_trainer]") {
+  mgdl::RandomStream random(mgdl::test::seed(), 6);
+  const auto X = mgdl::test::normal_matrix<mgdl::RowMatrix<double>>(60, 4, random);
+  const auto noise = mgdl::test::normal_matrix<mgdl::RowMatrix<double>>(60, 2, random);
+  mgdl::RowMatrix<double> Y(60, 2);
+  Y.col(0) = 3 * X.col(0) - X.col(3) + 0.1 * noise.col(0);
+  Y.col(1) = X.col(1) + mgdl::RowMatrix<double>::Constant(60, 1, 7.0) + 0.1 * noise.col(1);
+  const mgdl::Dataset<double> data(X, Y);
+  const mgdl::GradeProblem<double> problem{{data.inputs(), data.targets(), data.weights()}};
+  const auto fit = mgdl::AffineTrainer<double>().fit(problem);
+  // Least squares, up to a ridge that so little noise keeps small.
+  mgdl::Matrix<double> A(60, 5);
+  A.leftCols(4) = X;
+  A.col(4).setOnes();
+  const mgdl::Matrix<double> least = A * A.colPivHouseholderQr().solve(mgdl::Matrix<double>(Y));
+  const mgdl::RowMatrix<double> found = fit.network.predict(X);
+  CHECK((found - least).cwiseAbs().maxCoeff() < 2e-2);
+  // Affine everywhere, far from the samples, too.
+  const mgdl::RowMatrix<double> far = 1e3 * X;
+  const mgdl::RowMatrix<double> zero = fit.network.predict(mgdl::RowMatrix<double>::Zero(60, 4));
+  CHECK(((fit.network.predict(far) - zero) - 1e3 * (found - zero)).cwiseAbs().maxCoeff() < 1e-7);
+  CHECK(fit.report.final_objective < 1e-2);
+  CHECK_THAT(fit.report.message, ContainsSubstring("ridge"));
+  // Pure noise: the ridge takes nearly everything.
+  const mgdl::Dataset<double> nothing(X, noise);
+  const auto none =
+      mgdl::AffineTrainer<double>().fit({{nothing.inputs(), nothing.targets(), nothing.weights()}});
+  CHECK(none.network.predict(X).norm() < 0.6 * noise.norm());
+}
+
+TEST_CASE("Folds are checked", "[training/folds]") {
+  const auto error = [](mgdl::MultigradeOptions options) {
+    return mgdl::test::error_of(
+        [&] { mgdl::MultigradeTrainer<double> t(mgdl::AffineTrainer<double>{}, options); });
+  };
+  CHECK_THAT(error({.folds = 1}), ContainsSubstring("MultigradeOptions.folds"));
+  CHECK_THAT(error({.validation_fraction = 0.1, .folds = 3}),
+             ContainsSubstring("MultigradeOptions.folds"));
+  const auto data = samples<double>(30, 0, 7);
+  mgdl::MultigradeTrainer<double> trainer(mgdl::AffineTrainer<double>(), {.folds = 3});
+  const auto fit = trainer.fit(data.inputs(), data.targets());
+  CHECK_THAT(
+      mgdl::test::error_of([&] { trainer.resume(fit.model, data.inputs(), data.targets()); }),
+      ContainsSubstring("MultigradeOptions.folds: expected 0 to resume"));
+}

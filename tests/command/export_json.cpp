@@ -33,8 +33,9 @@ class Folder : public mgdl::test::TemporaryFolder {
     mgdl::write_npy(*this / "X", X);
     mgdl::write_npy(*this / "Y", Y);
     const Outcome fit =
-        run({"fit", "--input", *this / "X", "--target", *this / "Y", "--width", "6", "--grades",
-             "2", "--epochs", "5", "--scalar", scalar, "--quiet", "--output", *this / "m"});
+        run({"fit",      "--input",  *this / "X", "--target", *this / "Y", "--width",  "6",
+             "--grades", "2",        "--trainer", "gradient", "--folds",   "0",        "--epochs",
+             "5",        "--scalar", scalar,      "--quiet",  "--output",  *this / "m"});
     INFO(fit.errors);
     REQUIRE(fit.code == 0);
     REQUIRE(run({"predict", "--model", *this / "m", "--input", *this / "X", "--output",

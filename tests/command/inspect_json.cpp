@@ -34,10 +34,11 @@ class Folder : public mgdl::test::TemporaryFolder {
   }
 
   void fit(const std::string& inputs, const Arguments& arguments) const {
+    const bool named = std::ranges::count(arguments, "--trainer") > 0;
     const Outcome outcome =
         run(Arguments{"fit", "--input", *this / inputs, "--target", *this / "Y", "--width", "6",
-                      "--epochs", "5", "--quiet", "--output", *this / "m"} +
-            arguments);
+                      "--epochs", "5", "--folds", "0", "--quiet", "--output", *this / "m"} +
+            (named ? Arguments{} : Arguments{"--trainer", "gradient"}) + arguments);
     INFO(outcome.errors);
     REQUIRE(outcome.code == 0);
   }

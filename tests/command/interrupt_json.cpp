@@ -76,7 +76,7 @@ TEST_CASE("the second Ctrl-C ends at once", "[command/fit]") {
   mgdl::write_npy(folder / "Y.npy", Y);
   mgdl::test::Process process({"fit", "--input", folder / "X.npy", "--target", folder / "Y.npy",
                                "--width", "512", "--output", folder / "m"});
-  REQUIRE(process.wait_for("200000 samples"));
+  REQUIRE(process.wait_for("180000 samples"));
   process.kill(SIGINT);
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   process.kill(SIGINT);

@@ -71,6 +71,8 @@ struct MultigradeOptions {
     require(patience >= 1, "MultigradeOptions.patience", "a value >= 1", patience);
     require(validation_fraction >= 0 && validation_fraction < 1,
             "MultigradeOptions.validation_fraction", "a value in [0, 1)", validation_fraction);
+    require(folds == 0 || (folds >= 2 && validation_fraction == 0), "MultigradeOptions.folds",
+            "0, or a value >= 2 with validation_fraction 0", folds);
     require(time_limit_seconds > 0, "MultigradeOptions.time_limit_seconds", "a value > 0",
             time_limit_seconds);
     detail::require_threads("MultigradeOptions.threads", threads);

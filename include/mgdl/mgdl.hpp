@@ -31,6 +31,7 @@
 #include "mgdl/training/auto_trainer.hpp"
 #include "mgdl/training/constructive_trainer.hpp"
 #include "mgdl/training/grade_trainer.hpp"
+#include "mgdl/training/gradient_options.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "mgdl/training/sampled_trainer.hpp"

@@ -24,10 +24,11 @@ namespace mgdl {
 ///
 /// With a validation part, what is Automatic in the options is chosen on it: several settings race.
 /// All train for a few epochs, in one cycle of the learning rate; the better half goes on for twice
-/// as many, and so on, and the last one goes on in cycles of doubled length until one of them
-/// lowers the validation error by less than 2 %. (Successive halving: Jamieson & Talwalkar, arXiv
-/// 1502.07943; cycles: Loshchilov & Hutter, arXiv 1608.03983.) The race is counted in epochs. If a
-/// time limit would end it, what is best by then gets the rest of the time.
+/// as many, and so on (but all that are left after the second cycle go on), and the last one goes
+/// on in cycles of doubled length until one of them lowers the validation error by less than 2 %.
+/// (Successive halving: Jamieson & Talwalkar, arXiv 1502.07943; cycles: Loshchilov & Hutter, arXiv
+/// 1608.03983.) The race is counted in epochs. If a time limit would end it, what is best by then
+/// gets the rest of the time.
 template <class Scalar_ = double>
 class GradientTrainer {
  public:

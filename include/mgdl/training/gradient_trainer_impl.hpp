@@ -69,6 +69,8 @@ inline std::vector<GradientSettings> gradient_settings(const GradientOptions& op
              {Optimizer::Lbfgs, rich, batch, 5e-3, 1e-4, 1e-2},
              {Optimizer::Lbfgs, rich, batch, 5e-3, 1e-3, 1e-1},
              {Optimizer::Adam, Initialization::WhiteNoise, batch, 3e-3, 0, 1e-7}};
+    // What is left for later grades shows itself late: fewer settings, for twice as long.
+    if (grade > 1) tried = {tried[0], tried[2], tried[5], tried[7]};
   }
   std::vector<GradientSettings> result;
   for (GradientSettings settings : tried) {
@@ -111,6 +113,7 @@ class GradientRace {
       m_first_cycle = std::max<Index>(1, std::llround(kFirstCycle / std::sqrt(n)));
     }
     const Index cap = kCycles * m_first_cycle;
+    if (first.grade > 1) m_first_cycle *= 2;
     m_epochs = m_in_cycles ? options.epochs.value_or(cap) : *options.fixed().epochs;
     m_control.emplace(first.observer, m_limit, m_epochs * static_cast<Index>(problems.size()));
     for (Index start = 0; start < options.starts; ++start) {
@@ -229,7 +232,7 @@ class GradientRace {
     for (auto& candidate : m_candidates) make_runs(candidate);
     Index epochs = m_first_cycle;
     Index done = 0;
-    while (true) {
+    for (int cycle = 0;; ++cycle) {
       epochs = std::min(fitting_the_time(epochs), m_epochs - done);
       const double before = m_candidates.front().score();
       // Nothing is known of the pace before the first cycle.
@@ -241,7 +244,8 @@ class GradientRace {
       const bool last = m_candidates.size() == 1;
       if (done >= m_epochs || m_control->stop_asked() || m_control->seconds() >= m_limit) break;
       if (last && (m_candidates.front().over() || !(m_candidates.front().score() < flat))) break;
-      const auto keep = (m_candidates.size() + 1) / 2;
+      // Much weight decay is ahead at first, little catches up later: nobody goes after the second.
+      const auto keep = cycle == 1 ? m_candidates.size() : (m_candidates.size() + 1) / 2;
       while (m_candidates.size() > keep) drop();
       epochs *= 2;
     }

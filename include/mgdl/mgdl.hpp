@@ -34,5 +34,6 @@
 #include "mgdl/training/gradient_options.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
+#include "mgdl/training/prediction_intervals.hpp"
 #include "mgdl/training/sampled_trainer.hpp"
 #include "mgdl/version.hpp"

@@ -7,6 +7,7 @@
 #include <ostream>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -15,21 +16,25 @@
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/network/multigrade_model.hpp"
+#include "mgdl/training/prediction_intervals.hpp"
 
 /// \file
 /// Model files: a safetensors file with the weights, the report of the fit, what its certificates
-/// can be checked by, a checksum and a self-test. Needs nlohmann_json. The format, and for how long
-/// it can be read: docs/format.md.
+/// can be checked by, its prediction intervals, a checksum and a self-test. Needs nlohmann_json.
+/// The format, and for how long it can be read: docs/format.md.
 
 namespace mgdl {
 
 /// Writes a model file to a stream: the same model and report, the same bytes.
 ///
-/// \param report  summarise() of its fit, or null
-/// \throws InvalidArgument, before anything is written, if the report has another number of grades
+/// \param report     summarise() of its fit, or null
+/// \param intervals  calibrate() of its fit, or null; those of a model of folds need the report
+/// \throws InvalidArgument, before anything is written, if the report has another number of grades,
+///         or if the intervals are not those of the model
 template <std::floating_point Scalar>
 void save_model(std::ostream& out, const MultigradeModel<Scalar>& model,
-                const FitSummary* report = nullptr);
+                const FitSummary* report = nullptr,
+                const std::type_identity_t<PredictionIntervals<Scalar>>* intervals = nullptr);
 
 /// Creates or replaces a model file, completely or not at all (see write_file): who is interrupted,
 /// or has a full disk, keeps the old one.
@@ -37,14 +42,16 @@ void save_model(std::ostream& out, const MultigradeModel<Scalar>& model,
 /// \throws InvalidArgument as above, and if it cannot be written
 template <std::floating_point Scalar>
 void save_model(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
-                const FitSummary* report = nullptr);
+                const FitSummary* report = nullptr,
+                const std::type_identity_t<PredictionIntervals<Scalar>>* intervals = nullptr);
 
 /// The bytes of a model file.
 ///
 /// \throws InvalidArgument as above
 template <std::floating_point Scalar>
-std::vector<std::byte> save_model(const MultigradeModel<Scalar>& model,
-                                  const FitSummary* report = nullptr);
+std::vector<std::byte> save_model(
+    const MultigradeModel<Scalar>& model, const FitSummary* report = nullptr,
+    const std::type_identity_t<PredictionIntervals<Scalar>>* intervals = nullptr);
 
 /// Reads a model file from memory, with the number type it was saved with.
 ///
@@ -69,7 +76,10 @@ AnySavedModel load_any_model(std::istream& in);
 namespace detail {
 
 /// The same numbers as double.
+/// \{
 MultigradeModel<double> widened(const MultigradeModel<float>& model);
+PredictionIntervals<double> widened(const PredictionIntervals<float>& intervals);
+/// \}
 
 }  // namespace detail
 
@@ -86,7 +96,9 @@ SavedModel<Scalar> load_model(Source&& source) {
   if (auto* same = std::get_if<SavedModel<Scalar>>(&any)) return std::move(*same);
   if constexpr (std::same_as<Scalar, double>) {
     auto& narrow = std::get<SavedModel<float>>(any);
-    return {detail::widened(narrow.model), std::move(narrow.report)};
+    SavedModel<double> wide{detail::widened(narrow.model), std::move(narrow.report)};
+    if (narrow.intervals) wide.intervals = detail::widened(*narrow.intervals);
+    return wide;
   } else {
     std::string file = "model";
     if constexpr (std::convertible_to<Source, std::filesystem::path>) {
@@ -100,15 +112,18 @@ SavedModel<Scalar> load_model(Source&& source) {
 
 #ifdef MGDL_COMPILED
 namespace mgdl {
-extern template void save_model(std::ostream&, const MultigradeModel<float>&, const FitSummary*);
-extern template void save_model(std::ostream&, const MultigradeModel<double>&, const FitSummary*);
+extern template void save_model(std::ostream&, const MultigradeModel<float>&, const FitSummary*,
+                                const PredictionIntervals<float>*);
+extern template void save_model(std::ostream&, const MultigradeModel<double>&, const FitSummary*,
+                                const PredictionIntervals<double>*);
 extern template void save_model(const std::filesystem::path&, const MultigradeModel<float>&,
-                                const FitSummary*);
+                                const FitSummary*, const PredictionIntervals<float>*);
 extern template void save_model(const std::filesystem::path&, const MultigradeModel<double>&,
-                                const FitSummary*);
-extern template std::vector<std::byte> save_model(const MultigradeModel<float>&, const FitSummary*);
-extern template std::vector<std::byte> save_model(const MultigradeModel<double>&,
-                                                  const FitSummary*);
+                                const FitSummary*, const PredictionIntervals<double>*);
+extern template std::vector<std::byte> save_model(const MultigradeModel<float>&, const FitSummary*,
+                                                  const PredictionIntervals<float>*);
+extern template std::vector<std::byte> save_model(const MultigradeModel<double>&, const FitSummary*,
+                                                  const PredictionIntervals<double>*);
 }  // namespace mgdl
 #else
 #include "mgdl/io/model_file_impl.hpp"  // IWYU pragma: export

@@ -27,6 +27,7 @@
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
+#include "mgdl/training/prediction_intervals.hpp"
 #include "mgdl/version.hpp"
 
 /// \file
@@ -194,6 +195,8 @@ struct SavedModel {
   /// How it came about, if that was saved too. Without the fields that are FieldKind::Passing; what
   /// was infinite, apart from errors of the model, is NaN.
   std::optional<FitSummary> report = {};
+  /// Its prediction intervals, if those were saved too.
+  std::optional<PredictionIntervals<Scalar>> intervals = {};
 };
 
 namespace detail {

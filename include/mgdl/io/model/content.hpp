@@ -24,6 +24,7 @@
 #include "mgdl/io/safetensors.hpp"
 #include "mgdl/network/bounds.hpp"
 #include "mgdl/network/multigrade_model.hpp"
+#include "mgdl/training/prediction_intervals.hpp"
 #include "mgdl/version.hpp"
 
 namespace mgdl::detail {
@@ -161,6 +162,15 @@ inline std::string witness_key(Index grade) {
   return "grade." + std::to_string(grade) + ".witness.";
 }
 
+/// Of part k of prediction intervals, counted from 1.
+inline std::string interval_key(Index part, const std::string& what) {
+  return "intervals." + std::to_string(part) + "." + what;
+}
+
+inline std::string scale_layer_key(Index part, Index layer, const char* what) {
+  return interval_key(part, "scale.layer." + std::to_string(layer) + "." + what);
+}
+
 /// Calls visit(name, field) for every field of a witness: matrices are tensors in the file, the
 /// others are metadata. The penalty is the certificate's.
 /// \{
@@ -211,11 +221,12 @@ inline std::string content_checksum(const SafeTensors& content) {
   return text;
 }
 
-/// A model as content of a safetensors file. Borrows the model and the report.
+/// A model as content of a safetensors file. Borrows the model, the report and the intervals.
 template <class Scalar>
 class ModelContent {
  public:
-  ModelContent(const MultigradeModel<Scalar>& model, const FitSummary* report) {
+  ModelContent(const MultigradeModel<Scalar>& model, const FitSummary* report,
+               const PredictionIntervals<Scalar>* intervals = nullptr) {
     if (report != nullptr && std::ssize(report->grades) != model.grades()) {
       throw InvalidArgument("report", std::to_string(model.grades()) + " grades, as in the model",
                             std::to_string(report->grades.size()));
@@ -270,6 +281,10 @@ class ModelContent {
       }
       metadata["report"] = dump(json);
     }
+    if (intervals != nullptr) {
+      require_of_model(*intervals, model, report);
+      metadata["intervals"] = dump(intervals_json(*intervals));
+    }
     metadata[kChecksumKey] = content_checksum(m_content);
   }
   ModelContent(const ModelContent&) = delete;
@@ -309,6 +324,40 @@ class ModelContent {
   void add_standardizer(const std::string& name, const Standardizer<Scalar>& standardizer) {
     add_vector(name + ".mean", standardizer.mean());
     add_vector(name + ".scale", standardizer.scale());
+  }
+
+  /// Whether a reader will make the same members of the model and the report.
+  static void require_of_model(const PredictionIntervals<Scalar>& intervals,
+                               const MultigradeModel<Scalar>& model, const FitSummary* report) {
+    const Index folds = report == nullptr ? 0 : report->folds;
+    const bool same = folds == 0
+                          ? intervals.members() == std::vector<MultigradeModel<Scalar>>{model}
+                          : folds == std::ssize(intervals.parts()) &&
+                                intervals.members() == fold_members(model, folds, report->grades);
+    if (!same) throw InvalidArgument("intervals", "those of the model and its report", "others");
+  }
+
+  Json intervals_json(const PredictionIntervals<Scalar>& intervals) {
+    auto parts = Json::array();
+    for (const auto& part : intervals.parts()) {
+      const Index k = static_cast<Index>(parts.size()) + 1;
+      add(interval_key(k, "residuals"), part.residuals);
+      Json line = {{"scale_layers", nullptr}};
+      if (part.scale) {
+        add(interval_key(k, "scaled_residuals"), part.scaled_residuals);
+        Index number = 0;
+        for (const auto& layer : part.scale->network.layers()) {
+          ++number;
+          add(scale_layer_key(k, number, "weights"), layer.weights());
+          add_vector(scale_layer_key(k, number, "bias"), layer.bias());
+        }
+        add_vector(interval_key(k, "scale.lower"), part.scale->lower);
+        add_vector(interval_key(k, "scale.upper"), part.scale->upper);
+        line["scale_layers"] = number;
+      }
+      parts.push_back(std::move(line));
+    }
+    return {{"parts", std::move(parts)}};
   }
 
   /// Fields as JSON, matrices as tensors whose names start with `prefix`; empty ones are left out.

@@ -27,6 +27,7 @@
 #include "mgdl/network/dense_layer.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/relu_network.hpp"
+#include "mgdl/training/prediction_intervals.hpp"
 
 namespace mgdl::detail {
 
@@ -54,6 +55,7 @@ class ModelReader {
   SavedModel<Scalar> saved_model_of() {
     SavedModel<Scalar> saved{model<Scalar>()};
     saved.report = report(saved.model);
+    saved.intervals = intervals(saved);
     self_test(saved.model);
     require_all_used();
     return saved;
@@ -137,6 +139,47 @@ class ModelReader {
       }
     }
     return summary;
+  }
+
+  /// After model() and report(), whose members they are about.
+  template <class Scalar>
+  std::optional<PredictionIntervals<Scalar>> intervals(const SavedModel<Scalar>& saved) {
+    if (!m_content.metadata.contains("intervals")) return {};
+    const std::string place = "metadata intervals";
+    const auto json = parse_json(text("intervals"), m_file, place);
+    const JsonPart list = JsonPart(m_file, json, place)["parts"];
+    std::vector<CalibrationPart<Scalar>> parts;
+    for (Index k = 1; k <= list.size(); ++k) {
+      auto& part = parts.emplace_back();
+      part.residuals = matrix<Scalar>(interval_key(k, "residuals"));
+      const JsonPart count = list[k - 1]["scale_layers"];
+      if (count.value().is_null()) continue;
+      part.scaled_residuals = matrix<Scalar>(interval_key(k, "scaled_residuals"));
+      std::vector<DenseLayer<Scalar>> layers;
+      for (Index l = 1; l <= count.count(); ++l) {
+        auto weights = matrix<Scalar>(scale_layer_key(k, l, "weights"));
+        auto bias = vector<Scalar>(scale_layer_key(k, l, "bias"));
+        layers.push_back(check("tensor " + scale_layer_key(k, l, "bias"), [&] {
+          return DenseLayer<Scalar>(std::move(weights), std::move(bias));
+        }));
+      }
+      auto lower = vector<Scalar>(interval_key(k, "scale.lower"));
+      auto upper = vector<Scalar>(interval_key(k, "scale.upper"));
+      part.scale.emplace(count.check([&] {
+        return ResidualScale<Scalar>{ReluNetwork<Scalar>(std::move(layers)), std::move(lower),
+                                     std::move(upper)};
+      }));
+    }
+    const Index folds = saved.report ? saved.report->folds : 0;
+    if (folds > 0 && folds != list.size()) {
+      list.fail(std::to_string(folds) + " parts, the folds of the report",
+                std::to_string(list.size()));
+    }
+    return check(place, [&] {
+      std::vector<MultigradeModel<Scalar>> members{saved.model};
+      if (folds > 0) members = fold_members(saved.model, folds, saved.report->grades);
+      return PredictionIntervals<Scalar>(std::move(members), std::move(parts));
+    });
   }
 
   /// \throws FormatError if the model does not give the outputs that it gave when it was saved

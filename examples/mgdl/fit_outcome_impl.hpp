@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "mgdl/training/convex_trainer.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
+#include "mgdl/training/prediction_intervals.hpp"
 #include "mgdl/training/sampled_trainer.hpp"
 #include "progress.hpp"
 #include "samples.hpp"
@@ -150,6 +152,13 @@ FitOutcome fit(const FitOptions& options) {
   MultigradeTrainer<Scalar> trainer(trainers_of<Scalar>(options, inputs), multigrade);
   const MultigradeFit<Scalar> fit = in_folds ? trainer.fit(*in_folds) : trainer.fit(*in_parts);
   display.note("");
+  std::optional<PredictionIntervals<Scalar>> intervals;
+  const IntervalOptions interval_options{.seed = options.seed, .threads = multigrade.threads};
+  if (in_folds) {
+    intervals = calibrate(fit, *in_folds, interval_options);
+  } else if (in_parts->validation) {
+    intervals = calibrate(fit, *in_parts, interval_options);
+  }
 
   outcome.summary =
       summarise(fit, train, data.test ? &*data.test : nullptr, options.peak, options.threads);
@@ -158,8 +167,9 @@ FitOutcome fit(const FitOptions& options) {
   }
   outcome.summary.seed = options.seed;
   outcome.summary.validation_fraction = held.fraction;
-  outcome.write_model = [model = fit.model](const std::string& path, const FitSummary& report) {
-    save_model(path, model, &report);
+  outcome.write_model = [model = fit.model, intervals = std::move(intervals)](
+                            const std::string& path, const FitSummary& report) {
+    save_model(path, model, &report, intervals ? &*intervals : nullptr);
   };
   return outcome;
 }

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +16,7 @@
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/network/bounds.hpp"
+#include "mgdl/training/prediction_intervals.hpp"
 
 namespace mgdl::command {
 namespace {
@@ -78,6 +81,63 @@ std::vector<Index> sizes_of(const ReluNetwork<Scalar>& network) {
   return sizes;
 }
 
+constexpr double kLevel = 0.9;
+
+/// What the intervals of one output have at kLevel.
+struct HalfWidths {
+  double constant = NAN;
+  double scaled_least = NAN;  ///< over all inputs
+  double scaled_most = NAN;
+};
+
+template <class Scalar>
+std::vector<HalfWidths> half_widths(const PredictionIntervals<Scalar>& intervals) {
+  std::vector<HalfWidths> result(static_cast<std::size_t>(intervals.outputs()));
+  if (kLevel > intervals.largest_level()) return result;
+  const auto constant = intervals.half_width(kLevel);
+  for (Index j = 0; j < intervals.outputs(); ++j) {
+    HalfWidths& line = result[static_cast<std::size_t>(j)];
+    line.constant = constant[j];
+    if (!intervals.has_scale()) continue;
+    const double score = intervals.half_width(kLevel, IntervalWidth::Scaled)[j];
+    line.scaled_least = std::numeric_limits<double>::infinity();
+    line.scaled_most = 0;
+    for (const auto& part : intervals.parts()) {
+      line.scaled_least =
+          std::min(line.scaled_least, score * std::exp(double{part.scale->lower[j]}));
+      line.scaled_most = std::max(line.scaled_most, score * std::exp(double{part.scale->upper[j]}));
+    }
+  }
+  return result;
+}
+
+template <class Scalar>
+Json json_of(const std::optional<PredictionIntervals<Scalar>>& intervals) {
+  if (!intervals) return {};
+  auto outputs = Json::array();
+  for (const HalfWidths& line : half_widths(*intervals)) {
+    outputs.push_back({{"half_width", detail::report_number(line.constant)},
+                       {"scaled_least", detail::report_number(line.scaled_least)},
+                       {"scaled_most", detail::report_number(line.scaled_most)}});
+  }
+  return {{"level", kLevel},
+          {"samples", intervals->samples()},
+          {"parts", intervals->parts().size()},
+          {"outputs", std::move(outputs)}};
+}
+
+template <class Scalar>
+void print_intervals(std::ostream& out, const PredictionIntervals<Scalar>& intervals) {
+  std::vector<std::vector<std::string>> rows{{"output", "half width", "scaled: from", "to"}};
+  for (const HalfWidths& line : half_widths(intervals)) {
+    rows.push_back({std::to_string(rows.size()), detail::error_text(line.constant),
+                    detail::error_text(line.scaled_least), detail::error_text(line.scaled_most)});
+  }
+  out << "\nprediction intervals of level " << kLevel << ", from " << intervals.samples()
+      << " held out samples\n";
+  out << detail::table_text(rows);
+}
+
 Json json_of(const Vector<double>& values) {
   auto list = Json::array();
   for (const double value : values) list.push_back(detail::report_number(value));
@@ -85,8 +145,9 @@ Json json_of(const Vector<double>& values) {
 }
 
 template <class Scalar>
-Json json_of(const MultigradeModel<Scalar>& model, const std::vector<PrefixBounds>& bounds,
+Json json_of(const SavedModel<Scalar>& saved, const std::vector<PrefixBounds>& bounds,
              const Json& report) {
+  const auto& model = saved.model;
   auto grades = Json::array();
   for (Index k = 1; k <= model.grades(); ++k) {
     const auto& grade = model.grade(k);
@@ -114,6 +175,7 @@ Json json_of(const MultigradeModel<Scalar>& model, const std::vector<PrefixBound
           {"multiply_adds", model.multiply_adds()},
           {"knots_between", interval ? Json{interval->first, interval->second} : Json()},
           {"grades", std::move(grades)},
+          {"intervals", json_of(saved.intervals)},
           {"report", report}};
 }
 
@@ -195,8 +257,9 @@ void print_bounds(std::ostream& out, const std::vector<PrefixBounds>& bounds, co
 }
 
 template <class Scalar>
-void print(std::ostream& out, const MultigradeModel<Scalar>& model,
+void print(std::ostream& out, const SavedModel<Scalar>& saved,
            const std::vector<PrefixBounds>& bounds, const Json& report) {
+  const auto& model = saved.model;
   out << "inputs         " << model.inputs() << "\noutputs        " << model.outputs()
       << "\nscalar         " << detail::scalar_name<Scalar>() << "\nlink           "
       << to_string(model.link()) << "\nparameters     " << model.parameters() << "\nmultiply-adds  "
@@ -223,6 +286,7 @@ void print(std::ostream& out, const MultigradeModel<Scalar>& model,
   }
   out << detail::table_text(rows);
   print_bounds(out, bounds, report);
+  if (saved.intervals) print_intervals(out, *saved.intervals);
   print_messages(out, report, model.grades());
 }
 
@@ -235,9 +299,9 @@ ExitCode run(const InspectOptions& options) {
         const Json report = saved.report ? model_report(*saved.report) : Json();
         const auto bounds = bounds_of(model, options);
         if (options.json) {
-          std::cout << json_of(model, bounds, report).dump(2) << '\n';
+          std::cout << json_of(saved, bounds, report).dump(2) << '\n';
         } else {
-          print(std::cout, model, bounds, report);
+          print(std::cout, saved, bounds, report);
         }
       },
       load_any_model(options.model));
@@ -261,6 +325,8 @@ Command add_inspect(CLI::App& app) {
       "such\n"
       "             number, else often much too large\n"
       "  knots      one input: of the piecewise linear function that the prefix is\n"
+      "Of prediction intervals: the half width, around the members of the model; the scaled one\n"
+      "depends on the inputs.\n"
       "Limits of outputs hold with all rounding.\n"
       "\n"
       "Examples:\n"

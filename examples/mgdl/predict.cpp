@@ -1,3 +1,4 @@
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,9 +9,11 @@
 #include "command.hpp"
 #include "files.hpp"
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/types.hpp"
 #include "mgdl/io/csv.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/npy.hpp"
+#include "mgdl/training/prediction_intervals.hpp"
 #include "samples.hpp"
 
 namespace mgdl::command {
@@ -23,21 +26,75 @@ struct PredictOptions {
   std::vector<std::string> columns;
   std::string output;
   std::optional<Index> grades;
+  std::optional<double> interval;
+  std::string interval_width;
   int threads = 0;
 };
 
+/// Predictions, each with its limits: n x 3c.
 template <class Scalar>
-void predict(const MultigradeModel<Scalar>& model, const PredictOptions& options) {
+Matrix<Scalar> with_limits(const Matrix<Scalar>& predictions,
+                           const IntervalLimits<Scalar>& limits) {
+  Matrix<Scalar> result(predictions.rows(), 3 * predictions.cols());
+  for (Index j = 0; j < predictions.cols(); ++j) {
+    result.col(3 * j) = predictions.col(j);
+    result.col(3 * j + 1) = limits.lower.col(j);
+    result.col(3 * j + 2) = limits.upper.col(j);
+  }
+  return result;
+}
+
+/// Names of its columns: y, y_lower, y_upper, or y1, y1_lower, y1_upper, y2, ...
+std::vector<std::string> limit_names(Index outputs) {
+  std::vector<std::string> names;
+  for (Index j = 1; j <= outputs; ++j) {
+    const std::string name = outputs == 1 ? "y" : "y" + std::to_string(j);
+    for (const char* end : {"", "_lower", "_upper"}) names.push_back(name + end);
+  }
+  return names;
+}
+
+template <class Scalar>
+void check_intervals(const SavedModel<Scalar>& saved, Index grades, const PredictOptions& options) {
+  if (!saved.intervals) {
+    throw InvalidArgument("--interval",
+                          "a model with prediction intervals, from mgdl fit with samples held out",
+                          "none", options.model);
+  }
+  if (grades != saved.model.grades()) {
+    throw InvalidArgument("--interval", "all " + std::to_string(saved.model.grades()) + " grades",
+                          std::to_string(grades), "--grades");
+  }
+  if (options.interval_width == "scaled" && !saved.intervals->has_scale()) {
+    throw InvalidArgument("--interval-width", "constant, as the model has no other intervals",
+                          "scaled", options.model);
+  }
+  with_flag_names({{"level", "--interval"}},
+                  [&] { saved.intervals->half_width(*options.interval); });
+}
+
+template <class Scalar>
+void predict(const SavedModel<Scalar>& saved, const PredictOptions& options) {
+  const auto& model = saved.model;
   const Index grades = options.grades.value_or(model.grades());
   if (grades < 0 || grades > model.grades()) {
     throw InvalidArgument("--grades", "a value from 0 to " + std::to_string(model.grades()),
                           std::to_string(grades));
   }
+  if (options.interval) check_intervals(saved, grades, options);
   const auto X = read_inputs<Scalar>(options.input, options.csv, options.columns, model.inputs());
   Matrix<Scalar> result(X.rows(), model.outputs());
   model.predictor(options.threads).predict_into(X, result, grades);
+  std::vector<std::string> names;
+  if (options.interval) {
+    const auto width =
+        options.interval_width == "scaled" ? IntervalWidth::Scaled : IntervalWidth::Constant;
+    result =
+        with_limits(result, saved.intervals->predict(X, *options.interval, width, options.threads));
+    names = limit_names(model.outputs());
+  }
   if (extension_of(options.output) == ".csv") {
-    write_csv(options.output, result);
+    write_csv(options.output, result, names);
   } else {
     write_npy(options.output, result);
   }
@@ -56,9 +113,14 @@ ExitCode run(const PredictOptions& options) {
   if (extension != ".npy" && extension != ".csv") {
     throw InvalidArgument("--output", "a name that ends in .npy or .csv", options.output);
   }
+  if (options.interval && !(*options.interval > 0 && *options.interval < 1)) {
+    throw InvalidArgument("--interval", "a value in (0, 1)", detail::to_text(*options.interval));
+  }
+  if (!options.interval_width.empty() && !options.interval) {
+    throw InvalidArgument("--interval-width", "--interval with it", "none");
+  }
   check_outputs({{"--output", options.output}}, {options.model, options.input, options.csv});
-  std::visit([&](const auto& saved) { predict(saved.model, options); },
-             load_any_model(options.model));
+  std::visit([&](const auto& saved) { predict(saved, options); }, load_any_model(options.model));
   return kOk;
 }
 
@@ -77,13 +139,22 @@ Command add_predict(CLI::App& app) {
       "NAMES");
   flags.add("--output", &options->output, "predictions: a .npy or .csv file", "FILE");
   flags.add("--grades", &options->grades, "use the first N grades only [all]", "N");
+  flags.add(
+      "--interval", &options->interval,
+      "level in (0, 1): write limits between which a target is with this probability, a lower "
+      "and an upper column after each prediction",
+      "P");
+  flags.add("--interval-width", &options->interval_width,
+            "constant; or scaled, with a model of the error's size", "NAME");
+  flags.restrict_to("--interval-width", {"constant", "scaled"});
   flags.add("--threads", &options->threads, "0 uses all; the result does not depend on it",
             "N [0]");
   flags.footer(
       "Examples:\n"
       "  mgdl predict --model model.mgdl --input X.npy --output Y.npy\n"
       "  mgdl predict --model houses.mgdl --csv houses.csv --columns rooms,area --grades 2 \\\n"
-      "    --output prices.csv");
+      "    --output prices.csv\n"
+      "  mgdl predict --model model.mgdl --input X.npy --interval 0.9 --output Y.csv");
   return {"predict", flags, [options] { return run(*options); }};
 }
 

@@ -1,6 +1,7 @@
 #include <concepts>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <variant>
@@ -10,7 +11,9 @@
 #include "flags.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/table.hpp"
 #include "mgdl/io/model_file.hpp"
+#include "mgdl/training/prediction_intervals.hpp"
 #include "mgdl/training/verify_model.hpp"
 #include "samples.hpp"
 
@@ -56,13 +59,39 @@ Dataset<Scalar> read_samples(const VerifyOptions& options, const MultigradeModel
   return data;
 }
 
+/// One line for each output, then the answer.
+template <class Scalar>
+void print(const PredictionIntervals<Scalar>& intervals, const IntervalVerification& found) {
+  std::vector<std::vector<std::string>> rows{
+      {"output", "half width", "held out inside", "scaled: inside"}};
+  const bool known = found.level <= intervals.largest_level();
+  for (Index j = 0; j < found.coverage.size(); ++j) {
+    const bool scaled = j < found.scaled_coverage.size();
+    rows.push_back(
+        {std::to_string(j + 1),
+         known ? detail::error_text(static_cast<double>(intervals.half_width(found.level)[j]))
+               : "-",
+         detail::error_text(found.coverage[j]),
+         scaled ? detail::error_text(found.scaled_coverage[j]) : "-"});
+  }
+  std::cout << "\nintervals of level " << found.level << ", " << intervals.samples()
+            << " held out samples\n";
+  if (rows.size() > 1) std::cout << detail::table_text(rows);
+  std::cout << (found.valid ? "the scores hold\n" : "no: " + found.message + '\n');
+}
+
 template <class Scalar>
 ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
   if (!saved.report) {
     throw InvalidArgument(options.model, "a report, which says how the samples were split", "none");
   }
   const FitSummary& report = *saved.report;
+  std::optional<IntervalVerification> intervals;
   const auto check = [&](const auto& data) {
+    if (saved.intervals) {
+      constexpr double kLevel = 0.9;
+      intervals = verify_intervals(*saved.intervals, data, kLevel, options.threads);
+    }
     return verify_model(saved.model, data, report.grades, options.threads);
   };
   Dataset<Scalar> samples = read_samples(options, saved.model);
@@ -70,7 +99,8 @@ ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
       report.folds > 0 ? check(folds(std::move(samples), report.folds, report.seed))
                        : check(split(std::move(samples), report.validation_fraction, report.seed));
   std::cout << verification;
-  return verification.valid() ? kOk : kRefuted;
+  if (intervals) print(*saved.intervals, *intervals);
+  return verification.valid() && (!intervals || intervals->valid) ? kOk : kRefuted;
 }
 
 ExitCode run(const VerifyOptions& options) {
@@ -93,6 +123,7 @@ Command add_verify(CLI::App& app) {
       "  errors       the model's errors on the samples of the fit, and on those held out\n"
       "  residual     that it does not grow from grade to grade\n"
       "  certificate  of a convex grade: objective, lower bound and with them the gap\n"
+      "  intervals    the errors of held out samples that prediction intervals are made of\n"
       "Shown are the recomputed values. Exit code: 0 all claims hold, 4 one does not.\n"
       "\n"
       "Examples:\n"

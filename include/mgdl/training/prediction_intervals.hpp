@@ -37,7 +37,7 @@ constexpr const char* to_string(IntervalWidth width) noexcept {
 struct IntervalOptions {
   /// Whether there are intervals of IntervalWidth::Scaled, too.
   bool scaled = true;
-  /// The model of the size of the residual.
+  /// The model of the size of the residual; a unit for every 8 samples at most.
   SampledOptions scale = {.width = 64};
   /// Without folds: parts of the held out samples, of which the scale of each is fitted to the
   /// others, >= 2.

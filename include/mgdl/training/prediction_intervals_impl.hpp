@@ -88,6 +88,7 @@ ResidualScale<Scalar> fit_scale(const RowMatrix<Scalar>& inputs, const Matrix<Sc
   constexpr double kFloor = 0.05;
   constexpr double kMost = 5;
   constexpr int kSteps = 4;
+  constexpr Index kSamplesPerUnit = 8;
   const Index n = residuals.rows();
   const Index c = residuals.cols();
   const auto constant = [&](const RowVector<double>& values) {
@@ -107,6 +108,8 @@ ResidualScale<Scalar> fit_scale(const RowMatrix<Scalar>& inputs, const Matrix<Sc
   }
   ResidualScale<Scalar> best = constant(unit.array().log());
   const Vector<Scalar> weights = Vector<Scalar>::Constant(n, Scalar(1.0 / static_cast<double>(n)));
+  SampledOptions sampled = options.scale;
+  sampled.width = std::clamp<Index>(n / kSamplesPerUnit, 1, sampled.width);
   Matrix<double> response = (sizes.array() + kFloor).log();
   for (int step = 0; step < kSteps; ++step) {
     const RowVector<double> mean = response.colwise().mean();
@@ -117,9 +120,8 @@ ResidualScale<Scalar> fit_scale(const RowMatrix<Scalar>& inputs, const Matrix<Sc
     GradeProblem<Scalar> problem{SampleView<Scalar>{inputs, targets, weights}};
     problem.seed = options.seed;
     problem.threads = options.threads;
-    const auto network = SampledTrainer<Scalar>(options.scale)
-                             .fit(problem)
-                             .network.scaled(static_cast<Scalar>(spread));
+    const auto network =
+        SampledTrainer<Scalar>(sampled).fit(problem).network.scaled(static_cast<Scalar>(spread));
     const auto& readout = network.readout();
     const RowVector<Scalar> shift =
         (mean.array() + unit.array().log()).matrix().template cast<Scalar>();

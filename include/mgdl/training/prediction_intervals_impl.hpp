@@ -99,7 +99,7 @@ ResidualScale<Scalar> fit_scale(const RowMatrix<Scalar>& inputs, const Matrix<Sc
                                  bias, bias};
   };
   if (n == 0) return constant(RowVector<double>::Zero(c));
-  // Relative to their mean; a column of zeros stays one, and its scale is 1.
+  // Relative to their mean; a column of zeros stays one.
   Matrix<double> sizes = residuals.template cast<double>();
   RowVector<double> unit = sizes.colwise().mean();
   for (Index j = 0; j < c; ++j) {

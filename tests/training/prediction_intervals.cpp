@@ -397,6 +397,7 @@ TEMPLATE_TEST_CASE("Forged scores are refuted", "[training/prediction_intervals]
     const auto result =
         mgdl::verify_intervals(mgdl::PredictionIntervals<Scalar>(members, fewer), parts, 0.8, 1);
     CHECK(!result.valid);
+    CHECK(!mgdl::verify_intervals(intervals, mgdl::split(data, 0, 2), 0.8, 1).valid);
   };
   const auto split = mgdl::split(data, 0.4, 2);
   mgdl::MultigradeTrainer trainer{mgdl::SampledTrainer<Scalar>({.width = 20}),

@@ -29,10 +29,10 @@ struct HeldOutPart {
   Matrix<Scalar> targets;  // m x c
 };
 
-/// Sample i of the validation part belongs to part i mod `count`.
+/// Sample i of the validation part belongs to part i mod `count`; without one there are no parts.
 template <class Scalar>
 std::vector<HeldOutPart<Scalar>> held_out_parts(const DataSplit<Scalar>& data, Index count) {
-  if (!data.validation) throw InvalidArgument("data", "a validation part", "none");
+  if (!data.validation) return {};
   const auto& held_out = *data.validation;
   std::vector<HeldOutPart<Scalar>> parts;
   for (Index k = 0; k < std::min(count, held_out.size()); ++k) {
@@ -542,6 +542,7 @@ PredictionIntervals<Scalar> calibrate(const MultigradeFit<Scalar>& fit,
   if (fit.report.folds > 0) {
     throw InvalidArgument("data", "the folds of the fit", "a DataSplit");
   }
+  if (!data.validation) throw InvalidArgument("data", "a validation part", "none");
   return detail::calibrated<Scalar>({fit.model}, detail::held_out_parts(data, options.parts),
                                     options);
 }

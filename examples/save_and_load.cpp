@@ -26,9 +26,10 @@ int main() {
   const mgdl::FitSummary summary = mgdl::summarise(half, data.train);
   mgdl::save_model(path, half.model, &summary);  // the report may be left out
 
-  const auto [model, report] = mgdl::load_model<double>(path);
+  const auto [model, report, intervals] = mgdl::load_model<double>(path);
   std::cout << path << " has " << std::filesystem::file_size(path) << " bytes and "
-            << model.grades() << " grades:\n";
+            << model.grades() << " grades" << (intervals ? " and prediction intervals" : "")
+            << ":\n";
   for (const mgdl::GradeReport& grade : report->grades) {
     std::cout << "  " << grade.fit.trainer << ", training RSE " << grade.train_rse << '\n';
   }

@@ -181,7 +181,11 @@ void check_options(const FitOptions& options) {
   }
 }
 
-void check_samples(const FitOptions& options, Index inputs, bool validation) {
+void check_samples(const FitOptions& options, Index inputs, Index samples, bool validation) {
+  if (options.folds.value_or(0) > samples) {
+    throw InvalidArgument("--folds", "at most " + std::to_string(samples) + ", the samples",
+                          std::to_string(*options.folds));
+  }
   if (options.uses("constructive") && inputs > 3) {
     throw InvalidArgument("--trainer", "1 to 3 inputs for constructive", std::to_string(inputs));
   }

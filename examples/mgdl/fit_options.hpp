@@ -172,6 +172,6 @@ HeldOut held_out(const FitOptions& options, Index samples);
 void check_options(const FitOptions& options);
 
 /// The same for what depends on the samples.
-void check_samples(const FitOptions& options, Index inputs, bool validation);
+void check_samples(const FitOptions& options, Index inputs, Index samples, bool validation);
 
 }  // namespace mgdl::command

@@ -121,7 +121,7 @@ FitOutcome fit(const FitOptions& options) {
   const Index inputs = data.samples.inputs().cols();
   const Index outputs = data.samples.targets().cols();
   const HeldOut held = held_out(options, samples);
-  check_samples(options, inputs, held.fraction > 0 || held.folds > 0);
+  check_samples(options, inputs, samples, held.fraction > 0 || held.folds > 0);
   // One of the two holds the samples.
   std::optional<DataFolds<Scalar>> in_folds;
   std::optional<DataSplit<Scalar>> in_parts;

@@ -53,8 +53,9 @@ double done_part(const Progress& progress) {
       progress.max_iterations == 0
           ? 0
           : static_cast<double>(progress.iteration) / static_cast<double>(progress.max_iterations);
-  return (static_cast<double>(progress.grade - 1) + grade) /
-         static_cast<double>(progress.max_grades);
+  // A trainer of several trainers, or one with a wrong idea of its work, may say more than all.
+  return std::min(1.0, (static_cast<double>(progress.grade - 1) + grade) /
+                           static_cast<double>(progress.max_grades));
 }
 
 std::string grade_text(const Progress& progress) {

@@ -214,7 +214,7 @@ TEST_CASE("fit refuses bad trainers and flags that are not theirs", "[command/fi
           {with("gradient", {"--weight-decay", "-1"}), {"--weight-decay", ">= 0", "found -1"}},
           {with("gradient", {"--initialization", "zero"}), {"--initialization", "zero"}},
           {with("sampled", {"--folds", "1"}), {"--folds", "a value >= 2", "found 1"}},
-          {with("sampled", {"--folds", "1000"}), {"folds", "the samples", "found 1000"}},
+          {with("sampled", {"--folds", "1000"}), {"--folds", "the samples", "found 1000"}},
           {with("sampled", {"--folds", "3", "--validation", "0.1"}), {"--folds", "found 3"}},
           {with("constructive,gradient,constructive", {}), {"--link", "last-hidden-and-input"}},
           {{"--input", folder / "X4.npy", "--target", folder / "Y.npy", "--output", folder / "kept",

@@ -95,14 +95,15 @@ TEST_CASE("a time limit is kept", "[command/fit]") {
   CHECK(report["seconds"] < 10);
 }
 
-TEST_CASE("on a terminal there is a bar", "[command/fit]") {
+namespace {
+
+/// What a command shows on a terminal; it has to end well.
+std::string shown_on_terminal(const Arguments& arguments) {
   const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
   REQUIRE(terminal >= 0);
   REQUIRE(grantpt(terminal) == 0);
   REQUIRE(unlockpt(terminal) == 0);
   const std::string name = ptsname(terminal);
-  const mgdl::test::TemporaryFolder folder;
-  const Arguments arguments = endless(folder) + Arguments{"--time-limit", "0.5"};
   std::vector<char*> argv{const_cast<char*>(MGDL_COMMAND)};
   for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -129,8 +130,33 @@ TEST_CASE("on a terminal there is a bar", "[command/fit]") {
   waitpid(child, &status, 0);
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
+  return shown;
+}
+
+}  // namespace
+
+TEST_CASE("on a terminal there is a bar", "[command/fit]") {
+  const mgdl::test::TemporaryFolder folder;
+  const auto shown = shown_on_terminal(endless(folder) + Arguments{"--time-limit", "0.5"});
   CHECK_THAT(shown, ContainsSubstring("\rgrade 1/4 ["));
   CHECK_THAT(shown, ContainsSubstring(" samples/s, 0:0"));
   CHECK_THAT(shown, ContainsSubstring(" left\033[K"));
   CHECK_THAT(shown, ContainsSubstring("\r\033[Kgrade 1/4: train RSE "));
+}
+
+TEST_CASE("the bar of a race of settings ends with all of its work", "[command/fit]") {
+  const mgdl::test::TemporaryFolder folder;
+  const auto [X, Y] = mgdl::test::samples(300);
+  mgdl::write_npy(folder / "X.npy", X);
+  mgdl::write_npy(folder / "Y.npy", Y);
+  // In the last grade more than all of the work would be a bar that is longer than its frame.
+  for (const std::string grades : {"1", "2"}) {
+    const auto shown =
+        shown_on_terminal({"fit", "--input", folder / "X.npy", "--target", folder / "Y.npy",
+                           "--width", "16", "--grades", grades, "--output", folder / "m"});
+    CHECK_THAT(shown, ContainsSubstring("\rgrade 1/" + grades + " ["));
+    for (int percent = 101; percent < 300; ++percent) {
+      CHECK_THAT(shown, !ContainsSubstring("] " + std::to_string(percent) + "%"));
+    }
+  }
 }

@@ -13,6 +13,7 @@
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "mgdl/training/sampled_trainer.hpp"
 #include "mgdl/training/verify_model.hpp"
+#include "support/folds.hpp"
 #include "support/samples.hpp"
 
 using Catch::Matchers::ContainsSubstring;
@@ -39,22 +40,6 @@ mgdl::Dataset<Scalar> samples(Index n, double noise, std::uint64_t stream, bool 
 template <class Scalar>
 mgdl::GradientOptions quick() {
   return {.width = 10, .hidden_layers = 1, .epochs = 40};
-}
-
-template <class Scalar>
-std::vector<mgdl::MultigradeModel<Scalar>> members_of(const mgdl::MultigradeFit<Scalar>& fit) {
-  std::vector<mgdl::MultigradeModel<Scalar>> members;
-  for (Index b = 0; b < fit.report.folds; ++b) {
-    std::vector<mgdl::RowVector<Scalar>> biases;
-    for (Index k = 0; k < fit.model.grades(); ++k) {
-      const auto& bias =
-          fit.report.grades[static_cast<std::size_t>(k)].member_biases[static_cast<std::size_t>(b)];
-      biases.push_back(Eigen::Map<const mgdl::RowVector<double>>(bias.data(), std::ssize(bias))
-                           .template cast<Scalar>());
-    }
-    members.push_back(mgdl::member(fit.model, b, fit.report.folds, biases));
-  }
-  return members;
 }
 
 }  // namespace
@@ -101,7 +86,7 @@ TEMPLATE_TEST_CASE("With folds, the model is the mean of members that each have 
     CAPTURE(fit.report);
     REQUIRE(fit.report.folds == 3);
     REQUIRE(fit.model.grades() >= 1);
-    const auto members = members_of(fit);
+    const auto members = mgdl::test::members_of(fit);
     const auto dealt = mgdl::folds(data, 3, 5);
     for (Index k = 1; k <= fit.model.grades(); ++k) {
       const auto& line = fit.report.grades[static_cast<std::size_t>(k - 1)];
@@ -145,8 +130,7 @@ TEMPLATE_TEST_CASE("With folds, the model is the mean of members that each have 
     }
 
     // All of it is what verify_model() says, too; of other folds, or without the biases, it is not.
-    const std::vector<mgdl::GradeReport> claims(fit.report.grades.begin(),
-                                                fit.report.grades.begin() + fit.model.grades());
+    const auto claims = mgdl::test::kept_grades(fit);
     CHECK(mgdl::verify_model(fit.model, dealt, claims).valid());
     CHECK_FALSE(mgdl::verify_model(fit.model, mgdl::folds(data, 3, 6), claims).valid());
     auto forged = claims;
@@ -174,33 +158,83 @@ TEST_CASE("Members whose grades differ in width are made equal", "[training/fold
   const auto fit = trainer.fit(data.inputs(), data.targets());
   REQUIRE(fit.report.grades.size() == 2);
   CHECK(fit.model.grade(1).network.width() == 3 * 14);
-  const std::vector<mgdl::GradeReport> claims(fit.report.grades.begin(),
-                                              fit.report.grades.begin() + fit.model.grades());
+  const auto claims = mgdl::test::kept_grades(fit);
   CHECK(mgdl::verify_model(fit.model, mgdl::folds(data, 3, 0), claims).valid());
 }
 
-TEST_CASE("A grade of the members that raises the mean's residual is scaled or left out",
-          "[training/folds]") {
-  // Lowers the residual of the samples that a member sees, and throws the others far off: a spike
-  // at one held out sample would do it; here a readout that has learnt its own targets by heart.
-  struct Memory {
-    using Scalar = double;
-    mgdl::GradeFit<double> fit(const mgdl::GradeProblem<double>& problem) {
-      auto fit = mgdl::SampledTrainer<double>({.width = 400, .ridge = 1e-14}).fit(problem);
-      return fit;
-    }
-  };
-  mgdl::RandomStream random(mgdl::test::seed(), 4);
-  const auto X = mgdl::test::normal_matrix<mgdl::Matrix<double>>(40, 6, random);
-  const auto Y = mgdl::test::normal_matrix<mgdl::Matrix<double>>(40, 1, random);
-  mgdl::MultigradeTrainer trainer{Memory{}, {.max_grades = 5, .patience = 5, .folds = 2}};
-  const auto fit = trainer.fit(X, Y);
-  double before = fit.report.initial_rse;
-  for (const auto& line : fit.report.grades) {
-    if (std::isnan(line.train_rse)) continue;
-    CHECK(line.train_rse < before);
-    before = line.train_rse;
+namespace {
+
+/// Leaves half of the residual of the samples that it is fitted to, and adds `overshoot` times that
+/// of the others to them: hats around every sample of one input, which are far enough apart.
+struct Overshoot {
+  using Scalar = double;
+
+  mgdl::GradeFit<double> fit(const mgdl::GradeProblem<double>& problem) {
+    const Index n = problem.train.size() + problem.validation->size();
+    // A hat of width 2 h around x is (relu(t + h) - 2 relu(t) + relu(t - h)) / h, t = . - x.
+    constexpr double h = 1e-3;
+    mgdl::RowMatrix<double> weights =
+        mgdl::RowMatrix<double>::Zero(problem.train.inputs.cols(), 3 * n);
+    mgdl::RowVector<double> bias = mgdl::RowVector<double>::Zero(3 * n);
+    mgdl::RowMatrix<double> readout = mgdl::RowMatrix<double>::Zero(3 * n, 1);
+    Index unit = 0;
+    const auto add = [&](const mgdl::SampleView<double>& samples, double factor) {
+      for (Index i = 0; i < samples.size(); ++i) {
+        for (const int side : {1, 0, -1}) {
+          weights(0, unit) = 1;
+          bias[unit] = side * h - samples.inputs(i, 0);
+          readout(unit++, 0) = factor * samples.targets(i, 0) * (side == 0 ? -2 : 1) / h;
+        }
+      }
+    };
+    add(problem.train, 0.5);
+    add(*problem.validation, overshoot);
+    return {
+        mgdl::ReluNetwork<double>({{weights, bias}, {readout, mgdl::RowVector<double>::Zero(1)}}),
+        {}};
   }
+
+  double overshoot = 0;
+};
+
+}  // namespace
+
+TEST_CASE("A grade that raises the mean's residual is scaled once, or left out",
+          "[training/folds]") {
+  constexpr Index n = 20;
+  mgdl::Matrix<double> X(n, 1);
+  mgdl::Matrix<double> Y(n, 1);
+  mgdl::RandomStream random(mgdl::test::seed(), 4);
+  for (Index i = 0; i < n; ++i) {
+    X(i, 0) = static_cast<double>(i);
+    Y(i, 0) = random.normal();
+  }
+  const auto fit = [&](double overshoot) {
+    mgdl::MultigradeTrainer trainer{Overshoot{overshoot},
+                                    {.max_grades = 1, .patience = 5, .folds = 2}};
+    return trainer.fit(X, Y);
+  };
+  // Every sample is seen by one of two members: the mean is (0.5 + overshoot) / 2 of the residual.
+  // 0.5 leaves half of it.
+  const auto plain = fit(0.5);
+  REQUIRE(plain.report.grades.size() == 1);
+  CHECK(plain.report.grades[0].train_rse == Approx(0.25 * plain.report.initial_rse).epsilon(1e-6));
+  // 10.5 is 5.5 times too much, and scaled to fit: nothing is left. The members keep what 1 / 5.5
+  // of 0.5 leaves of what they have seen.
+  const auto scaled = fit(10.5);
+  REQUIRE(scaled.report.grades.size() == 1);
+  CHECK(scaled.report.grades[0].train_rse < 1e-6 * scaled.report.initial_rse);
+  const auto dealt = mgdl::folds(mgdl::Dataset<double>(X, Y), 2, 0);
+  const auto member =
+      mgdl::test::members_of(mgdl::MultigradeFit<double>{scaled.model, scaled.report})[0];
+  const auto& seen = dealt.folds[0].train;
+  const double left = (member.predict(seen.inputs(), 1) - seen.targets()).norm() /
+                      (member.predict(seen.inputs(), 0) - seen.targets()).norm();
+  CHECK(left == Approx(1 - 0.5 / 5.5).epsilon(1e-6));
+  // -10.5 is in the wrong direction: there is no such step.
+  const auto rejected = fit(-10.5);
+  CHECK(rejected.model.grades() == 0);
+  CHECK(rejected.report.termination == mgdl::Termination::NoProgress);
 }
 
 TEST_CASE("Settings, folds and candidates do not depend on the number of threads",

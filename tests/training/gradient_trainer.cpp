@@ -302,9 +302,19 @@ TEST_CASE("With a validation part, what is left open is chosen on it",
           "[training/gradient_trainer]") {
   const Samples s;
   mgdl::GradientOptions options{.width = 12, .hidden_layers = 1};
-  const auto problem = s.problem(true);
+  auto problem = s.problem(true);
+  Index most = 0;
+  problem.observer = [&](const mgdl::Progress& progress) {
+    CHECK(progress.iteration <= progress.max_iterations);
+    most = progress.max_iterations;
+    return mgdl::Action::Continue;
+  };
   const auto fit = mgdl::GradientTrainer<double>(options).fit(problem);
   const auto& trials = fit.report.trials;
+  Index work = 0;
+  for (const auto& trial : trials) work += trial.iterations;
+  CHECK(work <= most);
+  CHECK(work > most / 8);  // unless it was flat soon, most of it was done
   REQUIRE(trials.size() >= 4);
   // The winner comes first; whoever got far was better than those who did not.
   CHECK_THAT(trials.front().trainer, ContainsSubstring(fit.report.trainer));
@@ -363,6 +373,7 @@ TEST_CASE("An observer stops a race, and is called by the thread that called fit
   problem.observer = [&](const mgdl::Progress& progress) {
     CHECK(std::this_thread::get_id() == caller);
     CHECK(progress.iteration > last);
+    CHECK(progress.iteration <= progress.max_iterations);
     last = progress.iteration;
     return ++calls == 20 ? mgdl::Action::Stop : mgdl::Action::Continue;
   };

@@ -14,6 +14,7 @@
 #include "mgdl/training/affine_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "mgdl/training/sampled_trainer.hpp"
+#include "support/folds.hpp"
 #include "support/samples.hpp"
 
 using Catch::Matchers::ContainsSubstring;
@@ -108,22 +109,6 @@ struct Coverage {
   double of(int half) const { return inside[half] / all[half]; }
   double total() const { return (inside[0] + inside[1]) / (all[0] + all[1]); }
 };
-
-template <class Scalar>
-std::vector<mgdl::MultigradeModel<Scalar>> members_of(const mgdl::MultigradeFit<Scalar>& fit) {
-  std::vector<mgdl::MultigradeModel<Scalar>> members;
-  for (Index b = 0; b < fit.report.folds; ++b) {
-    std::vector<mgdl::RowVector<Scalar>> biases;
-    for (Index k = 0; k < fit.model.grades(); ++k) {
-      const auto& bias =
-          fit.report.grades[static_cast<std::size_t>(k)].member_biases[static_cast<std::size_t>(b)];
-      biases.push_back(Eigen::Map<const mgdl::RowVector<double>>(bias.data(), std::ssize(bias))
-                           .template cast<Scalar>());
-    }
-    members.push_back(mgdl::member(fit.model, b, fit.report.folds, biases));
-  }
-  return members;
-}
 
 /// Of two outputs.
 template <class Scalar>
@@ -268,7 +253,7 @@ TEMPLATE_TEST_CASE("Intervals of folds are those of CV+", "[training/prediction_
   const auto intervals = mgdl::calibrate(fit, dealt, {.threads = 1});
   REQUIRE(intervals.parts().size() == 4);
   CHECK(intervals.samples() == 103);
-  const auto members = members_of(fit);
+  const auto members = mgdl::test::members_of(fit);
   REQUIRE(intervals.members() == members);
   mgdl::RandomStream random(mgdl::test::seed(), 42);
   const auto X = mgdl::test::normal_matrix<mgdl::Matrix<Scalar>>(10, 3, random);

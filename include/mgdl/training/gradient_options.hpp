@@ -37,6 +37,17 @@ enum class Initialization {
   Rich         ///< small: those of He times GradientOptions.start_scale, with a random readout
 };
 
+/// The enumerator's name.
+constexpr const char* to_string(Initialization initialization) noexcept {
+  switch (initialization) {
+    case Initialization::WhiteNoise: return "WhiteNoise";
+    case Initialization::Sampled: return "Sampled";
+    case Initialization::He: return "He";
+    case Initialization::Rich: break;
+  }
+  return "Rich";
+}
+
 /// Value of an option that is left to be chosen.
 inline constexpr std::nullopt_t Automatic = std::nullopt;
 

@@ -85,16 +85,6 @@ inline std::vector<GradientSettings> gradient_settings(const GradientOptions& op
   return result;
 }
 
-inline const char* to_string(Initialization initialization) noexcept {
-  switch (initialization) {
-    case Initialization::WhiteNoise: return "WhiteNoise";
-    case Initialization::Sampled: return "Sampled";
-    case Initialization::He: return "He";
-    case Initialization::Rich: break;
-  }
-  return "Rich";
-}
-
 /// The training of a grade on several problems with all settings that are tried.
 template <class Scalar>
 class GradientRace {
@@ -115,10 +105,10 @@ class GradientRace {
     const Index cap = kCycles * m_first_cycle;
     if (first.grade > 1) m_first_cycle *= 2;
     m_epochs = m_in_cycles ? options.epochs.value_or(cap) : *options.fixed().epochs;
-    m_control.emplace(first.observer, m_limit, m_epochs * static_cast<Index>(problems.size()));
     for (Index start = 0; start < options.starts; ++start) {
       for (const auto& one : settings) m_candidates.push_back({one, start, {}});
     }
+    m_control.emplace(first.observer, m_limit, most_iterations());
   }
 
   std::vector<GradeFit<Scalar>> run() {
@@ -228,6 +218,28 @@ class GradientRace {
     }
   }
 
+  /// Candidates that go on after a cycle. Much weight decay is ahead at first, little catches up
+  /// later: nobody goes after the second.
+  static std::size_t left_after(int cycle, std::size_t candidates) {
+    return cycle == 1 ? candidates : (candidates + 1) / 2;
+  }
+
+  /// Iterations of all runs together if nothing ends them early.
+  Index most_iterations() const {
+    auto candidates = m_candidates.size();
+    Index each = static_cast<Index>(candidates) * m_epochs;
+    if (m_in_cycles) {
+      each = 0;
+      Index epochs = m_first_cycle;
+      for (Index cycle = 0, done = 0; done < m_epochs; ++cycle, done += epochs, epochs *= 2) {
+        epochs = std::min(epochs, m_epochs - done);
+        each += static_cast<Index>(candidates) * epochs;
+        candidates = left_after(static_cast<int>(cycle), candidates);
+      }
+    }
+    return each * std::ssize(m_problems);
+  }
+
   void race() {
     for (auto& candidate : m_candidates) make_runs(candidate);
     Index epochs = m_first_cycle;
@@ -244,8 +256,7 @@ class GradientRace {
       const bool last = m_candidates.size() == 1;
       if (done >= m_epochs || m_control->stop_asked() || m_control->seconds() >= m_limit) break;
       if (last && (m_candidates.front().over() || !(m_candidates.front().score() < flat))) break;
-      // Much weight decay is ahead at first, little catches up later: nobody goes after the second.
-      const auto keep = cycle == 1 ? m_candidates.size() : (m_candidates.size() + 1) / 2;
+      const auto keep = left_after(cycle, m_candidates.size());
       while (m_candidates.size() > keep) drop();
       epochs *= 2;
     }

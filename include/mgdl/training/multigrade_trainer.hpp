@@ -162,6 +162,17 @@ struct MultigradeFit {
   MultigradeReport report;
 };
 
+namespace detail {
+
+/// The members of a model of folds.
+/// \param grades  reports of its grades, in order
+/// \throws InvalidArgument unless they have the biases of so many members
+template <class Scalar>
+std::vector<MultigradeModel<Scalar>> fold_members(const MultigradeModel<Scalar>& model, Index count,
+                                                  const std::vector<GradeReport>& grades);
+
+}  // namespace detail
+
 /// Trains a MultigradeModel grade by grade: each grade is fitted to the residual of the grades
 /// before it, on top of their features, which stay as they are.
 ///
@@ -290,6 +301,10 @@ MultigradeTrainer(T, MultigradeOptions = {}) -> MultigradeTrainer<typename T::Sc
 namespace mgdl {
 extern template class MultigradeTrainer<float>;
 extern template class MultigradeTrainer<double>;
+extern template std::vector<MultigradeModel<float>> detail::fold_members(
+    const MultigradeModel<float>&, Index, const std::vector<GradeReport>&);
+extern template std::vector<MultigradeModel<double>> detail::fold_members(
+    const MultigradeModel<double>&, Index, const std::vector<GradeReport>&);
 }  // namespace mgdl
 #else
 #include "mgdl/training/multigrade_trainer_impl.hpp"  // IWYU pragma: export

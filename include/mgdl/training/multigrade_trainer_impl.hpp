@@ -52,6 +52,32 @@ std::vector<ReluNetwork<Scalar>> equally_wide(std::vector<ReluNetwork<Scalar>> n
   return networks;
 }
 
+template <class Scalar>
+std::vector<MultigradeModel<Scalar>> fold_members(const MultigradeModel<Scalar>& model, Index count,
+                                                  const std::vector<GradeReport>& grades) {
+  if (std::ssize(grades) != model.grades()) {
+    throw InvalidArgument("grades", std::to_string(model.grades()) + ", those of the model",
+                          std::to_string(grades.size()));
+  }
+  if (model.grades() == 0) return {model};  // they are all alike
+  std::vector<MultigradeModel<Scalar>> members;
+  for (Index b = 0; b < count; ++b) {
+    std::vector<RowVector<Scalar>> biases;
+    for (const auto& grade : grades) {
+      const auto i = static_cast<std::size_t>(b);
+      if (std::ssize(grade.member_biases) != count ||
+          std::ssize(grade.member_biases[i]) != model.outputs()) {
+        throw InvalidArgument("member_biases", "those of each member", "others, or none");
+      }
+      biases.push_back(
+          Eigen::Map<const RowVector<double>>(grade.member_biases[i].data(), model.outputs())
+              .template cast<Scalar>());
+    }
+    members.push_back(member(model, b, count, biases));
+  }
+  return members;
+}
+
 }  // namespace mgdl::detail
 
 namespace mgdl {

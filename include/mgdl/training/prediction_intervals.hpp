@@ -225,13 +225,6 @@ IntervalVerification verify_intervals(const PredictionIntervals<Scalar>& interva
 
 namespace detail {
 
-/// The members of a model of folds.
-/// \param grades  reports of its grades, in order
-/// \throws InvalidArgument unless they have the biases of so many members
-template <class Scalar>
-std::vector<MultigradeModel<Scalar>> fold_members(const MultigradeModel<Scalar>& model, Index count,
-                                                  const std::vector<GradeReport>& grades);
-
 /// Place of the quantile among n ordered scores, from 1: ceil(level (n + 1)), where a product that
 /// is a whole number but for rounding is that number.
 /// \throws InvalidArgument unless 0 < level < 1 and the place is one of n
@@ -268,10 +261,6 @@ extern template IntervalVerification verify_intervals(const PredictionIntervals<
 extern template IntervalVerification verify_intervals(const PredictionIntervals<double>&,
                                                       const DataFolds<double>&, double,
                                                       const Executor&);
-extern template std::vector<MultigradeModel<float>> detail::fold_members(
-    const MultigradeModel<float>&, Index, const std::vector<GradeReport>&);
-extern template std::vector<MultigradeModel<double>> detail::fold_members(
-    const MultigradeModel<double>&, Index, const std::vector<GradeReport>&);
 }  // namespace mgdl
 #else
 #include "mgdl/training/prediction_intervals_impl.hpp"  // IWYU pragma: export

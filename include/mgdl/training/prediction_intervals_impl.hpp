@@ -13,7 +13,6 @@
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/dense_layer.hpp"
-#include "mgdl/network/model_average.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/relu_network.hpp"
 #include "mgdl/training/grade_trainer.hpp"
@@ -210,32 +209,6 @@ std::vector<GradeReport> kept_grades(const MultigradeFit<Scalar>& fit) {
     if (grade.kept) kept.push_back(grade);
   }
   return kept;
-}
-
-template <class Scalar>
-std::vector<MultigradeModel<Scalar>> fold_members(const MultigradeModel<Scalar>& model, Index count,
-                                                  const std::vector<GradeReport>& grades) {
-  if (std::ssize(grades) != model.grades()) {
-    throw InvalidArgument("grades", std::to_string(model.grades()) + ", those of the model",
-                          std::to_string(grades.size()));
-  }
-  if (model.grades() == 0) return {model};  // they are all alike
-  std::vector<MultigradeModel<Scalar>> members;
-  for (Index b = 0; b < count; ++b) {
-    std::vector<RowVector<Scalar>> biases;
-    for (const auto& grade : grades) {
-      const auto i = static_cast<std::size_t>(b);
-      if (std::ssize(grade.member_biases) != count ||
-          std::ssize(grade.member_biases[i]) != model.outputs()) {
-        throw InvalidArgument("member_biases", "those of each member", "others, or none");
-      }
-      biases.push_back(
-          Eigen::Map<const RowVector<double>>(grade.member_biases[i].data(), model.outputs())
-              .template cast<Scalar>());
-    }
-    members.push_back(member(model, b, count, biases));
-  }
-  return members;
 }
 
 MGDL_INLINE Index quantile_rank(double level, Index samples) {

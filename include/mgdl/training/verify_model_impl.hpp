@@ -16,10 +16,10 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/network/model_average.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/relu_network.hpp"
 #include "mgdl/training/chain/residual_chain.hpp"
+#include "mgdl/training/multigrade_trainer.hpp"
 #include "mgdl/training/verify_model.hpp"
 
 namespace mgdl::detail {
@@ -96,27 +96,17 @@ ModelVerification verify_grades(const MultigradeModel<Scalar>& model, const Data
   std::vector<ResidualChain<Scalar>> parts;
   for (const auto* part : validation) parts.emplace_back(*part, model);
 
-  // The grade's network of the member that part `index` belongs to.
-  const auto network_of = [&](Index k, Index index) {
-    const auto count = std::ssize(parts);
-    const auto& network = model.grade(k).network;
-    if (count == 1) return network;
-    std::vector<double> values;
-    if (!claims.empty()) {
-      const auto& biases = claims[static_cast<std::size_t>(k - 1)].member_biases;
-      if (std::ssize(biases) == count) values = biases[static_cast<std::size_t>(index)];
-    }
-    if (std::ssize(values) != model.outputs()) {
-      throw InvalidArgument("member_biases", "those of each member", "others, or none");
-    }
-    const bool all_shared = k == 1 || model.link() == FeatureLink::LastHiddenAndInput;
-    const RowVector<Scalar> bias =
-        Eigen::Map<const RowVector<double>>(values.data(), model.outputs()).template cast<Scalar>();
-    return member(network, index, count, all_shared ? model.inputs() : 0, bias);
-  };
+  // Of each part; none if they are not known.
+  std::vector<MultigradeModel<Scalar>> members;
+  std::string unknown;
+  try {
+    if (parts.size() == 1) members = {model};
+    if (parts.size() > 1) members = fold_members(model, std::ssize(parts), claims);
+  } catch (const InvalidArgument& error) {
+    unknown = std::string("members, ") + error.what();
+  }
 
   ModelVerification result;
-  bool members_known = true;
   for (Index k = 1; k <= model.grades(); ++k) {
     const Grade<Scalar>& grade = model.grade(k);
     GradeVerification& line = result.grades.emplace_back();
@@ -150,20 +140,15 @@ ModelVerification verify_grades(const MultigradeModel<Scalar>& model, const Data
                                claim_text("the residual grows", before, line.train_rse));
     bool same = note(same_rse<Scalar>(grade.train_rse, line.train_rse),
                      claim_text("train RSE", grade.train_rse, line.train_rse));
-    if (!parts.empty() && members_known) {
-      try {
-        ErrorSums sums;
-        for (std::size_t b = 0; b < parts.size(); ++b) {
-          parts[b].try_grade(network_of(k, static_cast<Index>(b)), pool);
-          parts[b].accept();
-          sums.add(parts[b].sums(), shares[b]);
-        }
-        line.validation_rse = sums.rse();
-      } catch (const InvalidArgument& error) {
-        // Those of later grades read the features of this one.
-        members_known = false;
-        same = note(false, std::string("members, ") + error.what());
+    same = note(unknown.empty(), unknown) && same;
+    if (!members.empty()) {
+      ErrorSums sums;
+      for (std::size_t b = 0; b < parts.size(); ++b) {
+        parts[b].try_grade(members[b].grade(k).network, pool);
+        parts[b].accept();
+        sums.add(parts[b].sums(), shares[b]);
       }
+      line.validation_rse = sums.rse();
     }
     const bool both_unknown = parts.empty() && std::isnan(grade.validation_rse);
     same = note(both_unknown || same_rse<Scalar>(grade.validation_rse, line.validation_rse),

@@ -138,14 +138,16 @@ class GradientRun {
   }
 
   void start_units() {
+    if (m_settings.initialization == Initialization::Rich) {
+      // The readout stays random: one solved for the start would make the units follow it.
+      return start_rich(m_network, m_options.start_scale, m_options.start_readout, m_random);
+    }
     m_initialiser.start_all(m_network);
     switch (m_settings.initialization) {
-      case Initialization::WhiteNoise: break;
+      case Initialization::WhiteNoise:
+      case Initialization::Rich: break;
       case Initialization::Sampled: start_sampled(m_network, m_problem.train, m_random); break;
       case Initialization::He: start_he(m_network, m_random); break;
-      case Initialization::Rich:
-        // The readout stays random: one solved for the start would make the units follow it.
-        return start_rich(m_network, m_options.start_scale, m_options.start_readout, m_random);
     }
     // The best readout for the random features: training starts from a fit, not from zero.
     const auto moments = readout_moments(m_network, m_problem.train, m_pool);

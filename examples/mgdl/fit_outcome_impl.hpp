@@ -152,6 +152,14 @@ FitOutcome fit(const FitOptions& options) {
   MultigradeTrainer<Scalar> trainer(trainers_of<Scalar>(options, inputs), multigrade);
   const MultigradeFit<Scalar> fit = in_folds ? trainer.fit(*in_folds) : trainer.fit(*in_parts);
   display.note("");
+  // Of several trainings side by side the errors make no curve.
+  for (const GradeReport& grade : fit.report.grades) {
+    if (fit.report.folds == 0 && grade.fit.trials.empty()) continue;
+    std::erase_if(outcome.trace, [&](const auto& point) { return point.grade == grade.grade; });
+    const auto place = std::ranges::find_if(
+        outcome.trace, [&](const auto& point) { return point.grade > grade.grade; });
+    outcome.trace.insert(place, {grade.grade, NAN});
+  }
   std::optional<PredictionIntervals<Scalar>> intervals;
   const IntervalOptions interval_options{.seed = options.seed, .threads = multigrade.threads};
   if (in_folds) {

@@ -126,8 +126,10 @@ void write_error_panel(std::ostream& out, const FitOutcome& outcome) {
       write_points(out, "test", ends, NAN, grades, [](const auto& g) { return g.test_rse; });
 
   const auto last = static_cast<double>(std::max<std::size_t>(1, iteration));
+  const bool curve = std::ranges::any_of(
+      outcome.trace, [](const TracePoint& point) { return std::isfinite(point.objective); });
   out << "set xrange [0:" << last * 1.02 << "]\n"
-      << "set xlabel 'iterations (epochs)'\n"
+      << (curve ? "set xlabel 'iterations (epochs)'\n" : "set xlabel 'grades'\nset xtics 1\n")
       << "set ylabel 'squared residual / squared targets (RSE)'\n"
       << "set logscale y\nset format y '10^{%T}'\n"
       << "set key bottom left Left reverse opaque\n";

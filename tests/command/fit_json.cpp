@@ -320,10 +320,18 @@ TEST_CASE("a plot is an SVG file, or a word that gnuplot is missing", "[command/
     CHECK_THAT(picture, ContainsSubstring("<svg"));
     CHECK_THAT(picture, ContainsSubstring("</svg>"));
     CHECK_THAT(picture, ContainsSubstring("validation"));
+    CHECK_THAT(picture, ContainsSubstring(">grades<"));
+    CHECK_THAT(picture, !ContainsSubstring("iterations"));
     CHECK_THAT(picture, ContainsSubstring("samples"));  // the second panel
     fs::remove(plot);
   }
   CHECK_FALSE(fs::exists(folder / "harm"));
+  // A race of settings has no curve; its axis counts grades. One training has.
+  const std::string single = folder / "single.svg";
+  REQUIRE(fit(folder.npy() + Arguments{"--output", folder / "m", "--plot", single}).code == 0);
+  if (outcome.errors.find("gnuplot") == std::string::npos) {
+    CHECK_THAT(mgdl::read_file(single), ContainsSubstring("iterations"));
+  }
 
   // Without gnuplot everything else is written.
   const std::string path = std::getenv("PATH");

@@ -23,7 +23,7 @@ int main() {
   const std::filesystem::path path = std::filesystem::temp_directory_path() / "save_and_load.mgdl";
 
   const auto half = trainer(2).fit(data);
-  const mgdl::FitSummary summary = mgdl::summarise(half, data.train);
+  const mgdl::FitSummary summary = mgdl::summarise(half);
   mgdl::save_model(path, half.model, &summary);  // the report may be left out
 
   const auto [model, report, intervals] = mgdl::load_model<double>(path);

@@ -19,6 +19,25 @@ namespace mgdl::command {
 
 namespace {
 
+/// Errors of the model, in the unit of each output.
+void print_errors(std::ostream& out, const GradeReport& grade) {
+  constexpr std::size_t kLines = 20;
+  std::vector<std::vector<std::string>> rows{{"training", "held out", "test", "error"}};
+  rows.push_back({detail::fixed_text(grade.train_r2, 4), detail::fixed_text(grade.validation_r2, 4),
+                  detail::fixed_text(grade.test_r2, 4), "R2"});
+  const auto text = [](const std::vector<double>& errors, std::size_t j) {
+    return detail::error_text(j < errors.size() ? errors[j] : NAN);
+  };
+  const std::size_t outputs = grade.train_output_rmse.size();
+  for (std::size_t j = 0; j < std::min(outputs, kLines); ++j) {
+    rows.push_back({text(grade.train_output_rmse, j), text(grade.validation_output_rmse, j),
+                    text(grade.test_output_rmse, j),
+                    outputs == 1 ? "RMSE" : "RMSE of output " + std::to_string(j + 1)});
+  }
+  out << detail::table_text(rows);
+  if (outputs > kLines) out << "(" << outputs - kLines << " more outputs are in the report)\n";
+}
+
 void print_summary(std::ostream& out, const FitSummary& summary) {
   std::vector<std::vector<std::string>> rows{{"grade", "trainer", "train RSE", "valid. RSE",
                                               "test RSE", "test PSNR", "gap", "parameters",
@@ -35,6 +54,7 @@ void print_summary(std::ostream& out, const FitSummary& summary) {
   for (const auto& grade : summary.grades) add(grade, "");
   for (const auto& grade : summary.discarded_grades) add(grade, " (not kept)");
   out << detail::table_text(rows);
+  if (!summary.grades.empty()) print_errors(out, summary.grades.back());
   out << to_string(summary.termination) << " after " << detail::fixed_text(summary.seconds, 1)
       << " s: " << summary.message << '\n';
 }
@@ -90,6 +110,7 @@ Command add_fit(CLI::App& app) {
   auto options = std::make_shared<FitOptions>();
   add_flags(flags, *options);
   flags.restrict_to("--link", {"last-hidden", "last-hidden-and-input"});
+  flags.restrict_to("--output-scale", {"own", "common"});
   flags.restrict_to("--scalar", {"float64", "float32"});
   flags.restrict_to("--trainer",
                     {"auto", "affine", "gradient", "sampled", "convex", "constructive"},

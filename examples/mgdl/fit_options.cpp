@@ -76,6 +76,7 @@ MultigradeOptions multigrade_options(const FitOptions& options) {
   result.time_limit_seconds = options.time_limit;
   result.link =
       options.link == "last-hidden" ? FeatureLink::LastHidden : FeatureLink::LastHiddenAndInput;
+  if (options.output_scale == "common") result.output_scale = OutputScale::Common;
   result.seed = options.seed;
   result.threads = options.threads;
   return result;

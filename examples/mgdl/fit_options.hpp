@@ -35,6 +35,7 @@ struct FitOptions {
   std::optional<Index> width;
   std::optional<Index> hidden_layers;
   std::string link = "last-hidden";
+  std::string output_scale = "own";
   std::string scalar = "float64";
 
   std::vector<std::string> trainers{"auto"};
@@ -97,6 +98,8 @@ void for_each_option(Options& options, Visit&& visit) {
   visit(model, "--hidden-layers", options.hidden_layers,
         "hidden layers of each grade [2; sampled: 1]; the other trainers have one");
   visit(model, "--link", options.link, "what a grade hands on: last-hidden, last-hidden-and-input");
+  visit(model, "--output-scale", options.output_scale,
+        "unit of several outputs' errors: own, that of each one's deviation, or common");
   visit(model, "--scalar", options.scalar, "number type: float32, float64");
 
   const char* training = "Training";

@@ -169,7 +169,7 @@ FitOutcome fit(const FitOptions& options) {
   }
 
   outcome.summary =
-      summarise(fit, train, data.test ? &*data.test : nullptr, options.peak, options.threads);
+      summarise(fit, data.test ? &*data.test : nullptr, options.peak, options.threads);
   if (!options.plot.empty() && fit.model.inputs() == 1 && fit.model.outputs() == 1) {
     outcome.curve = curve_of(fit.model, train);
   }

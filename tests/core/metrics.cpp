@@ -45,6 +45,42 @@ TEMPLATE_TEST_CASE("metrics by hand", "[core/metrics]", float, double) {
   CHECK(near(compute_metrics(mgdl::RowMatrix<TestType>(prediction), 1 * target).rse, 15.0 / 91));
 }
 
+TEMPLATE_TEST_CASE("metrics of outputs on their own", "[core/metrics]", float, double) {
+  const Matrix<TestType> target{{1, 2}, {-3, 4}, {5, -6}};
+  const Matrix<TestType> prediction{{2, 2}, {-3, 1}, {7, -7}};  // squares of errors: 5 and 10
+  const Metrics plain = compute_metrics(prediction, target);
+  REQUIRE(plain.output_rmse.size() == 2);
+  CHECK(near(plain.output_rmse[0], std::sqrt(5.0 / 3)));
+  CHECK(near(plain.output_rmse[1], std::sqrt(10.0 / 3)));
+  // Means 1 and 0, squares around them 32 and 56.
+  CHECK(near(plain.r2, 1 - (5.0 / 32 + 10.0 / 56) / 2));
+  // In units 1/2 and 4: squares of errors 20 and 10 / 16, of targets 140 and 56 / 16.
+  const mgdl::RowVector<TestType> scale{{TestType(0.5), 4}};
+  const Metrics scaled = compute_metrics(prediction, target, {}, 1, scale);
+  CHECK(near(scaled.rse, (20 + 10.0 / 16) / (140 + 56.0 / 16)));
+  CHECK(scaled.r2 == plain.r2);
+  CHECK(scaled.rmse == plain.rmse);
+  CHECK(compute_metrics(prediction, target, {}, 1, 8 * scale).rse == scaled.rse);
+
+  // An offset changes the RSE, and nothing of R2; a constant output has none.
+  Matrix<TestType> far_target = target.array() + 1024;
+  Matrix<TestType> far_prediction = prediction.array() + 1024;
+  const Metrics far = compute_metrics(far_prediction, far_target);
+  CHECK(near(far.r2, plain.r2));
+  CHECK(far.rse < 1e-3 * plain.rse);
+  far_target.col(1).setConstant(7);
+  CHECK(near(compute_metrics(far_prediction, far_target).r2, 1 - 5.0 / 32));
+  far_target.col(0).setConstant(7);
+  CHECK(std::isnan(compute_metrics(far_prediction, far_target).r2));
+  // The mean is the best constant.
+  const Matrix<TestType> mean = target.colwise().mean().replicate(3, 1);
+  CHECK(std::abs(compute_metrics(mean, target).r2) < 1e-6);
+  const Vector<TestType> weights{{3, 0, 1}};
+  CHECK(near(compute_metrics(prediction, target, weights).r2, 1 - (7.0 / 12 + 1.0 / 48) / 2));
+  CHECK(error_of([&] { compute_metrics(target, target, {}, 1, mgdl::RowVector<TestType>(3)); }) ==
+        "scale: expected 2 columns, found 3");
+}
+
 TEMPLATE_TEST_CASE("metrics of perfect and of impossible fits", "[core/metrics]", float, double) {
   const Matrix<TestType> target{{1, 2, 3}, {4, 5, 6}};
   const Metrics perfect = compute_metrics(target, target);

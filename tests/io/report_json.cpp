@@ -68,6 +68,12 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   grade.train_rse = 1.0 / 3;
   grade.validation_rse = 0.25;
   grade.test_rse = 0.125;
+  grade.train_r2 = 0.875;
+  grade.validation_r2 = 0.625;
+  grade.test_r2 = -0.5;
+  grade.train_output_rmse = {1.5, 2.5};
+  grade.validation_output_rmse = {3.5, 4.5};
+  grade.test_output_rmse = {5.5};
   grade.train_psnr = 11.5;
   grade.test_psnr = 12.5;
   grade.seconds = 13.5;
@@ -133,6 +139,12 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
                       {"train_rse", 1.0 / 3},
                       {"validation_rse", 0.25},
                       {"test_rse", 0.125},
+                      {"train_r2", 0.875},
+                      {"validation_r2", 0.625},
+                      {"test_r2", -0.5},
+                      {"train_output_rmse", {1.5, 2.5}},
+                      {"validation_output_rmse", {3.5, 4.5}},
+                      {"test_output_rmse", Json::array({5.5})},
                       {"train_psnr", 11.5},
                       {"test_psnr", 12.5},
                       {"seconds", 13.5},
@@ -148,6 +160,8 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
                        {"train_rse", 0.5},
                        {"validation_rse", nullptr},
                        {"test_rse", nullptr},
+                       {"test_r2", nullptr},
+                       {"test_output_rmse", Json::array()},
                        {"train_psnr", nullptr},
                        {"test_psnr", nullptr},
                        {"seconds", nullptr},
@@ -162,7 +176,7 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   CHECK(json["grades"] == Json::array({first, second}));
   REQUIRE(json["discarded_grades"].size() == 1);
   const Json& discarded = json["discarded_grades"][0];
-  CHECK(keys_of(discarded) == keys_of(first));
+  CHECK(keys_of(discarded) == keys_of(second));
   CHECK(discarded["trainer"] == "L-BFGS 1x3");
   CHECK(discarded["train_rse"].is_null());
   CHECK(discarded["parameters"] == 17);
@@ -204,7 +218,7 @@ TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_jso
   const auto test = samples<TestType>(41, 2);
   const auto fitted = fit(data);
   const double peak = 12;
-  const mgdl::FitSummary summary = mgdl::summarise(fitted, data.train, &test, peak);
+  const mgdl::FitSummary summary = mgdl::summarise(fitted, &test, peak);
   REQUIRE(fitted.model.grades() > 1);
   REQUIRE(static_cast<Index>(summary.grades.size()) == fitted.model.grades());
   CHECK(summary.parameters == fitted.model.parameters());
@@ -216,8 +230,8 @@ TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_jso
   for (Index k = 1; k <= fitted.model.grades(); ++k) {
     const auto errors = [&](const mgdl::Dataset<TestType>& part) {
       const mgdl::Matrix<TestType> X = part.inputs();
-      return mgdl::compute_metrics(fitted.model.predict(X, k), part.targets(), part.weights(),
-                                   peak);
+      return mgdl::compute_metrics(fitted.model.predict(X, k), part.targets(), part.weights(), peak,
+                                   fitted.model.output_standardizer().scale());
     };
     const auto& line = summary.grades[static_cast<std::size_t>(k - 1)];
     const auto& grade = fitted.report.grades[static_cast<std::size_t>(k - 1)];
@@ -226,6 +240,18 @@ TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_jso
     CHECK_THAT(line.validation_rse, WithinRel(errors(*data.validation).rse, 1e-3));
     CHECK(line.test_rse == errors(test).rse);
     CHECK(line.test_psnr == errors(test).psnr);
+    CHECK_THAT(line.train_r2, WithinRel(errors(data.train).r2, 1e-3));
+    CHECK_THAT(line.validation_r2, WithinRel(errors(*data.validation).r2, 1e-3));
+    CHECK(line.test_r2 == errors(test).r2);
+    CHECK(line.test_output_rmse == errors(test).output_rmse);
+    const auto outputs = static_cast<std::size_t>(fitted.model.outputs());
+    REQUIRE(line.train_output_rmse.size() == outputs);
+    REQUIRE(line.validation_output_rmse.size() == outputs);
+    for (std::size_t j = 0; j < outputs; ++j) {
+      CHECK_THAT(line.train_output_rmse[j], WithinRel(errors(data.train).output_rmse[j], 1e-3));
+      CHECK_THAT(line.validation_output_rmse[j],
+                 WithinRel(errors(*data.validation).output_rmse[j], 1e-3));
+    }
     CHECK(line.fit.trainer == grade.fit.trainer);
     CHECK(line.fit.termination == grade.fit.termination);
     CHECK(line.parameters == fitted.model.grade(k).network.parameters());
@@ -242,14 +268,14 @@ TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_jso
     CHECK(line.pointwise_growth == grade.pointwise_growth);
     CHECK(std::isfinite(line.pointwise_growth));
   }
-  const mgdl::FitSummary plain = mgdl::summarise(fitted, data.train);
+  const mgdl::FitSummary plain = mgdl::summarise(fitted);
   CHECK(std::isnan(plain.grades[0].test_rse));
   CHECK(std::isnan(plain.grades[0].test_psnr));
   CHECK_THAT(plain.grades[0].train_psnr,
              WithinRel(summary.grades[0].train_psnr - 20 * std::log10(peak), 1e-9));
   const mgdl::Dataset<TestType> wrong(mgdl::Matrix<TestType>::Ones(3, 1),
                                       mgdl::Matrix<TestType>::Ones(3, 3));
-  CHECK_THROWS_AS(mgdl::summarise(fitted, data.train, &wrong), mgdl::InvalidArgument);
+  CHECK_THROWS_AS(mgdl::summarise(fitted, &wrong), mgdl::InvalidArgument);
 }
 
 TEST_CASE("a summary has the certificates and the trials", "[io/report_json]") {
@@ -258,7 +284,7 @@ TEST_CASE("a summary has the certificates and the trials", "[io/report_json]") {
   fitted.report.grades[1].fit.certificate.emplace().primal = 5;
   fitted.report.grades[1].fit.witness.emplace().unit = 8;
   fitted.report.grades[1].fit.trials = {{"one", 0.5, 1}, {"other", 0.25, 2}};
-  const auto summary = mgdl::summarise(fitted, data.train);
+  const auto summary = mgdl::summarise(fitted);
   REQUIRE(summary.grades[1].fit.certificate);
   CHECK(summary.grades[1].fit.certificate->primal == 5);
   CHECK(summary.grades[1].fit.witness->unit == 8);
@@ -276,7 +302,7 @@ TEST_CASE("grades that are not kept are listed apart", "[io/report_json]") {
   fitted.model.truncate(1);
   fitted.report.grades[1].kept = false;
   fitted.report.grades[2].kept = false;
-  const auto summary = mgdl::summarise(fitted, data.train, &data.train);
+  const auto summary = mgdl::summarise(fitted, &data.train);
   REQUIRE(summary.grades.size() == 1);
   REQUIRE(summary.discarded_grades.size() == 2);
   CHECK(summary.grades[0].train_rse == fitted.report.grades[0].train_rse);
@@ -298,7 +324,7 @@ TEST_CASE("a resumed model's earlier grades are in the summary", "[io/report_jso
   mgdl::MultigradeTrainer<double> trainer(mgdl::GradientTrainer<double>(gradient), options);
   const auto resumed = trainer.resume(first.model, data);
   REQUIRE(resumed.model.grades() == 3);
-  const auto summary = mgdl::summarise(resumed, data.train, &data.train);
+  const auto summary = mgdl::summarise(resumed, &data.train);
   REQUIRE(summary.grades.size() == 3);
   CHECK(summary.grades[0].fit.trainer.empty());
   CHECK(summary.grades[1].train_rse == first.report.grades[1].train_rse);

@@ -14,6 +14,7 @@
 #include "mgdl/training/sampled_trainer.hpp"
 #include "mgdl/training/verify_model.hpp"
 #include "support/folds.hpp"
+#include "support/model_metrics.hpp"
 #include "support/samples.hpp"
 
 using Catch::Matchers::ContainsSubstring;
@@ -98,7 +99,8 @@ TEMPLATE_TEST_CASE("With folds, the model is the mean of members that each have 
       const mgdl::Matrix<Scalar> predictions = fit.model.predict(data.inputs(), k);
       CHECK((mean - predictions.template cast<double>()).cwiseAbs().maxCoeff() < 10 * rounding);
       // The errors that are reported, from the samples.
-      CHECK(mgdl::compute_metrics(predictions, data.targets(), data.weights()).rse ==
+      const auto& scale = fit.model.output_standardizer().scale();
+      CHECK(mgdl::compute_metrics(predictions, data.targets(), data.weights(), 1, scale).rse ==
             Approx(line.train_rse).epsilon(rounding));
       double error = 0;
       double square = 0;
@@ -107,8 +109,10 @@ TEMPLATE_TEST_CASE("With folds, the model is the mean of members that each have 
         for (const Index row : dealt.held_out[b]) {
           const auto w = static_cast<double>(data.weights()[row]);
           const auto y = data.targets().row(row).template cast<double>();
-          error += w * (y - prediction.row(row).template cast<double>()).squaredNorm();
-          square += w * y.squaredNorm();
+          const auto s = scale.template cast<double>();
+          const auto e = y - prediction.row(row).template cast<double>();
+          error += w * e.cwiseQuotient(s).squaredNorm();
+          square += w * y.cwiseQuotient(s).squaredNorm();
         }
       }
       CHECK(error / square == Approx(line.validation_rse).epsilon(rounding));
@@ -121,9 +125,9 @@ TEMPLATE_TEST_CASE("With folds, the model is the mean of members that each have 
       const auto& part = dealt.folds[b].train;
       double before = 1;
       for (Index k = 1; k <= fit.model.grades(); ++k) {
-        const double rse = mgdl::compute_metrics(members[b].predict(part.inputs(), k),
-                                                 part.targets(), part.weights())
-                               .rse;
+        const double rse =
+            mgdl::test::metrics_of(members[b], k, part.inputs(), part.targets(), part.weights())
+                .rse;
         CHECK(rse <= before * (1 + rounding));
         before = rse;
       }

@@ -4,6 +4,7 @@
 #include "mgdl/convex.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/mgdl.hpp"
+#include "support/model_metrics.hpp"
 #include "support/samples.hpp"
 
 using mgdl::Index;
@@ -76,9 +77,9 @@ Mix<Scalar> random_mix(Index i) {
 template <class Scalar>
 void check_errors(const Mix<Scalar>& mix, const mgdl::MultigradeFit<Scalar>& fit) {
   const double rounding = 10 * static_cast<double>(std::numeric_limits<Scalar>::epsilon());
-  double before = mgdl::compute_metrics(fit.model.predict(mix.X, 0), mix.Y, mix.weights).rse;
+  double before = mgdl::test::metrics_of(fit.model, 0, mix.X, mix.Y, mix.weights).rse;
   for (Index k = 1; k <= fit.model.grades(); ++k) {
-    const auto metrics = mgdl::compute_metrics(fit.model.predict(mix.X, k), mix.Y, mix.weights);
+    const auto metrics = mgdl::test::metrics_of(fit.model, k, mix.X, mix.Y, mix.weights);
     const auto& line = fit.report.grades[static_cast<std::size_t>(k - 1)];
     CAPTURE(k, before, metrics.rse, line.fit.trainer);
     REQUIRE(metrics.rse <= before + rounding);

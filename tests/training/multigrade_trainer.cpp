@@ -9,6 +9,7 @@
 
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
+#include "support/model_metrics.hpp"
 #include "support/samples.hpp"
 
 using Catch::Matchers::ContainsSubstring;
@@ -82,14 +83,13 @@ TEST_CASE("A fit reports the errors that its model has", "[training/multigrade_t
   REQUIRE(report.grades.size() == 3);
   CHECK(report.termination == mgdl::Termination::MaxIterations);
   CHECK(report.initial_rse ==
-        Approx(mgdl::compute_metrics(model.predict(s.X, 0), s.Y).rse).epsilon(1e-12));
+        Approx(mgdl::test::metrics_of(model, 0, s.X, s.Y).rse).epsilon(1e-12));
   for (Index k = 1; k <= 3; ++k) {
     const auto& line = report.grades[static_cast<std::size_t>(k - 1)];
     CHECK(line.grade == k);
     CHECK(line.kept);
     CHECK(line.fit.trainer == "L-BFGS 1x6");
-    CHECK(line.train_rse ==
-          Approx(mgdl::compute_metrics(model.predict(s.X, k), s.Y).rse).epsilon(1e-9));
+    CHECK(line.train_rse == Approx(mgdl::test::metrics_of(model, k, s.X, s.Y).rse).epsilon(1e-9));
     CHECK(std::isnan(line.validation_rse));
     CHECK(line.parameters == model.grade(k).network.parameters());
     CHECK(model.grade(k).train_rse == line.train_rse);
@@ -108,7 +108,7 @@ TEST_CASE("Training stops at the tolerance", "[training/multigrade_trainer]") {
   const auto [model, report] = trainer.fit(s.X, s.Y);
   CHECK(report.termination == mgdl::Termination::ToleranceReached);
   CHECK(model.grades() < 50);
-  CHECK(mgdl::compute_metrics(model.predict(s.X), s.Y).rse <= 1e-4 * (1 + 1e-9));
+  CHECK(mgdl::test::metrics_of(model, model.grades(), s.X, s.Y).rse <= 1e-4 * (1 + 1e-9));
   // Nothing to do: the targets are constant, and the model says so.
   const auto constant = trainer.fit(s.X, mgdl::Matrix<double>::Constant(90, 1, 5.0));
   CHECK(constant.report.termination == mgdl::Termination::ToleranceReached);

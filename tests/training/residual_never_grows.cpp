@@ -5,6 +5,7 @@
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
+#include "support/model_metrics.hpp"
 #include "support/samples.hpp"
 
 using mgdl::Index;
@@ -122,9 +123,9 @@ TEMPLATE_TEST_CASE("The training residual never grows on 200 random problems",
 
     // From the raw data: the errors of all prefixes, in double.
     const double rounding = 1e-3 * std::numeric_limits<Scalar>::epsilon();
-    double before = mgdl::compute_metrics(model.predict(s.X, 0), s.Y, s.weights).rse;
+    double before = mgdl::test::metrics_of(model, 0, s.X, s.Y, s.weights).rse;
     for (Index k = 1; k <= model.grades(); ++k) {
-      const double rse = mgdl::compute_metrics(model.predict(s.X, k), s.Y, s.weights).rse;
+      const double rse = mgdl::test::metrics_of(model, k, s.X, s.Y, s.weights).rse;
       CAPTURE(k, before, rse);
       REQUIRE(std::isfinite(rse));
       // Where targets have an offset, predictions in their unit are rounded to Scalar.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
@@ -29,12 +30,20 @@ constexpr const char* to_string(ErrorMeasure measure) noexcept {
 /// How far predictions P (n x c) are from targets Y (n x c), sample i weighted by w_i >= 0 with
 /// sum 1. Errors e_i are rows of P - Y.
 struct Metrics {
-  /// Relative squared error: sum_i w_i |e_i|^2 / sum_i w_i |y_i|^2 (dimensionless).
+  /// Relative squared error: sum_ij w_i (e_ij / s_j)^2 / sum_ij w_i (y_ij / s_j)^2 (dimensionless),
+  /// s_j the scale of output j.
   double rse = 0;
+  /// Coefficient of determination, the mean over the outputs of
+  /// 1 - sum_i w_i e_ij^2 / sum_i w_i (y_ij - mean_j)^2 (dimensionless, at most 1): 0 for the best
+  /// constant, whatever the targets' offset. Outputs whose targets are constant are left out; NaN
+  /// if all are.
+  double r2 = 0;
   double rmse = 0;  ///< sqrt(sum_i w_i |e_i|^2 / c), in the unit of Y
   double mae = 0;   ///< sum_i w_i |e_i|_1 / c, in the unit of Y
   double max = 0;   ///< largest |e_ij| over samples with w_i > 0, in the unit of Y
   double psnr = 0;  ///< peak signal-to-noise ratio, 20 log10(peak / rmse), in dB; +inf for rmse = 0
+  /// Of each output j, sqrt(sum_i w_i e_ij^2), in its own unit.
+  std::vector<double> output_rmse = {};
 };
 
 namespace detail {
@@ -42,6 +51,19 @@ namespace detail {
 /// squared_error / squared_target, with 0 / 0 = 0: nothing was to be fitted and nothing is wrong.
 inline double relative_squared_error(double squared_error, double squared_target) noexcept {
   return squared_error == 0 ? 0.0 : squared_error / squared_target;
+}
+
+/// The mean of 1 - squares / variances over those that are > 0; NaN if there are none.
+template <class Squares, class Variances>
+double mean_r2(const Squares& squares, const Variances& variances) {
+  double sum = 0;
+  Index count = 0;
+  for (Index j = 0; j < squares.size(); ++j) {
+    if (!(variances[j] > 0)) continue;
+    sum += 1 - squares[j] / variances[j];
+    ++count;
+  }
+  return sum / static_cast<double>(count);
 }
 
 }  // namespace detail
@@ -55,12 +77,15 @@ inline double psnr(double rmse, double peak = 1) noexcept {
 ///
 /// \param weights  n weights >= 0, normalised here; an empty vector weights all samples alike
 /// \param peak     the peak of the PSNR, in the unit of the target
+/// \param scale    c scales > 0 of the outputs for the RSE; an empty vector: 1. With that of a
+///                 model's output_standardizer() the RSE is what its training reports
 /// \throws InvalidArgument for unequal shapes and for negative, non-finite or all-zero weights.
 ///         Predictions and targets may be NaN or infinite: that shows in the metrics
 template <class Prediction, class Target>
 Metrics compute_metrics(const Eigen::MatrixBase<Prediction>& prediction,
                         const Eigen::MatrixBase<Target>& target,
-                        const Vector<typename Target::Scalar>& weights = {}, double peak = 1) {
+                        const Vector<typename Target::Scalar>& weights = {}, double peak = 1,
+                        const RowVector<typename Target::Scalar>& scale = {}) {
   const Index n = target.rows();
   const Index c = target.cols();
   if (n == 0 || c == 0) {
@@ -72,6 +97,7 @@ Metrics compute_metrics(const Eigen::MatrixBase<Prediction>& prediction,
     detail::require_rows("weights", n, weights.rows());
     detail::require_weights(weights);
   }
+  if (scale.size() != 0) detail::require_cols("scale", c, scale.cols());
   const auto weight = [&](Index i) {
     return weights.size() == 0 ? 1.0 : static_cast<double>(weights[i]);
   };
@@ -88,8 +114,9 @@ Metrics compute_metrics(const Eigen::MatrixBase<Prediction>& prediction,
   }
   const double unit = std::exp2(std::ilogb(largest));
   double weight_sum = 0;
-  double squared_error = 0;
-  double squared_target = 0;
+  RowVector<double> squared_error = RowVector<double>::Zero(c);
+  RowVector<double> squared_target = RowVector<double>::Zero(c);
+  RowVector<double> mean = RowVector<double>::Zero(c);
   double absolute_error = 0;
   double max = 0;
   for (Index i = 0; i < n; ++i) {
@@ -99,19 +126,41 @@ Metrics compute_metrics(const Eigen::MatrixBase<Prediction>& prediction,
     for (Index j = 0; j < c; ++j) {
       const double y = static_cast<double>(target(i, j)) / unit;
       const double e = std::abs(static_cast<double>(prediction(i, j)) / unit - y);
-      squared_error += w * e * e;
-      squared_target += w * y * y;
+      squared_error[j] += w * e * e;
+      squared_target[j] += w * y * y;
+      mean[j] += w * y;
       absolute_error += w * e;
       // A NaN is taken, and then kept: no comparison with it is true.
       if (e > max || std::isnan(e)) max = e;
     }
   }
+  mean /= weight_sum;
+  // Around the mean, in a second pass: a large mean costs no accuracy.
+  RowVector<double> variance = RowVector<double>::Zero(c);
+  for (Index i = 0; i < n; ++i) {
+    if (weight(i) == 0) continue;
+    for (Index j = 0; j < c; ++j) {
+      const double y = static_cast<double>(target(i, j)) / unit - mean[j];
+      variance[j] += weight(i) * y * y;
+    }
+  }
   const double values = weight_sum * static_cast<double>(c);
   Metrics metrics;
-  metrics.rse = detail::relative_squared_error(squared_error, squared_target);
-  metrics.rmse = std::sqrt(squared_error / values) * unit;
+  if (scale.size() == 0) {
+    metrics.rse = detail::relative_squared_error(squared_error.sum(), squared_target.sum());
+  } else {
+    // Relative to one of them: with a single output they do not matter at all.
+    const RowVector<double> share = (scale.template cast<double>() / scale[0]).cwiseAbs2();
+    metrics.rse = detail::relative_squared_error(squared_error.cwiseQuotient(share).sum(),
+                                                 squared_target.cwiseQuotient(share).sum());
+  }
+  metrics.r2 = detail::mean_r2(squared_error, variance);
+  metrics.rmse = std::sqrt(squared_error.sum() / values) * unit;
   metrics.mae = absolute_error / values * unit;
   metrics.max = max * unit;
+  for (const double square : squared_error) {
+    metrics.output_rmse.push_back(std::sqrt(square / weight_sum) * unit);
+  }
   metrics.psnr = mgdl::psnr(metrics.rmse, peak);
   return metrics;
 }

@@ -14,12 +14,12 @@ namespace mgdl {
 
 /// Affine map of each column, z = (x - mean) / scale.
 ///
-/// For inputs, mean and scale are the weighted mean and standard deviation of each column; for
-/// targets (`fit_common_scale`) all columns share one scale, so that the sum of squared errors of
-/// all outputs keeps its meaning. A constant column gets the scale 1 and maps to zero; one that is
-/// constant up to rounding is divided by its largest absolute value (or 1, if that is larger), so
-/// that its rounding errors are not blown up, and left out of a common scale. Rows of weight 0 have
-/// no influence.
+/// Mean and scale are the weighted mean and standard deviation of each column (`fit`), or all
+/// columns share one scale (`fit_common_scale`), so that a sum of squares over all of them keeps
+/// its meaning. A constant column gets the scale 1 and maps to zero; one that is constant up to
+/// rounding is divided by its largest absolute value (or 1, if that is larger), so that its
+/// rounding errors are not blown up, and left out of a common scale. Rows of weight 0 have no
+/// influence.
 template <class Scalar_ = double>
 class Standardizer {
  public:

@@ -57,8 +57,8 @@ struct FitSummary {
   nlohmann::ordered_json options = nlohmann::ordered_json::object();  ///< set by the caller
 };
 
-/// Whether a field is the training's own, so that a model file keeps it (Rare: if it is not what it
-/// is nearly always; older files do not know it), or of one run on one machine, for one set of test
+/// Whether a field is the training's own, so that a model file keeps it (Rare: if there is
+/// something to say; older files do not know it), or of one run on one machine, for one set of test
 /// samples.
 enum class FieldKind { Lasting, Rare, Passing };
 
@@ -96,6 +96,12 @@ void for_each_field(Self& grade, Visit&& visit) {
   visit("train_rse", grade.train_rse, FieldKind::Lasting);
   visit("validation_rse", grade.validation_rse, FieldKind::Lasting);
   visit("test_rse", grade.test_rse, FieldKind::Passing);
+  visit("train_r2", grade.train_r2, FieldKind::Rare);
+  visit("validation_r2", grade.validation_r2, FieldKind::Rare);
+  visit("test_r2", grade.test_r2, FieldKind::Passing);
+  visit("train_output_rmse", grade.train_output_rmse, FieldKind::Rare);
+  visit("validation_output_rmse", grade.validation_output_rmse, FieldKind::Rare);
+  visit("test_output_rmse", grade.test_output_rmse, FieldKind::Passing);
   visit("train_psnr", grade.train_psnr, FieldKind::Passing);
   visit("test_psnr", grade.test_psnr, FieldKind::Passing);
   visit("seconds", grade.seconds, FieldKind::Passing);
@@ -128,15 +134,13 @@ void for_each_field(Self& summary, Visit&& visit) {
 
 /// Sums a fit up.
 ///
-/// \param train  samples that the model was fitted to
 /// \param test  samples to test every prefix on, or null
 /// \param peak  of the PSNR, in the unit of the targets, > 0
 /// \param threads  for the predictions on `test`
 /// \throws InvalidArgument if the columns of `test` are not the model's
 template <std::floating_point Scalar>
-FitSummary summarise(const MultigradeFit<Scalar>& fit, const Dataset<Scalar>& train,
-                     const Dataset<Scalar>* test = nullptr, double peak = 1,
-                     const Executor& threads = {}) {
+FitSummary summarise(const MultigradeFit<Scalar>& fit, const Dataset<Scalar>* test = nullptr,
+                     double peak = 1, const Executor& threads = {}) {
   FitSummary summary;
   summary.folds = fit.report.folds;
   summary.termination = fit.report.termination;
@@ -145,15 +149,6 @@ FitSummary summarise(const MultigradeFit<Scalar>& fit, const Dataset<Scalar>& tr
   summary.seconds = fit.report.elapsed_seconds;
   summary.parameters = fit.model.parameters();
   summary.multiply_adds = fit.model.multiply_adds();
-
-  // The RSE is relative to the sum of squares of the targets, the PSNR to their number.
-  const auto& targets = train.targets();
-  double target_square = 0;
-  for (Index i = 0; i < targets.rows(); ++i) {
-    target_square += static_cast<double>(train.weights()[i]) *
-                     targets.row(i).template cast<double>().squaredNorm();
-  }
-  target_square /= static_cast<double>(targets.cols());
 
   // A resumed model has grades that this fit did not train.
   const Index trained = fit.report.grades.empty() ? 0 : fit.report.grades.front().grade;
@@ -169,7 +164,12 @@ FitSummary summarise(const MultigradeFit<Scalar>& fit, const Dataset<Scalar>& tr
     summary.grades.push_back(std::move(line));
   }
   for (GradeReport grade : fit.report.grades) {
-    grade.train_psnr = psnr(std::sqrt(grade.train_rse * target_square), peak);
+    double square = NAN;  // of a grade that was rejected
+    if (!grade.train_output_rmse.empty()) {
+      square = 0;
+      for (const double rmse : grade.train_output_rmse) square += rmse * rmse;
+    }
+    grade.train_psnr = psnr(std::sqrt(square / static_cast<double>(fit.model.outputs())), peak);
     (grade.kept ? summary.grades : summary.discarded_grades).push_back(std::move(grade));
   }
   if (test == nullptr) return summary;
@@ -178,9 +178,12 @@ FitSummary summarise(const MultigradeFit<Scalar>& fit, const Dataset<Scalar>& tr
   Matrix<Scalar> prediction(test->size(), fit.model.outputs());
   for (Index k = 1; k <= fit.model.grades(); ++k) {
     predictor.predict_into(inputs, prediction, k);
-    const Metrics metrics = compute_metrics(prediction, test->targets(), test->weights(), peak);
+    const Metrics metrics = compute_metrics(prediction, test->targets(), test->weights(), peak,
+                                            fit.model.output_standardizer().scale());
     GradeReport& line = summary.grades[static_cast<std::size_t>(k - 1)];
     line.test_rse = metrics.rse;
+    line.test_r2 = metrics.r2;
+    line.test_output_rmse = metrics.output_rmse;
     line.test_psnr = metrics.psnr;
   }
   return summary;
@@ -353,7 +356,8 @@ inline constexpr bool is_optional_field<std::optional<Value>> = true;
 /// Whether a field that is rare has its usual value.
 template <class Field>
 bool is_usual(const Field& field, FieldKind kind) {
-  if constexpr (std::is_arithmetic_v<Field>) return kind == FieldKind::Rare && field == Field{};
+  if constexpr (std::same_as<Field, double>) return kind == FieldKind::Rare && std::isnan(field);
+  if constexpr (std::is_integral_v<Field>) return kind == FieldKind::Rare && field == Field{};
   if constexpr (is_list<Field>) return kind == FieldKind::Rare && field.empty();
   return false;
 }

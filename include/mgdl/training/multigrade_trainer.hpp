@@ -20,6 +20,17 @@
 
 namespace mgdl {
 
+/// In which unit squared errors of several outputs are added: what a fit minimises and RSE means.
+enum class OutputScale {
+  Own,    ///< each output in that of its standard deviation: outputs of any units count alike
+  Common  ///< one for all: for outputs of one unit, of which the large ones matter most
+};
+
+/// The enumerator's name.
+constexpr const char* to_string(OutputScale scale) noexcept {
+  return scale == OutputScale::Own ? "Own" : "Common";
+}
+
 /// Options of MultigradeTrainer.
 struct MultigradeOptions {
   /// Grades to add at most, >= 1.
@@ -49,6 +60,8 @@ struct MultigradeOptions {
   double time_limit_seconds = std::numeric_limits<double>::infinity();
   /// What a grade hands to the next one.
   FeatureLink link = FeatureLink::LastHidden;
+  /// In which unit the squared errors of several outputs are added.
+  OutputScale output_scale = OutputScale::Own;
   /// Fixes all random choices.
   std::uint64_t seed = 0;
   /// Threads to use: a number >= 0 of them (0: all available), or those of somebody else. Never
@@ -85,10 +98,21 @@ struct GradeReport {
   Index grade = 0;
   /// What the grade's trainer said.
   GradeFitReport fit;
-  /// Relative squared error on the training samples; NaN if the grade was rejected.
+  /// Relative squared error on the training samples, each output in the unit of the model's
+  /// output_standardizer(), see Metrics::rse; NaN if the grade was rejected.
   double train_rse = std::numeric_limits<double>::quiet_NaN();
   /// The same on the validation part; NaN without one.
   double validation_rse = std::numeric_limits<double>::quiet_NaN();
+  /// Coefficients of determination, see Metrics::r2: 0 for the best constant, 1 for no error.
+  /// \{
+  double train_r2 = std::numeric_limits<double>::quiet_NaN();
+  double validation_r2 = std::numeric_limits<double>::quiet_NaN();
+  /// \}
+  /// Root mean squared error of each output, in its own unit. Empty where it is not known.
+  /// \{
+  std::vector<double> train_output_rmse = {};
+  std::vector<double> validation_output_rmse = {};
+  /// \}
   /// Largest absolute error of any output at any training sample, in the unit of the targets.
   double train_max_error = std::numeric_limits<double>::quiet_NaN();
   /// The same on the validation part.
@@ -112,6 +136,10 @@ struct GradeReport {
   bool kept = false;
   /// On samples that nobody was fitted to or chosen by; NaN until summarise() is given some.
   double test_rse = std::numeric_limits<double>::quiet_NaN();
+  /// See test_rse and train_r2.
+  double test_r2 = std::numeric_limits<double>::quiet_NaN();
+  /// See test_rse and train_output_rmse.
+  std::vector<double> test_output_rmse = {};
   /// Peak signal to noise ratios in dB on the training part and on the test samples; NaN until
   /// summarise() is told the peak.
   double train_psnr = std::numeric_limits<double>::quiet_NaN();

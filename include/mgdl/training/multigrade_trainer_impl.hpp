@@ -329,8 +329,11 @@ bool MultigradeTrainer<Scalar>::accept(Run& run, std::vector<ReluNetwork<Scalar>
     for (auto& member : run.members) member->train.accept();
   }
   whole.accept();
-  line.train_rse = whole.rse();
-  line.train_max_error = whole.sums().error(ErrorMeasure::MaxError);
+  const detail::ErrorSums sums = whole.sums();
+  line.train_rse = sums.rse();
+  line.train_r2 = sums.r2();
+  line.train_output_rmse = sums.output_rmse();
+  line.train_max_error = sums.error(ErrorMeasure::MaxError);
   line.pointwise_growth = whole.pointwise_growth();
   if (run.has_validation()) judge(run, networks, features, line);
   if (run.mean) {
@@ -354,6 +357,8 @@ void MultigradeTrainer<Scalar>::judge(Run& run, const std::vector<ReluNetwork<Sc
   }
   const detail::ErrorSums after = run.validation_sums();
   line.validation_rse = after.rse();
+  line.validation_r2 = after.r2();
+  line.validation_output_rmse = after.output_rmse();
   line.validation_max_error = after.error(ErrorMeasure::MaxError);
   const double unit = before.square > 0 ? before.rse() / before.square : 0;
   Vector<double> errors = run.validation_errors();
@@ -473,8 +478,11 @@ ReluNetwork<Scalar> MultigradeTrainer<Scalar>::scaled_or_zero(const ReluNetwork<
 
 template <class Scalar>
 MultigradeModel<Scalar> MultigradeTrainer<Scalar>::start(const Dataset<Scalar>& data) const {
+  const bool own = m_options.output_scale == OutputScale::Own;
   return {Standardizer<Scalar>::fit(data.inputs(), data.weights()),
-          Standardizer<Scalar>::fit_common_scale(data.targets(), data.weights()), m_options.link};
+          own ? Standardizer<Scalar>::fit(data.targets(), data.weights())
+              : Standardizer<Scalar>::fit_common_scale(data.targets(), data.weights()),
+          m_options.link};
 }
 
 template <class Scalar>

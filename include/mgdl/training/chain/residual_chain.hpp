@@ -3,44 +3,67 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/metrics.hpp"
+#include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/relu_network.hpp"
 
 namespace mgdl::detail {
 
-/// Errors of a model on samples, from which every measure of them follows.
+/// Errors of a model on samples, from which every measure of them follows. Those of outputs are in
+/// the standardised unit of each, `scale`.
 struct ErrorSums {
-  double square = 0;         // weighted sum of squares of the standardised residual
-  double target_square = 0;  // of the targets, in the same unit
-  double largest = 0;        // |residual| of any sample and output
-  Index outputs = 1;
-  double unit = 1;  // of the residual
+  double square = 0;                 // weighted sum of squares of the residual, over all outputs
+  double target_square = 0;          // of the targets
+  RowVector<double> squares;         // c, weighted sum of squares of the residual
+  RowVector<double> target_means;    // c, weighted mean of the targets less the model's mean
+  RowVector<double> target_squares;  // c, weighted mean square of the same
+  RowVector<double> largest;         // c, |residual| of any sample
+  RowVector<double> scale;           // c, unit of the four before
 
-  /// Error relative to the targets, in their own unit.
+  /// Error relative to the targets, each output in the unit of its scale.
   double rse() const noexcept { return relative_squared_error(square, target_square); }
+
+  /// Root mean squared error of each output, in its own unit.
+  std::vector<double> output_rmse() const {
+    const RowVector<double> roots = squares.cwiseSqrt().cwiseProduct(scale);
+    return {roots.begin(), roots.end()};
+  }
+
+  /// See Metrics::r2.
+  double r2() const { return mean_r2(squares, target_squares - target_means.cwiseAbs2()); }
 
   /// Error in the unit of `measure`.
   double error(ErrorMeasure measure) const {
     switch (measure) {
       case ErrorMeasure::Rse: return rse();
-      case ErrorMeasure::Rmse: return std::sqrt(square / static_cast<double>(outputs)) * unit;
+      case ErrorMeasure::Rmse: {
+        const RowVector<double> roots = squares.cwiseSqrt().cwiseProduct(scale);
+        return stable_norm(roots) / std::sqrt(static_cast<double>(squares.size()));
+      }
       case ErrorMeasure::MaxError: break;
     }
-    return largest * unit;
+    return largest.cwiseProduct(scale).maxCoeff();
   }
 
   /// Adds those on other samples, which have the part `share` of all weight.
   void add(const ErrorSums& other, double share) {
+    if (scale.size() == 0) {
+      const RowVector<double> zero = RowVector<double>::Zero(other.scale.size());
+      squares = target_means = target_squares = largest = zero;
+      scale = other.scale;
+    }
     square += share * other.square;
     target_square += share * other.target_square;
-    largest = std::max(largest, other.largest);
-    outputs = other.outputs;
-    unit = other.unit;
+    squares += share * other.squares;
+    target_means += share * other.target_means;
+    target_squares += share * other.target_squares;
+    largest = largest.cwiseMax(other.largest);
   }
 };
 
@@ -51,15 +74,20 @@ class ResidualChain {
  public:
   ResidualChain(const Dataset<Scalar>& data, const MultigradeModel<Scalar>& model)
       : m_weights(data.weights()), m_features(data.inputs()), m_residual(data.targets()) {
-    m_target_scale = static_cast<double>(model.output_standardizer().scale()[0]);
-    m_target_square = weighted_square(m_residual, m_target_scale);
+    m_targets.scale = model.output_standardizer().scale().template cast<double>();
+    m_targets.target_square = weighted_square(m_residual, m_targets.scale);
     model.input_standardizer().apply(m_features, m_features);
     model.output_standardizer().apply(m_residual, m_residual);
     if (model.link() == FeatureLink::LastHiddenAndInput) m_inputs = m_features;
     m_square = weighted_square(m_residual);
+    const Index c = m_residual.cols();
+    m_targets.target_means = m_targets.target_squares = m_largest = RowVector<double>::Zero(c);
     for (Index i = 0; i < size(); ++i) {
       if (!(m_weights[i] > 0)) continue;
-      m_largest = std::max(m_largest, static_cast<double>(m_residual.row(i).cwiseAbs().maxCoeff()));
+      const RowVector<double> row = m_residual.row(i).template cast<double>();
+      m_largest = m_largest.cwiseMax(row.cwiseAbs());
+      m_targets.target_means += static_cast<double>(m_weights[i]) * row;
+      m_targets.target_squares += static_cast<double>(m_weights[i]) * row.cwiseAbs2();
     }
   }
 
@@ -69,10 +97,20 @@ class ResidualChain {
   double square() const noexcept { return m_square; }
 
   /// Errors of the model so far.
-  ErrorSums sums() const noexcept {
-    return {m_square, m_target_square, m_largest, m_residual.cols(), m_target_scale};
+  ErrorSums sums() const {
+    ErrorSums sums = m_targets;
+    sums.square = m_square;
+    sums.largest = m_largest;
+    sums.squares = RowVector<double>::Zero(m_residual.cols());
+    for (Index i = 0; i < size(); ++i) {
+      for (Index j = 0; j < m_residual.cols(); ++j) {
+        const auto value = static_cast<double>(m_residual(i, j));
+        sums.squares[j] += static_cast<double>(m_weights[i]) * (value * value);
+      }
+    }
+    return sums;
   }
-  double rse() const noexcept { return sums().rse(); }
+  double rse() const noexcept { return relative_squared_error(m_square, m_targets.target_square); }
 
   /// Error of every sample, over all outputs, in the standardised unit.
   Vector<double> errors() const { return m_residual.template cast<double>().rowwise().norm(); }
@@ -116,15 +154,15 @@ class ResidualChain {
   }
 
   void accept() {
-    const double before = m_largest;
+    const double before = m_largest.maxCoeff();
     double growth = -std::numeric_limits<double>::infinity();
-    m_largest = 0;
+    m_largest.setZero();
     for (Index i = 0; i < size(); ++i) {
       if (!(m_weights[i] > 0)) continue;
       for (Index j = 0; j < m_output.cols(); ++j) {
         const auto now = static_cast<double>(std::abs(m_output(i, j)));
         growth = std::max(growth, now - static_cast<double>(std::abs(m_residual(i, j))));
-        m_largest = std::max(m_largest, now);
+        m_largest[j] = std::max(m_largest[j], now);
       }
     }
     m_growth = before > 0 ? growth / before : 0;
@@ -135,13 +173,15 @@ class ResidualChain {
   }
 
  private:
-  /// Weighted sum of squares of values / scale.
-  double weighted_square(const RowMatrix<Scalar>& values, double scale = 1) const {
+  /// Weighted sum of squares of values, each over the scale of its column, if there is one.
+  double weighted_square(const RowMatrix<Scalar>& values,
+                         const RowVector<double>& scale = {}) const {
     double sum = 0;
     for (Index i = 0; i < values.rows(); ++i) {
       double row = 0;
       for (Index j = 0; j < values.cols(); ++j) {
-        const double value = static_cast<double>(values(i, j)) / scale;
+        double value = static_cast<double>(values(i, j));
+        if (scale.size() > 0) value /= scale[j];
         row += value * value;
       }
       sum += static_cast<double>(m_weights[i]) * row;
@@ -155,9 +195,8 @@ class ResidualChain {
   RowMatrix<Scalar> m_inputs;  // standardised; empty unless the link needs them
   RowMatrix<Scalar> m_next;
   RowMatrix<Scalar> m_output;
-  double m_target_scale = 1;   // unit of the residual; all outputs share it
-  double m_target_square = 0;  // in the unit of the residual
-  double m_largest = 0;        // |residual| of any sample and output
+  ErrorSums m_targets;          // what does not depend on the residual
+  RowVector<double> m_largest;  // c, |residual| of any sample
   double m_growth = 0;
   double m_square = 0;
   double m_next_square = 0;

@@ -109,11 +109,27 @@ TEST_CASE("a fit of npy files and its report", "[command/fit]") {
     double seconds = 0;
     for (const auto* list : {"grades", "discarded_grades"}) {
       for (const Json& grade : report[list]) {
-        CHECK(keys_of(grade) ==
-              std::vector<std::string>{"trainer", "train_rse", "validation_rse", "test_rse",
-                                       "train_psnr", "test_psnr", "seconds", "parameters",
-                                       "termination", "train_max_error", "validation_max_error",
-                                       "pointwise_growth", "message", "certificate", "trials"});
+        CHECK(keys_of(grade) == std::vector<std::string>{"trainer",
+                                                         "train_rse",
+                                                         "validation_rse",
+                                                         "test_rse",
+                                                         "train_r2",
+                                                         "validation_r2",
+                                                         "test_r2",
+                                                         "train_output_rmse",
+                                                         "validation_output_rmse",
+                                                         "test_output_rmse",
+                                                         "train_psnr",
+                                                         "test_psnr",
+                                                         "seconds",
+                                                         "parameters",
+                                                         "termination",
+                                                         "train_max_error",
+                                                         "validation_max_error",
+                                                         "pointwise_growth",
+                                                         "message",
+                                                         "certificate",
+                                                         "trials"});
         CHECK(grade["trainer"] == "Adam 1x7");
         CHECK(grade["termination"] == "MaxIterations");
         CHECK(grade["seconds"] > 0);
@@ -130,19 +146,26 @@ TEST_CASE("a fit of npy files and its report", "[command/fit]") {
 
     // The test errors, from predictions of every prefix; the others, as the model stores them.
     const auto test = mgdl::read_npy<double>(fs::path(folder / "Yt.npy"));
-    const auto train = mgdl::read_npy<double>(fs::path(folder / "Y.npy"));
     for (Index k = 1; k <= model.grades(); ++k) {
       const Json& grade = report["grades"][static_cast<std::size_t>(k - 1)];
-      const auto expected = mgdl::compute_metrics(predict(folder, std::to_string(k)), test, {}, 20);
+      const auto scale = model.output_standardizer().scale();
+      const auto expected =
+          mgdl::compute_metrics(predict(folder, std::to_string(k)), test, {}, 20, scale);
       CHECK_THAT(grade["test_rse"].get<double>(), WithinRel(expected.rse, 1e-4));
       CHECK_THAT(grade["test_psnr"].get<double>(), WithinRel(expected.psnr, 1e-4));
+      CHECK_THAT(grade["test_r2"].get<double>(), WithinRel(expected.r2, 1e-4));
+      REQUIRE(grade["test_output_rmse"].size() == 2);
+      for (std::size_t j = 0; j < 2; ++j) {
+        CHECK_THAT(grade["test_output_rmse"][j].get<double>(),
+                   WithinRel(expected.output_rmse[j], 1e-4));
+      }
       CHECK(grade["train_rse"] == model.grade(k).train_rse);
       CHECK(grade["validation_rse"] == model.grade(k).validation_rse);
       CHECK(grade["parameters"] == model.grade(k).network.parameters());
-      // The training part is three quarters of these, so this is a rough figure.
-      const double square = train.squaredNorm() / static_cast<double>(train.size());
-      const double rmse = std::sqrt(grade["train_rse"].get<double>() * square);
-      CHECK_THAT(grade["train_psnr"].get<double>(), WithinAbs(mgdl::psnr(rmse, 20), 1));
+      const auto errors = grade["train_output_rmse"].get<std::vector<double>>();
+      REQUIRE(errors.size() == 2);
+      const double rmse = std::sqrt((errors[0] * errors[0] + errors[1] * errors[1]) / 2);
+      CHECK_THAT(grade["train_psnr"].get<double>(), WithinAbs(mgdl::psnr(rmse, 20), 1e-9));
     }
   }
 }
@@ -226,7 +249,8 @@ TEST_CASE("CSV and npy files of the same numbers give the same model", "[command
   REQUIRE(outcome.code == 0);
   CHECK(mgdl::read_file(folder / "m") == mgdl::read_file(folder / "n"));
   const auto expected = mgdl::compute_metrics(
-      predict(folder, "3"), mgdl::read_npy<double>(fs::path(folder / "Yt.npy")), {});
+      predict(folder, "3"), mgdl::read_npy<double>(fs::path(folder / "Yt.npy")), {}, 1,
+      mgdl::load_model<double>(folder / "n").model.output_standardizer().scale());
   CHECK_THAT(folder.json("r")["grades"][2]["test_rse"].get<double>(),
              WithinRel(expected.rse, 1e-9));
 

@@ -316,10 +316,12 @@ TEST_CASE("With a validation part, what is left open is chosen on it",
   CHECK(work <= most);
   CHECK(work > most / 8);  // unless it was flat soon, most of it was done
   REQUIRE(trials.size() >= 4);
-  // The winner comes first; whoever got far was better than those who did not.
+  // The winner comes first; whoever got far was better than those who did not. Cycles double, so
+  // that one more of them is twice the iterations; within one, L-BFGS does not count a search along
+  // a direction that it gives up, of which rounding decides.
   CHECK_THAT(trials.front().trainer, ContainsSubstring(fit.report.trainer));
   for (std::size_t k = 1; k < trials.size(); ++k) {
-    CHECK(trials[k].iterations <= trials[k - 1].iterations);
+    CHECK(2 * trials[k].iterations < 3 * trials[k - 1].iterations);
     CHECK(trials.front().objective < trials[k].objective);
   }
   CHECK(trials.front().iterations == fit.report.iterations);

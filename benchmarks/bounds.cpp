@@ -50,8 +50,7 @@ std::vector<Function> functions() {
       {"sin(3 x) cos(2 y) + y z", 3,
        [](Row x) { return std::sin(3 * x[0]) * std::cos(2 * x[1]) + x[1] * x[2]; }},
       {"exp(-|x|^2)", 3, [](Row x) { return std::exp(-x.squaredNorm()); }},
-      {"sin(2 x + y) + z w", 4,
-       [](Row x) { return std::sin(2 * x[0] + x[1]) + x[2] * x[3]; }},
+      {"sin(2 x + y) + z w", 4, [](Row x) { return std::sin(2 * x[0] + x[1]) + x[2] * x[3]; }},
       {"exp(-|x|^2)", 4, [](Row x) { return std::exp(-x.squaredNorm()); }},
   };
 }
@@ -68,8 +67,7 @@ mgdl::MultigradeModel<Scalar> fit(const Function& f, Index grades) {
   }
   mgdl::GradientTrainer<Scalar> trainer(
       {.width = 64, .hidden_layers = 2, .optimizer = mgdl::Optimizer::Adam, .epochs = 60});
-  return mgdl::MultigradeTrainer{
-      trainer, {.max_grades = grades, .minimum_progress = 0, .seed = 5}}
+  return mgdl::MultigradeTrainer{trainer, {.max_grades = grades, .minimum_progress = 0, .seed = 5}}
       .fit(X.template cast<Scalar>(), y.template cast<Scalar>())
       .model;
 }
@@ -87,7 +85,8 @@ void study(const Function& f, const char* scalar, const mgdl::BoundOptions& opti
     const auto slope = mgdl::slope_range(model, lower, upper, options);
     const double met = (range.met.upper - range.met.lower).maxCoeff();
     std::printf(
-        "| %s, %s | %td | %td | %.3g | %.2g %% | %td | %.2f | %.3g | %.2g %% | %td | %.2f | %.3g |\n",
+        "| %s, %s | %td | %td | %.3g | %.2g %% | %td | %.2f | %.3g | %.2g %% | %td | %.2f | %.3g "
+        "|\n",
         f.name.c_str(), scalar, f.inputs, k, (one.upper - one.lower).maxCoeff() / met,
         100 * range.gap(), range.boxes, range.elapsed_seconds, slope.met,
         100 * (slope.bound / slope.met - 1), slope.boxes, slope.elapsed_seconds,
@@ -109,7 +108,8 @@ int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   std::printf(
       "Grades of 2x64 on 4000 samples in [-1, 1]^d, %d threads, at most %g s each.\n\n"
-      "| function | inputs | grades | one box | gap | boxes | seconds | slope met | gap of the slope "
+      "| function | inputs | grades | one box | gap | boxes | seconds | slope met | gap of the "
+      "slope "
       "| boxes | seconds | lipschitz_bound / slope met |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|---|\n",
       options.threads.pool().size(), options.time_limit_seconds);

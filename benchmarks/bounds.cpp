@@ -3,18 +3,20 @@
 // what is proven and a value that was met, so that of the truth is no larger; relative to the range
 // that was met. "One box" is output_bounds() without cutting, relative to it: 1 would be the range.
 //
-//   benchmark_bounds [--seconds S] [--threads N] [--only NAME]
+// Seconds are of the processor, for one thread.
+//
+//   benchmark_bounds [--boxes N] [--only NAME]
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <numbers>
 #include <string>
 #include <vector>
 
-#include "measure.hpp"
 #include "mgdl/mgdl.hpp"
 
 namespace {
@@ -72,6 +74,8 @@ mgdl::MultigradeModel<Scalar> fit(const Function& f, Index grades) {
       .model;
 }
 
+double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
 template <class Scalar>
 void study(const Function& f, const char* scalar, const mgdl::BoundOptions& options) {
   const auto whole = fit<Scalar>(f, 4);
@@ -81,15 +85,18 @@ void study(const Function& f, const char* scalar, const mgdl::BoundOptions& opti
     const mgdl::Vector<Scalar> upper = mgdl::Vector<Scalar>::Ones(f.inputs);
     const mgdl::Vector<Scalar> lower = -upper;
     const auto one = mgdl::output_bounds(model, lower, upper);
+    const double start = processor_seconds();
     const auto range = mgdl::output_range(model, lower, upper, options);
+    const double middle = processor_seconds();
     const auto slope = mgdl::slope_range(model, lower, upper, options);
+    const double end = processor_seconds();
     const double met = (range.met.upper - range.met.lower).maxCoeff();
     std::printf(
         "| %s, %s | %td | %td | %.3g | %.2g %% | %td | %.2f | %.3g | %.2g %% | %td | %.2f | %.3g "
         "|\n",
         f.name.c_str(), scalar, f.inputs, k, (one.upper - one.lower).maxCoeff() / met,
-        100 * range.gap(), range.boxes, range.elapsed_seconds, slope.met,
-        100 * (slope.bound / slope.met - 1), slope.boxes, slope.elapsed_seconds,
+        100 * range.gap(), range.boxes, middle - start, slope.met,
+        100 * (slope.bound / slope.met - 1), slope.boxes, end - middle,
         mgdl::lipschitz_bound(model) / slope.met);
   }
 }
@@ -97,22 +104,22 @@ void study(const Function& f, const char* scalar, const mgdl::BoundOptions& opti
 }  // namespace
 
 int main(int argc, char** argv) {
-  mgdl::BoundOptions options{.max_boxes = 10000000, .time_limit_seconds = 5};
+  mgdl::BoundOptions options{.threads = 1};
   std::string only;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string flag = argv[i];
-    if (flag == "--seconds") options.time_limit_seconds = std::atof(argv[i + 1]);
-    if (flag == "--threads") options.threads = mgdl::Executor(std::atoi(argv[i + 1]));
+    if (flag == "--boxes") options.max_boxes = std::atoll(argv[i + 1]);
     if (flag == "--only") only = argv[i + 1];
   }
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   std::printf(
-      "Grades of 2x64 on 4000 samples in [-1, 1]^d, %d threads, at most %g s each.\n\n"
+      "Grades of 2x64 on 4000 samples in [-1, 1]^d; at most %td boxes, or until the gap is 1 "
+      "%%.\n\n"
       "| function | inputs | grades | one box | gap | boxes | seconds | slope met | gap of the "
       "slope "
       "| boxes | seconds | lipschitz_bound / slope met |\n"
       "|---|---|---|---|---|---|---|---|---|---|---|---|\n",
-      options.threads.pool().size(), options.time_limit_seconds);
+      options.max_boxes);
   for (const auto& f : functions()) {
     if (!only.empty() && f.name.find(only) == std::string::npos) continue;
     study<double>(f, "double", options);

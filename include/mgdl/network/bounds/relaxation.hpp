@@ -339,7 +339,9 @@ BoxBounds<Real> Relaxation<Real>::bound_slope(const RowVector<Real>& lower,
   const ScalarArithmetic exact = ScalarArithmetic::exact();
   const Forward forward = run_forward(lower, upper, exact);
   if (forward.units.size() < m_steps.size()) return unbounded(lower, upper, 1);
-  Matrix<Real> largest(d, c);
+  // Of the entries; a norm is at most that of the largest entries, and that of the middle and of
+  // the rest together, which is nearly all of it in a small box.
+  Matrix<Real> largest(d, c), middle(d, c), rest(d, c);
   RowVector<Real> scores = RowVector<Real>::Zero(d);
   for (Index i = 0; i < d; ++i) {
     Box input{RowVector<Real>::Zero(d), RowVector<Real>::Zero(d), RowVector<Real>::Zero(d),
@@ -364,8 +366,11 @@ BoxBounds<Real> Relaxation<Real>::bound_slope(const RowVector<Real>& lower,
       if (m_add_input) features = stacked_enclosures(features, input);
     }
     if (!is_bounded(sum, exact)) return unbounded(lower, upper, 1);
-    largest.row(i) = sum.magnitude().cwiseProduct(m_output.weights.diagonal().transpose()) *
-                     (1 + 4 * kRoundoff<double>);
+    const RowVector<Real> scale = m_output.weights.diagonal().transpose();
+    largest.row(i) = sum.magnitude().cwiseProduct(scale);
+    middle.row(i) = (sum.lower / 2 + sum.upper / 2).cwiseProduct(scale);
+    rest.row(i) = (sum.upper / 2 - sum.lower / 2 + 4 * kRoundoff<double> * sum.magnitude())
+                      .cwiseProduct(scale);
     // Symbols are those units of unknown sign, in order.
     Index symbol = 0;
     for (const Units& units : forward.units) {
@@ -375,8 +380,9 @@ BoxBounds<Real> Relaxation<Real>::bound_slope(const RowVector<Real>& lower,
       }
     }
   }
-  const RowVector<Real> middle = lower / 2 + upper / 2;
-  return {RowVector<Real>::Constant(1, spectral_norm_bound(largest)), middle, scores};
+  const double bound = (1 + 8 * kRoundoff<double>)*std::min(
+      spectral_norm_bound(largest), spectral_norm_bound(middle) + spectral_norm_bound(rest));
+  return {RowVector<Real>::Constant(1, bound), lower / 2 + upper / 2, scores};
 }
 
 }  // namespace mgdl::detail

@@ -451,6 +451,14 @@ int main(int argc, char** argv) {
                             {"results", nlohmann::json::array()}};
     print(published_row(task, "published multigrade", task.multigrade));
     print(published_row(task, "published single", task.single));
+    if (task.problem.train_input.cols() == 1) {
+      const mgdl::RowMatrix<double> line = mgdl_benchmark::interpolated(task.problem);
+      const mgdl::RowMatrix<double> targets = task.problem.test_target;
+      Result yardstick;
+      yardstick.errors = {measured(task.measure, mgdl::compute_metrics(line, targets))};
+      yardstick.seconds = std::numeric_limits<double>::quiet_NaN();
+      print(row(task, "linear interpolation", yardstick, false));
+    }
     for (const auto& contender : contenders()) {
       if (!only.empty() && std::find(only.begin(), only.end(), contender.name) == only.end()) {
         continue;

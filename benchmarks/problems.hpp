@@ -1,6 +1,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <numbers>
@@ -126,6 +127,22 @@ inline Eigen::VectorXd published_phases(Eigen::Index count) {
 }
 
 }  // namespace detail
+
+/// What linear interpolation of the training samples gives at the test inputs of a problem of one
+/// input, whose training inputs are sorted: the yardstick of all fits of such problems.
+inline Eigen::MatrixXd interpolated(const Problem& problem) {
+  const Eigen::VectorXd x = problem.train_input;
+  Eigen::MatrixXd result(problem.test_input.rows(), problem.train_target.cols());
+  for (Eigen::Index i = 0; i < result.rows(); ++i) {
+    const double at = std::clamp(problem.test_input(i, 0), x[0], x[x.size() - 1]);
+    const Eigen::Index right = std::clamp<Eigen::Index>(
+        std::upper_bound(x.data(), x.data() + x.size(), at) - x.data(), 1, x.size() - 1);
+    const double part = (at - x[right - 1]) / (x[right] - x[right - 1]);
+    result.row(i) =
+        (1 - part) * problem.train_target.row(right - 1) + part * problem.train_target.row(right);
+  }
+  return result;
+}
 
 /// The spectral-bias problem of Fang & Xu, arXiv 2410.16105: 20 frequencies from 10 to 200 cycles,
 /// 6000 equally spaced training samples x = i/6000, 2000 uniform validation and 2000 uniform test

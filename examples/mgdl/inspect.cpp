@@ -27,14 +27,21 @@ struct InspectOptions {
   std::string model;
   std::vector<double> lower;
   std::vector<double> upper;
+  std::optional<Index> boxes;
+  std::optional<double> seconds;
+  int threads = 0;
   bool json = false;
 };
+
+/// Boxes for each bound, unless there is a time limit.
+constexpr Index kBoxes = 1000;
 
 /// What is known of a prefix of the model for all inputs, or for those in a box.
 struct PrefixBounds {
   double lipschitz = 0;
   std::optional<Index> knots;       ///< one input: of the spline that the prefix is
-  std::optional<OutputBounds> box;  ///< if a box is given
+  std::optional<OutputRange> box;   ///< if a box is given
+  std::optional<SlopeRange> slope;  ///< likewise
 };
 
 /// Where the knots of a model with one input are counted: the samples of the fit lie around its
@@ -63,13 +70,28 @@ std::vector<PrefixBounds> bounds_of(const MultigradeModel<Scalar>& model,
   std::vector<PrefixBounds> bounds(static_cast<std::size_t>(model.grades()));
   for (Index k = 1; k <= model.grades(); ++k) {
     PrefixBounds& line = bounds[static_cast<std::size_t>(k - 1)];
-    if (boxed) {
-      with_flag_names({{"lower", "--lower"}, {"upper", "--upper"}},
-                      [&] { line.box = output_bounds(model, lower, upper, k); });
-    }
     line.lipschitz = lipschitz_bound(model, k);
     if (interval) line.knots = to_spline(model, interval->first, interval->second, k).knots();
   }
+  if (!boxed) return bounds;
+  // The whole model first. Whatever comes may take half of the time that is left.
+  const detail::Stopwatch clock;
+  constexpr Index kNoLimit = std::numeric_limits<Index>::max();
+  BoundOptions search{.max_boxes = options.boxes.value_or(options.seconds ? kNoLimit : kBoxes),
+                      .threads = options.threads};
+  const auto limit = [&] {
+    if (!options.seconds) return;
+    search.time_limit_seconds = std::max((*options.seconds - clock.seconds()) / 2, 1e-9);
+  };
+  with_flag_names({{"lower", "--lower"}, {"upper", "--upper"}}, [&] {
+    for (Index k = model.grades(); k >= 1; --k) {
+      PrefixBounds& line = bounds[static_cast<std::size_t>(k - 1)];
+      limit();
+      line.box = output_range(model, lower, upper, k, search);
+      limit();
+      line.slope = slope_range(model, lower, upper, k, search);
+    }
+  });
   return bounds;
 }
 
@@ -154,17 +176,24 @@ Json json_of(const SavedModel<Scalar>& saved, const std::vector<PrefixBounds>& b
     const PrefixBounds& line = bounds[static_cast<std::size_t>(k - 1)];
     std::vector<Index> groups;
     for (const auto& layer : grade.network.layers()) groups.push_back(layer.groups());
-    grades.push_back({{"layers", sizes_of(grade.network)},
-                      {"groups", groups},
-                      {"features", model.feature_count(k)},
-                      {"train_rse", detail::report_number(grade.train_rse)},
-                      {"validation_rse", detail::report_number(grade.validation_rse)},
-                      {"parameters", grade.network.parameters()},
-                      {"multiply_adds", grade.network.multiply_adds()},
-                      {"lipschitz_bound", detail::report_number(line.lipschitz)},
-                      {"knots", line.knots ? Json(*line.knots) : Json()},
-                      {"output_lower", line.box ? json_of(line.box->lower) : Json()},
-                      {"output_upper", line.box ? json_of(line.box->upper) : Json()}});
+    grades.push_back(
+        {{"layers", sizes_of(grade.network)},
+         {"groups", groups},
+         {"features", model.feature_count(k)},
+         {"train_rse", detail::report_number(grade.train_rse)},
+         {"validation_rse", detail::report_number(grade.validation_rse)},
+         {"parameters", grade.network.parameters()},
+         {"multiply_adds", grade.network.multiply_adds()},
+         {"lipschitz_bound", detail::report_number(line.lipschitz)},
+         {"knots", line.knots ? Json(*line.knots) : Json()},
+         {"output_lower", line.box ? json_of(line.box->bounds.lower) : Json()},
+         {"output_upper", line.box ? json_of(line.box->bounds.upper) : Json()},
+         {"output_lower_met", line.box ? json_of(line.box->met.lower) : Json()},
+         {"output_upper_met", line.box ? json_of(line.box->met.upper) : Json()},
+         {"output_boxes", line.box ? Json(line.box->boxes) : Json()},
+         {"slope_bound", line.slope ? detail::report_number(line.slope->bound) : Json()},
+         {"slope_met", line.slope ? detail::report_number(line.slope->met) : Json()},
+         {"slope_boxes", line.slope ? Json(line.slope->boxes) : Json()}});
   }
   const auto interval = usual_inputs(model);
   return {{"scalar", detail::scalar_name<Scalar>()},
@@ -231,7 +260,9 @@ void print_messages(std::ostream& out, const Json& report, Index grades) {
 void print_bounds(std::ostream& out, const std::vector<PrefixBounds>& bounds, const Json& report) {
   std::vector<std::vector<std::string>> rows{
       {"grade", "train max error", "valid. max error", "growth", "gap", "Lipschitz", "knots"}};
-  std::vector<std::vector<std::string>> box{{"grade", "output", "lower", "upper"}};
+  std::vector<std::vector<std::string>> box{
+      {"grade", "output", "at least", "least met", "most met", "at most", "boxes"}};
+  std::vector<std::vector<std::string>> slopes{{"grade", "met", "at most", "boxes"}};
   for (const PrefixBounds& line : bounds) {
     const std::string k = std::to_string(rows.size());
     const Json& grade = grade_report(report, static_cast<Index>(rows.size()));
@@ -241,10 +272,15 @@ void print_bounds(std::ostream& out, const std::vector<PrefixBounds>& bounds, co
          number_text(value_of(grade, "certificate"), "relative_gap"),
          detail::error_text(line.lipschitz), line.knots ? std::to_string(*line.knots) : "-"});
     if (!line.box) continue;
-    for (Index j = 0; j < line.box->lower.size(); ++j) {
-      box.push_back({k, std::to_string(j + 1), detail::error_text(line.box->lower[j]),
-                     detail::error_text(line.box->upper[j])});
+    const OutputBounds& limits = line.box->bounds;
+    const OutputBounds& met = line.box->met;
+    for (Index j = 0; j < limits.lower.size(); ++j) {
+      box.push_back({k, std::to_string(j + 1), detail::error_text(limits.lower[j]),
+                     detail::error_text(met.lower[j]), detail::error_text(met.upper[j]),
+                     detail::error_text(limits.upper[j]), std::to_string(line.box->boxes)});
     }
+    slopes.push_back({k, detail::error_text(line.slope->met), detail::error_text(line.slope->bound),
+                      std::to_string(line.slope->boxes)});
   }
   if (rows.size() > 1) {
     out << '\n';
@@ -253,6 +289,8 @@ void print_bounds(std::ostream& out, const std::vector<PrefixBounds>& bounds, co
   if (box.size() > 1) {
     out << "\noutputs for inputs in the box\n";
     out << detail::table_text(box);
+    out << "\nslopes in the box\n";
+    out << detail::table_text(slopes);
   }
 }
 
@@ -293,6 +331,18 @@ void print(std::ostream& out, const SavedModel<Scalar>& saved,
 ExitCode run(const InspectOptions& options) {
   if (options.model.empty()) throw InvalidArgument("--model", "a value", "none");
   require_box(options);
+  const bool boxed = !options.lower.empty();
+  for (const auto& [given, flag] : {std::pair{options.boxes.has_value(), "--boxes"},
+                                    std::pair{options.seconds.has_value(), "--seconds"}}) {
+    if (given && !boxed) throw InvalidArgument(flag, "--lower and --upper with it", "neither");
+  }
+  if (options.boxes) {
+    detail::require_option(*options.boxes >= 1, "--boxes", "a value >= 1", *options.boxes);
+  }
+  if (options.seconds) {
+    detail::require_option(*options.seconds > 0, "--seconds", "a value > 0", *options.seconds);
+  }
+  detail::require_threads("--threads", options.threads);
   std::visit(
       [&](const auto& saved) {
         const auto& model = saved.model;
@@ -317,6 +367,13 @@ Command add_inspect(CLI::App& app) {
   add_box(flags, *options,
           "with --upper: bound the outputs for all inputs in a box, of which this is the lower "
           "end, a number for each input");
+  flags.add("--boxes", &options->boxes,
+            "cut the box until each bound is within 1 % of the range from a value that was met, at "
+            "most into so many; fixes every bit [1000]");
+  flags.add(
+      "--seconds", &options->seconds,
+      "stop after that time, for all bounds together; without --boxes, nothing else stops it");
+  flags.add("--threads", &options->threads, "0 uses all; the result does not depend on it");
   flags.add("--json", &options->json, "print JSON");
   flags.footer(
       "Shown for every prefix of grades: errors, the certificate of a convex grade, and\n"
@@ -327,11 +384,14 @@ Command add_inspect(CLI::App& app) {
       "  knots      one input: of the piecewise linear function that the prefix is\n"
       "Of prediction intervals: the half width, around the members of the model; the scaled one\n"
       "depends on the inputs.\n"
-      "Limits of outputs hold with all rounding.\n"
+      "In a box: between which limits outputs lie, which hold with all rounding, and which outputs "
+      "were\n"
+      "met there; how steep it is at most, and was found to be. More boxes bring both together.\n"
       "\n"
       "Examples:\n"
       "  mgdl inspect --model model.mgdl\n"
-      "  mgdl inspect --model model.mgdl --lower 0,-1 --upper 1,1 --json");
+      "  mgdl inspect --model model.mgdl --lower 0,-1 --upper 1,1 --json\n"
+      "  mgdl inspect --model model.mgdl --lower 0,-1 --upper 1,1 --seconds 5");
   return {"inspect", flags, [options] { return run(*options); }};
 }
 

@@ -25,6 +25,7 @@
 #include "mgdl/network/model_average.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/panel_network.hpp"
+#include "mgdl/network/piecewise_linear.hpp"
 #include "mgdl/network/relu_network.hpp"
 #include "mgdl/training/affine_trainer.hpp"
 #include "mgdl/training/approximate_lipschitz.hpp"

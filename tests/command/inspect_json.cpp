@@ -82,8 +82,11 @@ TEST_CASE("the bounds of inspect contain predictions", "[command/inspect]") {
         const double high = prediction.col(j).maxCoeff();
         CHECK(lower <= low);
         CHECK(upper >= high);
-        // Not just anything: the box is what counts, and the width is of that order.
-        CHECK(upper - lower < 100 * (high - low));
+        CHECK(upper - lower < 1.03 * (high - low));
+        const auto output = static_cast<std::size_t>(j);
+        CHECK(grade["output_lower_met"][output].get<double>() >= lower);
+        CHECK(grade["output_upper_met"][output].get<double>() <= upper);
+        CHECK(grade["output_upper_met"][output].get<double>() >= high - 0.01 * (high - low));
       }
       double slope = 0;
       for (Index i = 1; i < grid.rows(); ++i) {
@@ -91,6 +94,9 @@ TEST_CASE("the bounds of inspect contain predictions", "[command/inspect]") {
                                     (grid.row(i) - grid.row(i - 1)).norm());
       }
       CHECK(grade["lipschitz_bound"] >= slope * (1 - 1e-9));
+      CHECK(grade["slope_bound"] >= slope * (1 - 1e-6));
+      CHECK(grade["slope_bound"] >= grade["slope_met"]);
+      CHECK(grade["slope_bound"] < grade["lipschitz_bound"]);
       CHECK(grade["knots"].is_null());
     }
     // A smaller box, smaller bounds.
@@ -98,7 +104,37 @@ TEST_CASE("the bounds of inspect contain predictions", "[command/inspect]") {
     CHECK(inner["grades"][2]["output_upper"][0] < content["grades"][2]["output_upper"][0]);
     CHECK(inner["grades"][2]["lipschitz_bound"] == content["grades"][2]["lipschitz_bound"]);
     CHECK(folder.inspect_json({})["grades"][2]["output_lower"].is_null());
+    CHECK(folder.inspect_json({})["grades"][2]["slope_bound"].is_null());
   }
+}
+
+TEST_CASE("inspect cuts the box by boxes or by seconds", "[command/inspect]") {
+  const Folder folder;
+  folder.fit("X", {"--grades", "2", "--scalar", "float64"});
+  const Arguments box{"--lower", "-0.5,-1", "--upper", "0.75,0.5"};
+  const Json one = folder.inspect_json(box + Arguments{"--boxes", "1"})["grades"][1];
+  CHECK(one["output_boxes"] == 1);
+  CHECK(one["slope_boxes"] == 1);
+  const Json many = folder.inspect_json(box + Arguments{"--boxes", "500", "--threads", "1"});
+  CHECK(many == folder.inspect_json(box + Arguments{"--boxes", "500", "--threads", "2"}));
+  CHECK(many["grades"][1]["output_upper"][0] < one["output_upper"][0]);
+  CHECK(many["grades"][1]["slope_bound"] < one["slope_bound"]);
+  const Json seconds = folder.inspect_json(box + Arguments{"--seconds", "1e-6"})["grades"][1];
+  CHECK(seconds["output_boxes"] <= 3);
+  CHECK(seconds["output_upper"][0] <= one["output_upper"][0]);
+  const std::string text = folder.inspect(box);
+  CHECK_THAT(text, ContainsSubstring("most met") && ContainsSubstring("slopes in the box"));
+
+  const auto refused = [&](const Arguments& arguments) {
+    const Outcome outcome = run(Arguments{"inspect", "--model", folder / "m"} + arguments);
+    CHECK(outcome.code != 0);
+    return outcome.errors;
+  };
+  CHECK_THAT(refused({"--seconds", "1"}), ContainsSubstring("--lower and --upper"));
+  CHECK_THAT(refused({"--boxes", "9"}), ContainsSubstring("--lower and --upper"));
+  CHECK_THAT(refused(box + Arguments{"--boxes", "0"}), ContainsSubstring("--boxes"));
+  CHECK_THAT(refused(box + Arguments{"--seconds", "0"}), ContainsSubstring("--seconds"));
+  CHECK_THAT(refused(box + Arguments{"--threads", "-1"}), ContainsSubstring("--threads"));
 }
 
 TEST_CASE("inspect counts the knots of one input", "[command/inspect]") {

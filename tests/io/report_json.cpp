@@ -95,6 +95,7 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   grade.train_max_error = 22.5;
   grade.validation_max_error = 23.5;
   summary.grades[0].pointwise_growth = -0.25;
+  summary.grades[0].pointwise_drop = 0.5;
   summary.grades[0].fit.message = "It went well.";
   summary.grades[0].fit.certificate = certificate;
   summary.grades[0].fit.trials = {{"sampled 1x8", 0.75, 24.5}, {"Adam 2x7", nan, 25.5}};
@@ -153,6 +154,7 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
                       {"train_max_error", 22.5},
                       {"validation_max_error", 23.5},
                       {"pointwise_growth", -0.25},
+                      {"pointwise_drop", 0.5},
                       {"message", "It went well."},
                       {"certificate", proof},
                       {"trials", trials}};
@@ -204,7 +206,8 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   CHECK(keys_of(kept["grades"][0]) ==
         std::vector<std::string>{"trainer", "train_rse", "validation_rse", "parameters",
                                  "termination", "train_max_error", "validation_max_error",
-                                 "pointwise_growth", "message", "certificate", "trials"});
+                                 "pointwise_growth", "pointwise_drop", "message", "certificate",
+                                 "trials"});
   CHECK(kept["grades"][0]["certificate"] == proof);
   CHECK(kept["grades"][0]["trials"][0] == Json{{"trainer", "sampled 1x8"}, {"objective", 0.75}});
   CHECK(kept["discarded_grades"][0]["trainer"] == "L-BFGS 1x3");
@@ -266,6 +269,7 @@ TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_jso
     CHECK_THAT(line.train_max_error, WithinRel(largest(data.train), 1e-3));
     CHECK_THAT(line.validation_max_error, WithinRel(largest(*data.validation), 1e-3));
     CHECK(line.pointwise_growth == grade.pointwise_growth);
+    CHECK(line.pointwise_drop == grade.pointwise_drop);
     CHECK(std::isfinite(line.pointwise_growth));
   }
   const mgdl::FitSummary plain = mgdl::summarise(fitted);

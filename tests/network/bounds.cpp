@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iostream>
 #include <limits>
 #include <string>
 #include <type_traits>
@@ -18,9 +19,12 @@ using mgdl::lipschitz_bound;
 using mgdl::Matrix;
 using mgdl::MultigradeModel;
 using mgdl::output_bounds;
+using mgdl::output_range;
 using mgdl::RandomStream;
 using mgdl::RowMatrix;
 using mgdl::RowVector;
+using mgdl::slope_range;
+using mgdl::Termination;
 using mgdl::Vector;
 using mgdl::test::error_of;
 using mgdl::test::normal_matrix;
@@ -219,6 +223,209 @@ TEMPLATE_TEST_CASE("bad boxes are refused", "[network/output_bounds]", float, do
   CHECK_THAT(message(low, V{{infinity, 2}}, 1), ContainsSubstring("upper: expected finite values"));
   CHECK_THAT(message(low, high, 2), ContainsSubstring("a value from 0 to 1, found 2"));
   CHECK_THAT(message(low, high, -1), ContainsSubstring("a value from 0 to 1, found -1"));
+}
+
+TEMPLATE_TEST_CASE("ranges contain what is predicted, at any number of boxes",
+                   "[network/output_range]", float, double) {
+  RandomStream random(mgdl::test::seed(), 0xB8);
+  std::vector<double> widths[4];
+  for (int i = 0; i < mgdl::test::draws(60, 2000); ++i) {
+    CAPTURE(i);
+    const Index d = between(1, 4, random);
+    const auto model = series_model<TestType>(i, d, random);
+    const auto box = series_box<TestType>(i, d, random);
+    const auto X = points_in(box, 5000, random);
+    const Index k = i % 3 == 0 ? between(0, model.grades(), random) : model.grades();
+    const Matrix<double> values = model.predict(X, k).template cast<double>();
+    const Matrix<double> exact =
+        mgdl::test::plain_model(model, X.topRows(500).template cast<double>(), k).prediction;
+    const double slack = 1e-13 * exact.cwiseAbs().maxCoeff();
+    mgdl::OutputBounds before = output_bounds(model, box.lower, box.upper, k);
+    for (const Index boxes : {1, 2, 20, 120}) {
+      CAPTURE(boxes);
+      const auto range =
+          output_range(model, box.lower, box.upper, k, {.max_boxes = boxes, .threads = 1});
+      CHECK(range.boxes <= boxes);
+      CHECK(contains(range.bounds, values));
+      CHECK(contains({range.bounds.lower.array() - slack, range.bounds.upper.array() + slack},
+                     exact));
+      // More boxes, no worse.
+      CHECK((range.bounds.lower.array() >= before.lower.array()).all());
+      CHECK((range.bounds.upper.array() <= before.upper.array()).all());
+      before = range.bounds;
+      // What is called met, was.
+      for (Index j = 0; j < model.outputs(); ++j) {
+        const Vector<TestType> low = range.lower_at.row(j).transpose().template cast<TestType>();
+        const Vector<TestType> high = range.upper_at.row(j).transpose().template cast<TestType>();
+        CHECK((low.array() >= box.lower.array() && low.array() <= box.upper.array()).all());
+        CHECK((high.array() >= box.lower.array() && high.array() <= box.upper.array()).all());
+        CHECK(static_cast<double>(model.predict(low.transpose(), k)(0, j)) == range.met.lower[j]);
+        CHECK(static_cast<double>(model.predict(high.transpose(), k)(0, j)) == range.met.upper[j]);
+      }
+    }
+  }
+}
+
+TEST_CASE("ranges of two inputs come within the tolerance of a fine grid",
+          "[network/output_range]") {
+  RandomStream random(mgdl::test::seed(), 0xB9);
+  constexpr Index side = 300;
+  Matrix<double> grid(side * side, 2);
+  for (Index i = 0; i < grid.rows(); ++i) {
+    grid(i, 0) = -1 + 2 * static_cast<double>(i % side) / (side - 1);
+    grid(i, 1) = -1 + 2 * static_cast<double>(i / side) / (side - 1);
+  }
+  std::vector<double> boxes;
+  for (int i = 0; i < mgdl::test::draws(12, 200); ++i) {
+    CAPTURE(i);
+    const auto model = random_model<double>(2, 2, {{30}, {30, 20}, {25}}, links[i % 2], random);
+    const Vector<double> upper = Vector<double>::Ones(2);
+    const auto range = output_range(model, -upper, upper, {.threads = 1});
+    const Matrix<double> values = model.predict(grid);
+    CHECK(range.termination == Termination::ToleranceReached);
+    CHECK(range.gap() <= 0.01);
+    CHECK(contains(range.bounds, values));
+    const Vector<double> low = values.colwise().minCoeff();
+    const Vector<double> high = values.colwise().maxCoeff();
+    CHECK(((range.bounds.upper - high).array() <= 0.02 * (high - low).array()).all());
+    CHECK(((low - range.bounds.lower).array() <= 0.02 * (high - low).array()).all());
+    boxes.push_back(static_cast<double>(range.boxes));
+    // The same bits for any number of threads.
+    const auto other = output_range(model, -upper, upper, {.threads = 3});
+    CHECK(other.bounds.lower == range.bounds.lower);
+    CHECK(other.bounds.upper == range.bounds.upper);
+    CHECK(other.upper_at == range.upper_at);
+    CHECK(other.boxes == range.boxes);
+  }
+  std::cout << "boxes for a range within 1 %: " << median(boxes) << '\n';
+  CHECK(median(boxes) < 1000);
+}
+
+TEST_CASE("a search for the range ends for a reason", "[network/output_range]") {
+  RandomStream random(mgdl::test::seed(), 0xBA);
+  const auto model = random_model<double>(3, 1, {{20, 20}, {20}}, links[0], random);
+  const Vector<double> upper = Vector<double>::Ones(3);
+  const Vector<double> lower = -upper;
+  const auto range = [&](const mgdl::BoundOptions& options) {
+    return output_range(model, lower, upper, options);
+  };
+  const auto few = range({.max_boxes = 7});
+  CHECK(few.boxes == 7);
+  CHECK(few.termination == Termination::MaxIterations);
+  const auto short_run = range({.time_limit_seconds = 1e-9});
+  CHECK(short_run.termination == Termination::TimeLimit);
+  CHECK(short_run.boxes == 3);
+  CHECK(short_run.bounds.upper[0] >= few.bounds.upper[0]);
+  // Rounding is what is left.
+  const auto point = output_range(model, upper, upper, {.relative_tolerance = 0});
+  CHECK(point.boxes == 1);
+  CHECK(point.termination == Termination::NoProgress);
+  CHECK(point.bounds.upper[0] - point.bounds.lower[0] < 1e-10);
+  CHECK(point.met.lower == point.met.upper);
+  // A linear part needs one box.
+  const Vector<double> near = Vector<double>::Constant(3, 1e-9);
+  const auto linear = output_range(model, -near, near);
+  CHECK(linear.boxes == 1);
+  CHECK(linear.termination == Termination::ToleranceReached);
+  // Without grades, the mean.
+  const auto none = output_range(model, lower, upper, 0);
+  CHECK(none.bounds.upper[0] == Approx(model.output_standardizer().mean()[0]));
+
+  const auto message = [&](const mgdl::BoundOptions& options) {
+    return error_of([&] { range(options); });
+  };
+  CHECK(message({.max_boxes = 0}) == "BoundOptions.max_boxes: expected a value >= 1, found 0");
+  CHECK(message({.relative_tolerance = -1}) ==
+        "BoundOptions.relative_tolerance: expected a value >= 0, found -1");
+  CHECK(message({.time_limit_seconds = 0}) ==
+        "BoundOptions.time_limit_seconds: expected a value > 0, found 0");
+  CHECK_THAT(message({.threads = -1}), ContainsSubstring("BoundOptions.threads"));
+  CHECK_THAT(error_of([&] { output_range(model, upper, lower); }),
+             ContainsSubstring("upper: expected a value >= 1, found -1"));
+  CHECK_THAT(error_of([&] { slope_range(model, lower, upper, 3); }),
+             ContainsSubstring("a value from 0 to 2, found 3"));
+}
+
+TEST_CASE("ranges are infinite where predictions overflow, and not elsewhere",
+          "[network/output_range]") {
+  using Row = RowVector<float>;
+  MultigradeModel<float> model(mgdl::Standardizer<float>::identity(1),
+                               mgdl::Standardizer<float>::identity(1));
+  model.add_grade({mgdl::ReluNetwork<float>(
+      {{Row{{1e20F, 1e20F}}, Row{{0, 0}}}, {Row{{1e15F, -1e15F}}.transpose(), Row{{0}}}})});
+  const auto safe = output_range(model, Vector<float>{{0}}, Vector<float>{{1e2F}});
+  CHECK(std::isfinite(safe.bounds.upper[0]));
+  const auto unsafe =
+      output_range(model, Vector<float>{{0}}, Vector<float>{{1e8F}}, {.max_boxes = 200});
+  CHECK(unsafe.bounds.lower[0] == -std::numeric_limits<double>::infinity());
+  CHECK(unsafe.bounds.upper[0] == std::numeric_limits<double>::infinity());
+  CHECK(unsafe.boxes <= 200);
+}
+
+TEMPLATE_TEST_CASE("differences in a box do not exceed its slope", "[network/slope_range]", float,
+                   double) {
+  RandomStream random(mgdl::test::seed(), 0xBB);
+  std::vector<double> ratios;
+  for (int i = 0; i < mgdl::test::draws(60, 1000); ++i) {
+    CAPTURE(i);
+    const Index d = between(1, 4, random);
+    const auto model = series_model<TestType>(i, d, random);
+    const auto box = series_box<TestType>(i, d, random);
+    const Index k = i % 3 == 0 ? between(0, model.grades(), random) : model.grades();
+    const auto X = points_in(box, 600, random);
+    double largest = 0;
+    for (Index row = 0; row < 200; ++row) {
+      // In double: what the model in exact arithmetic does, not what rounding makes of it.
+      const Matrix<double> J = model.jacobian(X.row(row).transpose(), k).template cast<double>();
+      largest = std::max(largest, J.jacobiSvd().singularValues()[0]);
+    }
+    const Eigen::MatrixXd from = X.topRows(300).template cast<double>();
+    const Eigen::MatrixXd to = X.bottomRows(300).template cast<double>();
+    const Eigen::MatrixXd change = mgdl::test::plain_model(model, to, k).prediction -
+                                   mgdl::test::plain_model(model, from, k).prediction;
+    const double scale = mgdl::test::plain_model(model, from, k).prediction.cwiseAbs().maxCoeff();
+    double before = std::numeric_limits<double>::infinity();
+    for (const Index boxes : {1, 20, 120}) {
+      CAPTURE(boxes);
+      const auto slope =
+          slope_range(model, box.lower, box.upper, k, {.max_boxes = boxes, .threads = 1});
+      CHECK(slope.bound <= before);
+      before = slope.bound;
+      const double rounding = 1e3 * std::numeric_limits<TestType>::epsilon();
+      CHECK(largest <= slope.bound * (1 + rounding));
+      CHECK(slope.met <= slope.bound * (1 + rounding));
+      bool below = true;
+      for (Index pair = 0; pair < 300; ++pair) {
+        const double step = (to.row(pair) - from.row(pair)).norm();
+        below = below && change.row(pair).norm() <= slope.bound * step + 1e-12 * scale;
+      }
+      CHECK(below);
+      if (boxes == 1 && slope.met > 0) ratios.push_back(lipschitz_bound(model, k) / slope.bound);
+    }
+  }
+  // Looking at a box only, and at all grades at once, it is far below the bound for all inputs.
+  std::cout << "lipschitz_bound, relative to the slope in a box: " << median(ratios) << '\n';
+  CHECK(median(ratios) > 2);
+}
+
+TEST_CASE("the slope in an interval is that of the spline", "[network/slope_range]") {
+  RandomStream random(mgdl::test::seed(), 0xBC);
+  for (int i = 0; i < 12; ++i) {
+    CAPTURE(i);
+    const auto model = series_model<double>(i, 1, random);
+    const double exact = mgdl::to_spline(model, -1, 2).lipschitz();
+    const auto slope = slope_range(model, Vector<double>{{-1}}, Vector<double>{{2}});
+    CHECK(slope.bound >= exact * (1 - 1e-12));
+    if (slope.termination == Termination::ToleranceReached) {
+      CHECK(slope.bound <= 1.0101 * exact);
+      CHECK(slope.bound <= 1.0101 * slope.met);
+    }
+    CHECK(slope.bound <= 1.1 * exact);
+    CHECK(slope.met <= exact * (1 + 1e-12));
+    CHECK(model.jacobian(slope.at).norm() == Approx(slope.met));
+    CHECK(slope_range(model, Vector<double>{{-1}}, Vector<double>{{2}}, {.threads = 3}).bound ==
+          slope.bound);
+  }
 }
 
 TEST_CASE("spectral norms are bounded from above, tightly", "[network/lipschitz_bound]") {

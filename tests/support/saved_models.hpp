@@ -85,6 +85,7 @@ inline FitSummary saved_report() {
     grade.train_max_error = 22.5 * k;
     grade.validation_max_error = 23.5 * k;
     grade.pointwise_growth = -0.25 / k;
+    grade.pointwise_drop = k == 1 ? 0.75 : 0;
     grade.parameters = 17 + k;
     grade.fit.termination = k == 1 ? Termination::TimeLimit : Termination::ToleranceReached;
     grade.fit.message = k == 1 ? "first" : "second";

@@ -3,12 +3,17 @@
 #include <cmath>
 #include <functional>
 #include <iostream>
+#include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "mgdl/core/executor.hpp"
+#include "mgdl/training/chain/residual_chain.hpp"
 #include "mgdl/training/constructive/hat_network.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
+#include "mgdl/training/verify_model.hpp"
 #include "support/samples.hpp"
 
 using Catch::Matchers::ContainsSubstring;
@@ -108,6 +113,101 @@ TEST_CASE("Residuals never grow at any sample, and a pass halves the largest",
   }
   CHECK(passes > 80);
   CHECK(grades > 400);
+}
+
+// Weights and residuals of the chain, so that no rounding of predictions is between them.
+TEST_CASE("Every L^p norm of the residual falls strictly", "[training/constructive_trainer]") {
+  mgdl::RandomStream random(mgdl::test::seed(), 49);
+  Index claims = 0;
+  Index grades = 0;
+  for (Index i = 0; i < 50; ++i) {
+    const Index d = 1 + i % 3;
+    const Samples s = samples_of(i, d, random);
+    Eigen::VectorXd weights(s.X.rows());
+    for (auto& weight : weights) weight = random.below(5) == 0 ? 0 : random.uniform(0.1, 2);
+    mgdl::MultigradeTrainer trainer{
+        ConstructiveTrainer<double>{{.hats = 16}},
+        {.max_grades = 30, .tolerance = 1e-12, .minimum_progress = 0, .threads = 1}};
+    const mgdl::Dataset<double> data(s.X, s.Y, weights);
+    const auto [model, report] = trainer.fit(s.X, s.Y, weights);
+    mgdl::detail::ResidualChain<double> chain(data, model);
+    mgdl::detail::ThreadPool pool(1);
+    for (Index k = 1; k <= model.grades(); ++k) {
+      CAPTURE(i, k);
+      const auto& line = report.grades[static_cast<std::size_t>(k - 1)];
+      const mgdl::RowMatrix<double> before = chain.view().targets;
+      chain.try_grade(model.grade(k).network, pool);
+      chain.accept();
+      const mgdl::RowMatrix<double> after = chain.view().targets;
+      ++grades;
+      CHECK((line.pointwise_drop > 0) == (line.pointwise_growth <= 0));
+      if (!(line.pointwise_drop > 0)) continue;
+      ++claims;
+      const double largest = before.cwiseAbs().maxCoeff();
+      for (const int p : {1, 2, 4, 16}) {
+        CAPTURE(p);
+        // Difference by difference: no term is lost beside a larger one.
+        double change = 0;
+        for (Index row = 0; row < before.rows(); ++row) {
+          const double term = std::pow(std::abs(after(row, 0)) / largest, p) -
+                              std::pow(std::abs(before(row, 0)) / largest, p);
+          change += data.weights()[row] * term;
+        }
+        CHECK(change < 0);
+      }
+    }
+  }
+  // Rounding takes the claim from few grades, if from any.
+  std::cout << "grades whose L^p norms all fall: " << claims << " of " << grades << '\n';
+  CHECK(grades > 300);
+  CHECK(100 * claims >= 95 * grades);
+}
+
+TEST_CASE("A claim that all norms fall is verified", "[training/constructive_trainer]") {
+  mgdl::RandomStream random(mgdl::test::seed(), 50);
+  const Samples s = samples_of(5, 2, random);
+  const auto fitted = fit(s, {.hats = 16}, {.max_grades = 6, .threads = 1});
+  const mgdl::DataSplit<double> data{mgdl::Dataset<double>(s.X, s.Y), std::nullopt};
+  REQUIRE(fitted.model.grades() == 6);
+  const auto verify = [&](Index grade, double drop) {
+    auto claims = fitted.report.grades;
+    claims[static_cast<std::size_t>(grade - 1)].pointwise_drop = drop;
+    return mgdl::verify_model(fitted.model, data, claims)
+        .grades[static_cast<std::size_t>(grade - 1)];
+  };
+  for (Index k = 1; k <= 6; ++k) {
+    CAPTURE(k);
+    const double drop = fitted.report.grades[static_cast<std::size_t>(k - 1)].pointwise_drop;
+    REQUIRE(drop > 0);
+    const auto line = verify(k, drop);
+    CHECK(line.valid());
+    CHECK(line.pointwise_drop == drop);
+    for (const double forged :
+         {1.001 * drop, 0.999 * drop, -drop, drop + 1e-9, std::numeric_limits<double>::quiet_NaN(),
+          std::numeric_limits<double>::infinity()}) {
+      CAPTURE(forged);
+      CHECK_FALSE(verify(k, forged).norms_fall);
+      CHECK_THAT(verify(k, forged).message, ContainsSubstring("pointwise drop"));
+    }
+    CHECK(verify(k, 0).valid());  // claims nothing
+  }
+  // A grade that has made some residual grow must not claim it.
+  auto claims = fitted.report.grades;
+  claims.resize(1);
+  mgdl::MultigradeModel<double> model = fitted.model;
+  model.truncate(1);
+  const auto good = model.grade(1);
+  const mgdl::RowMatrix<double> twice = 3 * good.network.readout().weights();
+  const auto network = good.network.with_readout({twice, good.network.readout().bias()});
+  model.truncate(0);
+  model.add_grade({network, good.train_rse, good.validation_rse});
+  mgdl::detail::ResidualChain<double> chain(data.train, model);
+  mgdl::detail::ThreadPool pool(1);
+  chain.try_grade(network, pool);
+  chain.accept();
+  REQUIRE(chain.pointwise_growth() > 0);
+  claims[0].pointwise_drop = chain.pointwise_fall();
+  CHECK_FALSE(mgdl::verify_model(model, data, claims).grades[0].norms_fall);
 }
 
 TEST_CASE("The balanced variant is nonincreasing from pass to pass",

@@ -110,6 +110,7 @@ void for_each_field(Self& grade, Visit&& visit) {
   visit("train_max_error", grade.train_max_error, FieldKind::Lasting);
   visit("validation_max_error", grade.validation_max_error, FieldKind::Lasting);
   visit("pointwise_growth", grade.pointwise_growth, FieldKind::Lasting);
+  visit("pointwise_drop", grade.pointwise_drop, FieldKind::Rare);
   visit("message", grade.fit.message, FieldKind::Lasting);
   visit("certificate", grade.fit.certificate, FieldKind::Lasting);
   visit("trials", grade.fit.trials, FieldKind::Lasting);

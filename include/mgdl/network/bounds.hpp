@@ -4,69 +4,16 @@
 #include <limits>
 
 #include "mgdl/core/error.hpp"
-#include "mgdl/core/standardizer.hpp"
+#include "mgdl/core/executor.hpp"
+#include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/network/dense_layer.hpp"
 #include "mgdl/network/multigrade_model.hpp"
+#include "mgdl/network/piecewise_linear.hpp"
 
 /// \file
 /// What can be said of a model for all inputs: its pieces, its Lipschitz constant and its range.
 
 namespace mgdl {
-
-/// A continuous piecewise linear function of one variable on an interval, with c values: what a
-/// model of one input is (see to_spline). All arithmetic is in double.
-struct PiecewiseLinear {
-  /// Ends of the interval and, between them, the points where a slope changes: m >= 2 values,
-  /// strictly increasing, in the unit of the input.
-  Vector<double> x;
-  /// Values at x, m x c, in the unit of the targets.
-  Matrix<double> values;
-  /// Derivative between x[i] and x[i + 1] in row i, m - 1 x c, in target unit per input unit. More
-  /// accurate than differences of values where two knots are close.
-  Matrix<double> slopes;
-
-  /// Number m of knots, both ends included.
-  Index knots() const noexcept { return x.size(); }
-  /// Number c of values.
-  Index outputs() const noexcept { return values.cols(); }
-
-  /// The function at one point of the interval: 1 x c, by linear interpolation between the knots.
-  /// \throws InvalidArgument outside of the interval and for NaN
-  template <class Real = double>
-  RowVector<Real> at(double point) const {
-    if (!(point >= x[0] && point <= x[knots() - 1])) {
-      throw InvalidArgument(
-          "point",
-          "a value in [" + detail::to_text(x[0]) + ", " + detail::to_text(x[knots() - 1]) + "]",
-          detail::to_text(point));
-    }
-    const double* begin = x.data();
-    const Index right =
-        std::min<Index>(std::upper_bound(begin, begin + knots(), point) - begin, knots() - 1);
-    const double part = (point - x[right - 1]) / (x[right] - x[right - 1]);
-    RowVector<Real> value(outputs());
-    for (Index j = 0; j < outputs(); ++j) {
-      value[j] = (1 - part) * values(right - 1, j) + part * values(right, j);
-    }
-    return value;
-  }
-
-  /// The function at n points of the interval: n x c.
-  /// \throws InvalidArgument as at()
-  template <class Real = double>
-  Matrix<Real> evaluate(const ConstVectorRef<double>& points) const {
-    Matrix<Real> result(points.size(), outputs());
-    for (Index i = 0; i < points.size(); ++i) result.row(i) = at(points[i]);
-    return result;
-  }
-
-  /// Lipschitz constant on the interval, max_i ||slopes.row(i)||_2, in target unit per input unit.
-  template <class Real = double>
-  Real lipschitz() const {
-    return slopes.rowwise().stableNorm().maxCoeff();
-  }
-};
 
 /// The first k grades of a model of one input, as the piecewise linear function that they are, on
 /// the interval [lower, upper] (in the unit of the input).
@@ -130,79 +77,6 @@ double lipschitz_bound(const MultigradeModel<Scalar>& model) {
 
 }  // namespace mgdl
 
-namespace mgdl::detail {
-
-/// Where the values of one layer lie while the input is anywhere in a box, in two ways at once,
-///
-///     lower <= h <= upper      and      h = center + generators' e + r,  |e_s| <= 1, |r| <= error
-///
-/// (an interval and a zonotope). The symbols e_s are shared by all layers: one for each input, and
-/// one for each unit whose sign is not known. They keep what intervals forget, that values of
-/// different units move together. All of it is in double, and holds for h in exact arithmetic as
-/// well as for h computed in Scalar with sums in any order.
-template <class Real>
-struct BasicEnclosure {
-  RowVector<Real> lower;
-  RowVector<Real> upper;
-  RowVector<Real> center;
-  RowMatrix<Real> generators;  // symbols x width
-  RowVector<Real> error;
-
-  Index width() const noexcept { return lower.size(); }
-  Index symbols() const noexcept { return generators.rows(); }
-
-  /// max |h| by the interval.
-  RowVector<Real> magnitude() const;
-  /// max |h - center| by the zonotope, up to rounding.
-  RowVector<Real> radius() const;
-
-  /// Makes room for symbols that do not occur yet.
-  void add_symbols(Index count);
-
-  /// Lets the interval profit from the zonotope. A comparison with NaN, from an overflow, is false.
-  void intersect();
-};
-
-using Enclosure = BasicEnclosure<double>;
-
-/// Rules for enclosures of values that are computed in Scalar.
-template <class Scalar>
-struct EnclosureRules {
-  using Real = typename Wide<Scalar>::Real;
-  using Box = BasicEnclosure<Real>;
-
-  // Covers an underflow, also where results below the normal range are flushed to zero.
-  static constexpr double kTiny = static_cast<double>(std::numeric_limits<Scalar>::min());
-
-  /// (x - mean) / scale for x in [lower, upper].
-  static Box input(const Standardizer<Scalar>& standardizer, const ConstVectorRef<Scalar>& lower,
-                   const ConstVectorRef<Scalar>& upper);
-
-  /// h W + b, where each column of W has at most `terms` entries that are not zero.
-  static Box affine(const Box& in, const RowMatrix<Real>& W, const RowVector<Real>& b, Index terms);
-
-  static Box affine(const Box& in, const DenseLayer<Scalar>& layer);
-
-  /// max(0, h). A unit that may have either sign gets a symbol: between l < 0 < u,
-  ///
-  ///     0 <= max(0, h) - t h <= max(-t l, (1 - t) u)   for any t in [0, 1]; t = u / (u - l).
-  static void relu(Box& h);
-
-  /// [h, z], where z has a part of h's symbols.
-  static Box stacked(const Box& h, Box z);
-
-  /// sum + next, where `sum` has a part of next's symbols.
-  static Box plus(Box sum, const Box& next);
-
-  /// Whether values may be beyond the range of Scalar, where its arithmetic has no bounds.
-  static bool overflows(const Box& h);
-
- private:
-  static constexpr double kLargest = static_cast<double>(std::numeric_limits<Scalar>::max());
-};
-
-}  // namespace mgdl::detail
-
 namespace mgdl {
 
 /// Limits of a model's outputs, in the unit of the targets; see output_bounds.
@@ -222,11 +96,13 @@ struct OutputBounds {
 ///
 /// Intervals run through the layers, and beside them a zonotope (an affine function of the inputs
 /// and of one symbol for every unit whose sign is not known), which keeps dependences between units
-/// and between grades. The better bound counts at every unit. For a small box without kinks the
-/// result is the range of a linear function; the more units may have either sign, the wider it is.
-/// With s such units in all, takes O((d + s) * parameters) operations.
+/// and between grades. The better bound counts at every unit. Then linear bounds of the outputs run
+/// backward through all grades, and again the better one counts. For a small box without kinks the
+/// result is the range of a linear function; the more units may have either sign, the wider it is
+/// (output_range() cuts the box then). With s such units in all, takes O((d + s) * parameters)
+/// operations.
 /// Sources: Moore; Gowal et al., arXiv 1810.12715 (intervals); Singh et al., NeurIPS 2018
-/// (zonotopes).
+/// (zonotopes); Zhang et al., arXiv 1811.00866 (backward linear bounds).
 ///
 /// \throws InvalidArgument for other sizes, values that are not finite, lower > upper, and k out of
 ///         range
@@ -244,6 +120,117 @@ OutputBounds output_bounds(const MultigradeModel<Scalar>& model,
   return output_bounds(model, lower, upper, model.grades());
 }
 
+/// How long output_range() and slope_range() look.
+struct BoundOptions {
+  /// Boxes that may be bounded, >= 1. Without a time limit, options fix every bit of the result.
+  Index max_boxes = 20000;
+  /// Stop once every bound is within this part of the range of the output (of the slope) from a
+  /// value that was met, >= 0.
+  double relative_tolerance = 0.01;
+  /// Stop at the end of the round of boxes in which this is reached, > 0. What is known then is
+  /// returned; how much that is depends on the clock.
+  double time_limit_seconds = std::numeric_limits<double>::infinity();
+  /// Threads to bound boxes with; they change no bit of the result.
+  Executor threads = {};
+
+  /// \throws InvalidArgument naming the first field that breaks its rule
+  void validate() const {
+    detail::require_option(max_boxes >= 1, "BoundOptions.max_boxes", "a value >= 1", max_boxes);
+    detail::require_option(relative_tolerance >= 0, "BoundOptions.relative_tolerance",
+                           "a value >= 0", relative_tolerance);
+    detail::require_option(time_limit_seconds > 0, "BoundOptions.time_limit_seconds", "a value > 0",
+                           time_limit_seconds);
+    detail::require_threads("BoundOptions.threads", threads);
+  }
+};
+
+/// The range of a model's outputs in a box, enclosed from both sides: the smallest value of output
+/// j lies in [bounds.lower[j], met.lower[j]], the largest in [met.upper[j], bounds.upper[j]].
+struct OutputRange {
+  OutputBounds bounds;      ///< proven, see output_bounds
+  OutputBounds met;         ///< the smallest and largest that `predict` gave at a point of the box
+  Matrix<double> lower_at;  ///< c x d: where it gave met.lower
+  Matrix<double> upper_at;  ///< c x d: where it gave met.upper
+  Index boxes = 0;          ///< that were bounded
+  /// ToleranceReached, MaxIterations (max_boxes), TimeLimit; NoProgress: the tolerance is below
+  /// what rounding allows.
+  Termination termination = Termination::NotRun;
+  double elapsed_seconds = 0;  ///< wall time
+
+  /// The largest distance between what is proven and what was met, relative to the range that was
+  /// met of that output; 0 where they are equal.
+  template <class Real = double>
+  Real gap() const {
+    const Vector<Real> range = met.upper - met.lower;
+    Real largest = 0;
+    for (Index j = 0; j < range.size(); ++j) {
+      const Real distance =
+          std::max(bounds.upper[j] - met.upper[j], met.lower[j] - bounds.lower[j]);
+      if (distance > 0) largest = std::max(largest, distance / range[j]);
+    }
+    return largest;
+  }
+};
+
+/// Bounds what the first k grades give in a box by output_bounds() of smaller and smaller boxes:
+/// the one with the worst bound is cut in halves, until the bounds are as close to values that were
+/// met as asked for, or `max_boxes` boxes were bounded. The bounds are valid whenever it ends, and
+/// hold as those of output_bounds() do, with all rounding.
+///
+/// How many boxes that takes depends on the number of inputs that matter above all; see
+/// docs/bounds.md for figures. Parts of the model that are linear need none.
+/// Source: branch and bound over inputs, as in Bunel et al., arXiv 1711.00455.
+///
+/// \throws InvalidArgument as output_bounds(), and for options that break their rule
+template <class Scalar>
+OutputRange output_range(const MultigradeModel<Scalar>& model,
+                         const ConstVectorRef<typename MultigradeModel<Scalar>::Scalar>& lower,
+                         const ConstVectorRef<typename MultigradeModel<Scalar>::Scalar>& upper,
+                         Index k, const BoundOptions& options = {});
+
+/// The same for all grades.
+template <class Scalar>
+OutputRange output_range(const MultigradeModel<Scalar>& model,
+                         const ConstVectorRef<typename MultigradeModel<Scalar>::Scalar>& lower,
+                         const ConstVectorRef<typename MultigradeModel<Scalar>::Scalar>& upper,
+                         const BoundOptions& options = {}) {
+  return output_range(model, lower, upper, model.grades(), options);
+}
+
+/// The Lipschitz constant of a model in a box, enclosed from both sides.
+struct SlopeRange {
+  /// L with ||f(x) - f(y)||_2 <= L ||x - y||_2 for all x, y in the box, for the model in exact
+  /// arithmetic; proven, in target unit per input unit.
+  double bound = std::numeric_limits<double>::infinity();
+  double met = 0;     ///< the largest spectral norm of `jacobian` at a point of the box
+  Vector<double> at;  ///< d values: that point
+  Index boxes = 0;    ///< that were bounded
+  Termination termination = Termination::NotRun;  ///< see OutputRange
+  double elapsed_seconds = 0;                     ///< wall time
+};
+
+/// Bounds how steep the first k grades are in a box: derivatives run through the layers as
+/// zonotopes, where a unit whose sign is known in the box passes them on or stops them, and one of
+/// unknown sign multiplies them by some number in [0, 1]; boxes are cut as by output_range().
+/// Unlike lipschitz_bound() it looks at a part of the inputs only, and is near the truth where
+/// boxes can be made small.
+///
+/// \throws InvalidArgument as output_range()
+template <class Scalar>
+SlopeRange slope_range(const MultigradeModel<Scalar>& model,
+                       const ConstVectorRef<typename MultigradeModel<Scalar>::Scalar>& lower,
+                       const ConstVectorRef<typename MultigradeModel<Scalar>::Scalar>& upper,
+                       Index k, const BoundOptions& options = {});
+
+/// The same for all grades.
+template <class Scalar>
+SlopeRange slope_range(const MultigradeModel<Scalar>& model,
+                       const ConstVectorRef<typename MultigradeModel<Scalar>::Scalar>& lower,
+                       const ConstVectorRef<typename MultigradeModel<Scalar>::Scalar>& upper,
+                       const BoundOptions& options = {}) {
+  return slope_range(model, lower, upper, model.grades(), options);
+}
+
 }  // namespace mgdl
 
 #ifdef MGDL_COMPILED
@@ -258,9 +245,6 @@ extern template double norm_product_bound(const MultigradeModel<float>&, Index);
 extern template double norm_product_bound(const MultigradeModel<double>&, Index);
 extern template double interval_jacobian_bound(const MultigradeModel<float>&, Index);
 extern template double interval_jacobian_bound(const MultigradeModel<double>&, Index);
-extern template struct BasicEnclosure<double>;
-extern template struct EnclosureRules<float>;
-extern template struct EnclosureRules<double>;
 }  // namespace mgdl::detail
 namespace mgdl {
 extern template OutputBounds output_bounds(const MultigradeModel<float>&,
@@ -269,6 +253,17 @@ extern template OutputBounds output_bounds(const MultigradeModel<float>&,
 extern template OutputBounds output_bounds(const MultigradeModel<double>&,
                                            const ConstVectorRef<double>&,
                                            const ConstVectorRef<double>&, Index);
+extern template OutputRange output_range(const MultigradeModel<float>&,
+                                         const ConstVectorRef<float>&, const ConstVectorRef<float>&,
+                                         Index, const BoundOptions&);
+extern template OutputRange output_range(const MultigradeModel<double>&,
+                                         const ConstVectorRef<double>&,
+                                         const ConstVectorRef<double>&, Index, const BoundOptions&);
+extern template SlopeRange slope_range(const MultigradeModel<float>&, const ConstVectorRef<float>&,
+                                       const ConstVectorRef<float>&, Index, const BoundOptions&);
+extern template SlopeRange slope_range(const MultigradeModel<double>&,
+                                       const ConstVectorRef<double>&, const ConstVectorRef<double>&,
+                                       Index, const BoundOptions&);
 }  // namespace mgdl
 #else
 #include "mgdl/network/bounds_impl.hpp"  // IWYU pragma: export

@@ -120,6 +120,10 @@ struct GradeReport {
   /// How far this grade let the residual of any one training sample grow, relative to the largest
   /// residual before it (dimensionless); at most 0: no residual has grown anywhere.
   double pointwise_growth = std::numeric_limits<double>::quiet_NaN();
+  /// Largest fall of the residual of any one training sample by this grade, relative to the largest
+  /// residual before it, if no residual has grown anywhere; else 0. Above 0, the weighted L^p norm
+  /// of the residual has fallen strictly, for every 1 <= p < infinity (docs/theorem.md).
+  double pointwise_drop = 0;
   /// By how much the validation RSE is below that of the best prefix before, and the standard error
   /// of this difference over the validation samples.
   double validation_gain = std::numeric_limits<double>::quiet_NaN();

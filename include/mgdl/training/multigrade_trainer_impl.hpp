@@ -335,6 +335,7 @@ bool MultigradeTrainer<Scalar>::accept(Run& run, std::vector<ReluNetwork<Scalar>
   line.train_output_rmse = sums.output_rmse();
   line.train_max_error = sums.error(ErrorMeasure::MaxError);
   line.pointwise_growth = whole.pointwise_growth();
+  line.pointwise_drop = line.pointwise_growth <= 0 ? whole.pointwise_fall() : 0;
   if (run.has_validation()) judge(run, networks, features, line);
   if (run.mean) {
     for (std::size_t k = 0; k < run.members.size(); ++k) {

@@ -23,13 +23,17 @@ struct GradeVerification {
   double validation_rse = std::numeric_limits<double>::quiet_NaN();  ///< recomputed; NaN without
   bool errors_hold = false;     ///< the errors in the model are those recomputed
   bool residual_falls = false;  ///< the residual's sum of squares has not grown by this grade
+  double pointwise_drop = 0;    ///< recomputed, if the grade claims one; see GradeReport
+  bool norms_fall = true;       ///< so is the claim that every L^p norm has; also if there is none
   /// The certificate as it should be; none if none is claimed or it cannot be computed.
   std::optional<Certificate> certificate = {};
   bool certificate_holds = false;  ///< what it claims is true; also if nothing is claimed
   std::string message = {};        ///< the first claim that is false, or that all are true
 
   /// Whether everything that is claimed is true.
-  bool valid() const noexcept { return errors_hold && residual_falls && certificate_holds; }
+  bool valid() const noexcept {
+    return errors_hold && residual_falls && norms_fall && certificate_holds;
+  }
 };
 
 /// What verify_model() has found.
@@ -60,6 +64,8 @@ inline std::ostream& operator<<(std::ostream& out, const ModelVerification& veri
 /// - the relative squared errors on the training and the validation part are those in the model, to
 ///   rounding: their roots differ by at most 64 eps of Scalar;
 /// - no grade lets the residual's weighted sum of squares on the training part grow;
+/// - where a grade claims that every L^p norm of the residual has fallen (`pointwise_drop`), it has
+///   grown at no sample, and at one it has fallen by as much as stated;
 /// - a certificate is what certify() makes of the samples, or claims less (see verify()).
 ///
 /// A claim that cannot be checked does not hold: an error that is not known (NaN), a certificate

@@ -93,6 +93,7 @@ ModelVerification verify_grades(const MultigradeModel<Scalar>& model, const Data
   require_threads("threads", threads);
   ThreadPool& pool = threads.pool();
   ResidualChain<Scalar> chain(train, model);
+  const double start = chain.sums().largest;
   std::vector<ResidualChain<Scalar>> parts;
   for (const auto* part : validation) parts.emplace_back(*part, model);
 
@@ -133,11 +134,21 @@ ModelVerification verify_grades(const MultigradeModel<Scalar>& model, const Data
       note(line.certificate_holds, "certificate, " + message);
     }
     const double before = chain.rse();
+    const double rounding = residual_rounding<Scalar>() * start / chain.sums().largest;
     chain.try_grade(grade.network, pool);
     chain.accept();
     line.train_rse = chain.rse();
     line.residual_falls = note(line.train_rse <= before || same_rse<Scalar>(line.train_rse, before),
                                claim_text("the residual grows", before, line.train_rse));
+    const double drop = claims.empty() ? 0 : claims[static_cast<std::size_t>(k - 1)].pointwise_drop;
+    if (drop != 0) {
+      line.pointwise_drop = chain.pointwise_fall();
+      line.norms_fall =
+          note(drop > 0 && line.pointwise_drop > 0 && chain.pointwise_growth() <= rounding &&
+                   std::abs(drop - line.pointwise_drop) <= rounding,
+               claim_text("pointwise drop", drop, line.pointwise_drop) + ", growth " +
+                   to_text(chain.pointwise_growth()));
+    }
     bool same = note(same_rse<Scalar>(grade.train_rse, line.train_rse),
                      claim_text("train RSE", grade.train_rse, line.train_rse));
     same = note(unknown.empty(), unknown) && same;

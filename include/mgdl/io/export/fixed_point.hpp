@@ -12,7 +12,7 @@
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/spectral_norm_bound.hpp"
-#include "mgdl/network/bounds.hpp"
+#include "mgdl/network/bounds/enclosure.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 
 namespace mgdl::detail {

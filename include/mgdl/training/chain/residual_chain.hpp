@@ -119,6 +119,9 @@ class ResidualChain {
   /// accepted, relative to the largest residual before it; at most 0 if none has.
   double pointwise_growth() const noexcept { return m_growth; }
 
+  /// How far the residual of some sample and output has fallen at most, relative to the same.
+  double pointwise_fall() const noexcept { return m_fall; }
+
   /// The residual times `factor`, a power of two, so that scaling loses nothing.
   void scale_residual(Scalar factor) { m_residual *= factor; }
 
@@ -156,16 +159,20 @@ class ResidualChain {
   void accept() {
     const double before = m_largest.maxCoeff();
     double growth = -std::numeric_limits<double>::infinity();
+    double fall = 0;
     m_largest.setZero();
     for (Index i = 0; i < size(); ++i) {
       if (!(m_weights[i] > 0)) continue;
       for (Index j = 0; j < m_output.cols(); ++j) {
         const auto now = static_cast<double>(std::abs(m_output(i, j)));
-        growth = std::max(growth, now - static_cast<double>(std::abs(m_residual(i, j))));
+        const double change = now - static_cast<double>(std::abs(m_residual(i, j)));
+        growth = std::max(growth, change);
+        fall = std::max(fall, -change);
         m_largest[j] = std::max(m_largest[j], now);
       }
     }
     m_growth = before > 0 ? growth / before : 0;
+    m_fall = before > 0 ? fall / before : 0;
     m_residual.swap(m_output);
     m_features.swap(m_next);
     m_square = m_next_square;
@@ -198,6 +205,7 @@ class ResidualChain {
   ErrorSums m_targets;          // what does not depend on the residual
   RowVector<double> m_largest;  // c, |residual| of any sample
   double m_growth = 0;
+  double m_fall = 0;
   double m_square = 0;
   double m_next_square = 0;
 };

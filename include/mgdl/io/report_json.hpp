@@ -357,7 +357,9 @@ inline constexpr bool is_optional_field<std::optional<Value>> = true;
 /// Whether a field that is rare has its usual value.
 template <class Field>
 bool is_usual(const Field& field, FieldKind kind) {
-  if constexpr (std::same_as<Field, double>) return kind == FieldKind::Rare && std::isnan(field);
+  if constexpr (std::same_as<Field, double>) {
+    return kind == FieldKind::Rare && (field == 0 || std::isnan(field));
+  }
   if constexpr (std::is_integral_v<Field>) return kind == FieldKind::Rare && field == Field{};
   if constexpr (is_list<Field>) return kind == FieldKind::Rare && field.empty();
   return false;

@@ -408,6 +408,25 @@ TEMPLATE_TEST_CASE("differences in a box do not exceed its slope", "[network/slo
   CHECK(median(ratios) > 2);
 }
 
+TEST_CASE("the slope of a linear map is its norm, not that of its entries",
+          "[network/slope_range]") {
+  // Inputs that the bias keeps positive in the box; the norm of the entries' sizes is 2.
+  MultigradeModel<double> model(mgdl::Standardizer<double>::identity(2),
+                                mgdl::Standardizer<double>::identity(2));
+  model.add_grade({mgdl::ReluNetwork<double>(
+      {{RowMatrix<double>::Identity(2, 2), RowVector<double>::Constant(2, 10)},
+       {RowMatrix<double>{{1, 1}, {1, -1}}, RowVector<double>::Zero(2)}})});
+  const Vector<double> upper = Vector<double>::Ones(2);
+  const auto slope = slope_range(model, -upper, upper, {.relative_tolerance = 1e-3});
+  CHECK(slope.bound >= std::sqrt(2.0) * (1 - 1e-15));
+  CHECK(slope.bound < 1.4145);
+  CHECK(slope.boxes == 1);
+  CHECK(slope.termination == Termination::ToleranceReached);
+  // Where a unit may be off, only what is left of it counts.
+  const auto cut = slope_range(model, Vector<double>{{-20, -20}}, Vector<double>{{-11, 20}});
+  CHECK(cut.bound == Approx(std::sqrt(2.0)).epsilon(1e-3));
+}
+
 TEST_CASE("the slope in an interval is that of the spline", "[network/slope_range]") {
   RandomStream random(mgdl::test::seed(), 0xBC);
   for (int i = 0; i < 12; ++i) {

@@ -265,6 +265,10 @@ typename Relaxation<Real>::Backward Relaxation<Real>::run_backward(const Forward
       of_input += before.rightCols(d);
       allow(2 * u * of_input.cwiseAbs() * input_magnitude.transpose());
     }
+    // Products that underflow.
+    const double most =
+        input_magnitude.sum() + (first ? 0 : forward.units[s - 1].magnitude().sum());
+    allow(Vector<Real>::Constant(rows, static_cast<double>(width + 1) * kTiny * (1 + most)));
     A = before.leftCols(before.cols() - (first || linked ? d : 0));
   }
   // Where the standardised inputs are largest.

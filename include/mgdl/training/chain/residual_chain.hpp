@@ -7,19 +7,21 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/metrics.hpp"
+#include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/relu_network.hpp"
 
 namespace mgdl::detail {
 
-/// Errors of a model on samples, from which every measure of them follows.
+/// Errors of a model's predictions, as predict() computes and rounds them, on samples: every
+/// measure of them follows from these.
 struct ErrorSums {
-  double square = 0;         // weighted sum of squares of the standardised residual
+  double square = 0;         // weighted sum of squared errors, in `unit`
   double target_square = 0;  // of the targets, in the same unit
-  double largest = 0;        // |residual| of any sample and output
+  double largest = 0;        // |error| of any sample and output, in the same unit
   Index outputs = 1;
-  double unit = 1;  // of the residual
+  double unit = 1;  // so that squares neither overflow nor vanish
 
   /// Error relative to the targets, in their own unit.
   double rse() const noexcept { return relative_squared_error(square, target_square); }
@@ -49,14 +51,23 @@ struct ErrorSums {
 template <class Scalar>
 class ResidualChain {
  public:
+  /// Borrows the samples.
   ResidualChain(const Dataset<Scalar>& data, const MultigradeModel<Scalar>& model)
-      : m_weights(data.weights()), m_features(data.inputs()), m_residual(data.targets()) {
-    m_target_scale = static_cast<double>(model.output_standardizer().scale()[0]);
-    m_target_square = weighted_square(m_residual, m_target_scale);
+      : m_targets(data.targets()),
+        m_weights(data.weights()),
+        m_output(model.output_standardizer()),
+        m_features(data.inputs()),
+        m_residual(data.targets()),
+        m_sum(RowMatrix<Scalar>::Zero(data.size(), model.outputs())) {
     model.input_standardizer().apply(m_features, m_features);
-    model.output_standardizer().apply(m_residual, m_residual);
+    m_output.apply(m_residual, m_residual);
     if (model.link() == FeatureLink::LastHiddenAndInput) m_inputs = m_features;
-    m_square = weighted_square(m_residual);
+    m_now.sums.outputs = m_residual.cols();
+    m_now.sums.unit = static_cast<double>(m_output.scale().maxCoeff());
+    m_now.sums.target_square = weighted_square(
+        [&](Index i, Index j) { return static_cast<double>(m_targets(i, j)) / m_now.sums.unit; });
+    m_grade.setZero(size(), m_residual.cols());
+    tally(m_now);
     for (Index i = 0; i < size(); ++i) {
       if (!(m_weights[i] > 0)) continue;
       m_largest = std::max(m_largest, static_cast<double>(m_residual.row(i).cwiseAbs().maxCoeff()));
@@ -65,13 +76,12 @@ class ResidualChain {
 
   Index size() const noexcept { return m_residual.rows(); }
 
-  /// Weighted sum of squares of the standardised residual.
-  double square() const noexcept { return m_square; }
+  /// Weighted sum of squares of the standardised residual: what training lowers. Predictions are
+  /// rounded after it, so that it can be far below their errors.
+  double square() const noexcept { return m_now.square; }
 
-  /// Errors of the model so far.
-  ErrorSums sums() const noexcept {
-    return {m_square, m_target_square, m_largest, m_residual.cols(), m_target_scale};
-  }
+  /// Errors of the predictions of the model so far.
+  const ErrorSums& sums() const noexcept { return m_now.sums; }
   double rse() const noexcept { return sums().rse(); }
 
   /// Error of every sample, over all outputs, in the standardised unit.
@@ -81,23 +91,36 @@ class ResidualChain {
   /// accepted, relative to the largest residual before it; at most 0 if none has.
   double pointwise_growth() const noexcept { return m_growth; }
 
+  /// Largest standardised residual of any sample and output.
+  double largest() const noexcept { return m_largest; }
+
   /// The residual times `factor`, a power of two, so that scaling loses nothing.
   void scale_residual(Scalar factor) { m_residual *= factor; }
 
   SampleView<Scalar> view() const { return {m_features, m_residual, m_weights}; }
 
-  /// What a grade would leave; nothing changes until `accept`. Without `features`, no other grade
-  /// can follow: that saves the memory of n x width numbers.
+  /// Computes what a grade would leave, and returns it as square(); nothing changes until `accept`.
+  /// Without `features`, no other grade can follow: that saves the memory of n x width numbers.
   double try_grade(const ReluNetwork<Scalar>& network, ThreadPool& pool, bool features = true) {
     const Index width = network.width();
     const Index extra = m_inputs.cols();
-    m_output.resize(size(), network.outputs());
+    m_grade.resize(size(), network.outputs());
     m_next.resize(features ? size() : 0, width + extra);
-    network.evaluate(m_features, pool, &m_output, features ? &m_next : nullptr);
+    network.evaluate(m_features, pool, &m_grade, features ? &m_next : nullptr);
     if (features && extra > 0) m_next.rightCols(extra) = m_inputs;
-    m_output = m_residual - m_output;
-    m_next_square = weighted_square(m_output);
-    return m_next_square;
+    m_tried = m_now;
+    tally(m_tried);
+    return m_tried.square;
+  }
+
+  /// Whether the grade tried last lowers residual and errors of predictions by at least this part
+  /// of them.
+  bool lowers(double progress) const noexcept {
+    // Written so that a NaN counts as no progress.
+    const auto lower = [progress](double after, double before) {
+      return after < before && after <= before * (1 - progress);
+    };
+    return lower(m_tried.square, m_now.square) && lower(m_tried.sums.square, m_now.sums.square);
   }
 
   /// Factor of the grade tried last that would leave the least; 0 if the grade is zero.
@@ -105,9 +128,9 @@ class ResidualChain {
     double square = 0;
     double cross = 0;
     for (Index i = 0; i < size(); ++i) {
-      for (Index j = 0; j < m_output.cols(); ++j) {
+      for (Index j = 0; j < m_grade.cols(); ++j) {
         const auto residual = static_cast<double>(m_residual(i, j));
-        const double value = residual - static_cast<double>(m_output(i, j));
+        const double value = residual - static_cast<double>(left(i, j));
         square += static_cast<double>(m_weights[i]) * value * value;
         cross += static_cast<double>(m_weights[i]) * value * residual;
       }
@@ -120,28 +143,56 @@ class ResidualChain {
     double growth = -std::numeric_limits<double>::infinity();
     m_largest = 0;
     for (Index i = 0; i < size(); ++i) {
-      if (!(m_weights[i] > 0)) continue;
-      for (Index j = 0; j < m_output.cols(); ++j) {
-        const auto now = static_cast<double>(std::abs(m_output(i, j)));
-        growth = std::max(growth, now - static_cast<double>(std::abs(m_residual(i, j))));
-        m_largest = std::max(m_largest, now);
+      for (Index j = 0; j < m_grade.cols(); ++j) {
+        const Scalar next = left(i, j);
+        if (m_weights[i] > 0) {
+          const auto now = static_cast<double>(std::abs(next));
+          growth = std::max(growth, now - static_cast<double>(std::abs(m_residual(i, j))));
+          m_largest = std::max(m_largest, now);
+        }
+        m_residual(i, j) = next;
       }
     }
     m_growth = before > 0 ? growth / before : 0;
-    m_residual.swap(m_output);
+    m_sum += m_grade;
     m_features.swap(m_next);
-    m_square = m_next_square;
+    m_now = m_tried;
     m_next.resize(0, 0);
   }
 
  private:
-  /// Weighted sum of squares of values / scale.
-  double weighted_square(const RowMatrix<Scalar>& values, double scale = 1) const {
+  struct Tally {
+    double square = 0;  // of the standardised residual
+    ErrorSums sums;
+  };
+
+  /// What m_grade leaves of the standardised residual.
+  Scalar left(Index i, Index j) const { return m_residual(i, j) - m_grade(i, j); }
+
+  /// With m_grade as the last grade.
+  void tally(Tally& result) const {
+    result.square =
+        weighted_square([&](Index i, Index j) { return static_cast<double>(left(i, j)); });
+    result.sums.largest = 0;
+    result.sums.square = weighted_square([&](Index i, Index j) {
+      // As in Predictor, to the bit.
+      const Scalar sum = m_sum(i, j) + m_grade(i, j);
+      const Scalar prediction = sum * m_output.scale()[j] + m_output.mean()[j];
+      const double error =
+          (static_cast<double>(m_targets(i, j)) - static_cast<double>(prediction)) /
+          result.sums.unit;
+      if (m_weights[i] > 0) result.sums.largest = std::max(result.sums.largest, std::abs(error));
+      return error;
+    });
+  }
+
+  template <class Value>
+  double weighted_square(const Value& value_of) const {
     double sum = 0;
-    for (Index i = 0; i < values.rows(); ++i) {
+    for (Index i = 0; i < m_residual.rows(); ++i) {
       double row = 0;
-      for (Index j = 0; j < values.cols(); ++j) {
-        const double value = static_cast<double>(values(i, j)) / scale;
+      for (Index j = 0; j < m_residual.cols(); ++j) {
+        const double value = value_of(i, j);
         row += value * value;
       }
       sum += static_cast<double>(m_weights[i]) * row;
@@ -149,18 +200,19 @@ class ResidualChain {
     return sum;
   }
 
+  const RowMatrix<Scalar>& m_targets;
   const Vector<Scalar>& m_weights;
+  Standardizer<Scalar> m_output;
   RowMatrix<Scalar> m_features;
-  RowMatrix<Scalar> m_residual;
-  RowMatrix<Scalar> m_inputs;  // standardised; empty unless the link needs them
+  RowMatrix<Scalar> m_residual;  // standardised
+  RowMatrix<Scalar> m_sum;       // of the grades that were accepted, as a prediction adds them
+  RowMatrix<Scalar> m_inputs;    // standardised; empty unless the link needs them
   RowMatrix<Scalar> m_next;
-  RowMatrix<Scalar> m_output;
-  double m_target_scale = 1;   // unit of the residual; all outputs share it
-  double m_target_square = 0;  // in the unit of the residual
-  double m_largest = 0;        // |residual| of any sample and output
+  RowMatrix<Scalar> m_grade;  // values of the grade tried last
+  Tally m_now;
+  Tally m_tried;
+  double m_largest = 0;  // |residual| of any sample and output
   double m_growth = 0;
-  double m_square = 0;
-  double m_next_square = 0;
 };
 
 /// The power of two nearest to the root mean square; dividing by it is exact.

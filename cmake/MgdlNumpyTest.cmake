@@ -1,6 +1,6 @@
 # mgdl_add_numpy_test(<name> <script> [<argument>...])
 #
-# A test that is a script in Python, where there is NumPy.
+# A test that is a script in Python, where there is NumPy; elsewhere, one that CTest shows as skipped.
 
 include_guard(GLOBAL)
 
@@ -14,5 +14,7 @@ function(mgdl_add_numpy_test name script)
       return()
     endif()
   endforeach()
-  message(STATUS "mgdl: NumPy not found; without test ${name}")
+  message(STATUS "mgdl: NumPy not found; test ${name} is skipped")
+  add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} -E echo "skipped: no python3 with NumPy")
+  set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: no python3")
 endfunction()

@@ -18,6 +18,7 @@
 #include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/fingerprint.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/standardizer.hpp"
@@ -168,6 +169,7 @@ MultigradeModel<double> model_of(const ReluSolution& neurons, const ConvexFlags&
   if (data.validation) {
     grade.validation_rse = rse_of(grade.network, *data.validation, flags.threads);
   }
+  grade.samples = fingerprint(data);
   MultigradeModel<double> model(Standardizer<double>::identity(data.train.inputs().cols()),
                                 Standardizer<double>::identity(data.train.targets().cols()));
   model.add_grade(std::move(grade));

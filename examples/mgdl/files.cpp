@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <cmath>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <system_error>
 
 #include "mgdl/core/error.hpp"
@@ -82,6 +84,42 @@ void check_values(const std::string& file, const Matrix<Scalar>& values) {
                           detail::shape_text(values.rows(), values.cols()));
   }
   detail::require_finite(file, values);
+}
+
+void check_survives_float32(const std::string& file, const Matrix<double>& values,
+                            const std::vector<std::string>& names) {
+  constexpr double kMost = 1e-4;
+  const auto distinct = [](std::vector<double> numbers) {
+    std::ranges::sort(numbers);
+    return std::ranges::unique(numbers).begin() - numbers.begin();
+  };
+  const auto n = static_cast<double>(values.rows());
+  for (Index j = 0; j < values.cols(); ++j) {
+    if (!detail::all_finite(values.col(j))) continue;  // which others find
+    const double largest = values.col(j).cwiseAbs().maxCoeff();
+    if (!(largest > 0)) continue;
+    // In the unit of the largest value, so that no square overflows or vanishes.
+    const Vector<double> exact = values.col(j) / largest;
+    const Vector<double> rounded =
+        values.col(j).cast<float>().cast<double>() / largest;
+    const double spread = (exact.array() - exact.mean()).matrix().norm() / std::sqrt(n);
+    const double moved = (rounded - exact).norm() / std::sqrt(n);
+    // A column that is constant in double loses nothing. Values are moved by up to half a step of
+    // float32, and these steps keep samples apart if there are many more of them than samples.
+    if (spread <= 16 * std::numeric_limits<double>::epsilon()) continue;
+    const bool few_steps = 4 * n * std::sqrt(12.0) * moved > spread;
+    const bool merged = few_steps && 2 * distinct({rounded.begin(), rounded.end()}) <
+                                         distinct({exact.begin(), exact.end()});
+    if (moved <= kMost * spread && !merged) continue;
+    const std::string name =
+        names.empty() ? std::to_string(j + 1) : names[static_cast<std::size_t>(j)];
+    throw InvalidArgument(file, "values that survive rounding to float32, or --scalar float64",
+                          "a column of values up to " + detail::to_text(largest) +
+                              " that differ by less: standard deviation " +
+                              detail::to_text(spread * largest) + ", rounded by " +
+                              detail::to_text(moved * largest),
+                          "column " + name);
+  }
 }
 
 template void check_values(const std::string&, const Matrix<float>&);

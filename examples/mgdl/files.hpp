@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <exception>
 #include <string>
 #include <utility>
@@ -53,6 +54,26 @@ std::string extension_of(const std::string& path);
 /// Throws InvalidArgument that names the file unless `values` has a row and a column and is finite.
 template <class Scalar>
 void check_values(const std::string& file, const Matrix<Scalar>& values);
+
+/// Throws InvalidArgument that names file and column unless rounding to float32 leaves of each
+/// column what is in it: it moves values by at most 1e-4 of the column's standard deviation (root
+/// mean squares), and keeps at least half of all distinct values apart.
+/// \param names  of the columns; none: their numbers, from 1
+void check_survives_float32(const std::string& file, const Matrix<double>& values,
+                            const std::vector<std::string>& names = {});
+
+/// The values in the number type of a model.
+/// \throws InvalidArgument if they do not survive that
+template <class Scalar>
+Matrix<Scalar> in_scalar(const std::string& file, const Matrix<double>& values,
+                         const std::vector<std::string>& names = {}) {
+  if constexpr (std::same_as<Scalar, double>) {
+    return values;
+  } else {
+    check_survives_float32(file, values, names);
+    return values.template cast<Scalar>();
+  }
+}
 
 extern template void check_values(const std::string&, const Matrix<float>&);
 extern template void check_values(const std::string&, const Matrix<double>&);

@@ -46,10 +46,10 @@ FitData<Scalar> read_data(const FitOptions& o) {
     detail::require_cols(o.test_target, train.targets().cols(), data.test->targets().cols());
     return data;
   }
-  const auto table = read_csv<Scalar>(o.csv);
+  const auto table = read_csv_as<Scalar>(o.csv);
   FitData<Scalar> data{csv_samples(table, o.target_columns, o.csv), std::nullopt};
   if (o.test_csv.empty()) return data;
-  const auto test = read_csv<Scalar>(o.test_csv);
+  const auto test = read_csv_as<Scalar>(o.test_csv);
   detail::require_cols(o.test_csv, table.values.cols(), test.values.cols());
   if (test.names != table.names) {
     throw InvalidArgument(o.test_csv, "the column names of " + o.csv, "others");

@@ -17,6 +17,7 @@
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/network/bounds.hpp"
 #include "mgdl/training/prediction_intervals.hpp"
+#include "mgdl/training/verify_model.hpp"
 
 namespace mgdl::command {
 namespace {
@@ -182,6 +183,7 @@ Json json_of(const SavedModel<Scalar>& saved, const std::vector<PrefixBounds>& b
          {"features", model.feature_count(k)},
          {"train_rse", detail::report_number(grade.train_rse)},
          {"validation_rse", detail::report_number(grade.validation_rse)},
+         {"samples", grade.samples.empty() ? Json() : Json(grade.samples)},
          {"parameters", grade.network.parameters()},
          {"multiply_adds", grade.network.multiply_adds()},
          {"lipschitz_bound", detail::report_number(line.lipschitz)},
@@ -205,6 +207,7 @@ Json json_of(const SavedModel<Scalar>& saved, const std::vector<PrefixBounds>& b
           {"knots_between", interval ? Json{interval->first, interval->second} : Json()},
           {"grades", std::move(grades)},
           {"intervals", json_of(saved.intervals)},
+          {"not_checked", unchecked_claims()},
           {"report", report}};
 }
 
@@ -233,23 +236,30 @@ const Json& grade_report(const Json& report, Index k) {
   return grades.is_array() && i < grades.size() ? grades[i] : none;
 }
 
+void print_certificates(std::ostream& out, const std::optional<FitSummary>& report) {
+  if (!report) return;
+  for (const GradeReport& grade : report->grades) {
+    if (!grade.fit.certificate) continue;
+    const Certificate& certificate = *grade.fit.certificate;
+    out << "\ngrade " << grade.grade << ", certificate: objective "
+        << detail::error_text(certificate.primal) << ", optimum at least "
+        << detail::error_text(certificate.dual) << ", relative gap "
+        << detail::error_text(certificate.relative_gap()) << ", lambda "
+        << detail::error_text(certificate.lambda) << " of "
+        << detail::error_text(certificate.lambda_max) << ", " << scope_text(certificate) << '\n';
+  }
+}
+
+/// What the fit said, of which nothing shows whether it is true: see unchecked_claims().
 void print_messages(std::ostream& out, const Json& report, Index grades) {
   if (report.is_null()) return;
-  out << "\nfit: " << text_of(report, "termination") << ". " << text_of(report, "message") << '\n';
+  out << "\nnot checked by mgdl verify:\n";
+  out << "fit: " << text_of(report, "termination") << ". " << text_of(report, "message") << '\n';
   for (Index k = 1; k <= grades; ++k) {
     const Json& line = grade_report(report, k);
     if (!value_of(line, "message").is_string()) continue;
     out << "grade " << k << ": " << text_of(line, "termination") << ". " << text_of(line, "message")
         << '\n';
-    const Json& certificate = value_of(line, "certificate");
-    if (certificate.is_object()) {
-      out << "  certificate: objective " << number_text(certificate, "primal")
-          << ", optimum at least " << number_text(certificate, "dual") << ", relative gap "
-          << number_text(certificate, "relative_gap") << ", lambda "
-          << number_text(certificate, "lambda") << " of " << number_text(certificate, "lambda_max")
-          << ", " << text_of(certificate, "scope") << ", " << text_of(certificate, "bound")
-          << ", cone violation " << number_text(certificate, "cone_violation") << '\n';
-    }
     for (const Json& trial : value_of(line, "trials")) {
       out << "  tried " << text_of(trial, "trainer") << ": objective "
           << number_text(trial, "objective") << '\n';
@@ -294,6 +304,21 @@ void print_bounds(std::ostream& out, const std::vector<PrefixBounds>& bounds, co
   }
 }
 
+/// Which samples the errors are about, by fingerprint.
+template <class Scalar>
+void print_samples(std::ostream& out, const SavedModel<Scalar>& saved) {
+  const auto& model = saved.model;
+  if (saved.report) {
+    out << "\ntrain RSE before the first grade that this fit trained: "
+        << detail::error_text(saved.report->initial_rse) << '\n';
+  }
+  for (Index k = 1; k <= model.grades(); ++k) {
+    const std::string& samples = model.grade(k).samples;
+    if (samples.empty() || (k > 1 && samples == model.grade(k - 1).samples)) continue;
+    out << "samples from grade " << k << " on: " << samples << '\n';
+  }
+}
+
 template <class Scalar>
 void print(std::ostream& out, const SavedModel<Scalar>& saved,
            const std::vector<PrefixBounds>& bounds, const Json& report) {
@@ -324,6 +349,8 @@ void print(std::ostream& out, const SavedModel<Scalar>& saved,
   }
   out << detail::table_text(rows);
   print_bounds(out, bounds, report);
+  print_certificates(out, saved.report);
+  print_samples(out, saved);
   if (saved.intervals) print_intervals(out, *saved.intervals);
   print_messages(out, report, model.grades());
 }

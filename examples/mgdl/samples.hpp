@@ -18,15 +18,22 @@ namespace mgdl::command {
 
 template <class Scalar>
 Dataset<Scalar> read_npy_samples(const std::string& input, const std::string& target) {
-  const auto X = read_npy<Scalar>(input);
+  const auto X = read_npy<double>(input);
   check_values(input, X);
-  const auto Y = read_npy<Scalar>(target);
+  const auto Y = read_npy<double>(target);
   check_values(target, Y);
   if (Y.rows() != X.rows()) {
     throw InvalidArgument(target, std::to_string(X.rows()) + " rows, as in " + input,
                           std::to_string(Y.rows()));
   }
-  return {X, Y};
+  return {in_scalar<Scalar>(input, X), in_scalar<Scalar>(target, Y)};
+}
+
+/// A CSV file whose values are rounded only if they survive that.
+template <class Scalar>
+CsvTable<Scalar> read_csv_as(const std::string& file) {
+  const auto table = read_csv<double>(file);
+  return {table.names, in_scalar<Scalar>(file, table.values, table.names)};
 }
 
 template <class Scalar>

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -47,7 +48,7 @@ Dataset<Scalar> read_samples(const VerifyOptions& options, const MultigradeModel
   const bool npy = options.csv.empty();
   const Dataset<Scalar> data =
       npy ? read_npy_samples<Scalar>(options.input, options.target)
-          : csv_samples(read_csv<Scalar>(options.csv), options.target_columns, options.csv);
+          : csv_samples(read_csv_as<Scalar>(options.csv), options.target_columns, options.csv);
   const auto require = [](const std::string& file, const char* what, Index expected, Index found) {
     if (expected == found) return;
     throw InvalidArgument(file, std::to_string(expected) + what, std::to_string(found));
@@ -80,6 +81,20 @@ void print(const PredictionIntervals<Scalar>& intervals, const IntervalVerificat
   std::cout << (found.valid ? "the scores hold\n" : "no: " + found.message + '\n');
 }
 
+/// What the answer is not about.
+template <class Scalar>
+void print_unchecked(const SavedModel<Scalar>& saved, bool intervals_passed_over) {
+  std::cout << "\nnot checked, because nothing shows it:";
+  const char* separator = " ";
+  for (const std::string& place : unchecked_claims()) {
+    std::cout << std::exchange(separator, "; ") << place;
+  }
+  if (saved.intervals && intervals_passed_over) {
+    std::cout << separator << "the prediction intervals, which are of other samples";
+  }
+  std::cout << '\n';
+}
+
 template <class Scalar>
 ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
   if (!saved.report) {
@@ -88,11 +103,14 @@ ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
   const FitSummary& report = *saved.report;
   std::optional<IntervalVerification> intervals;
   const auto check = [&](const auto& data) {
-    if (saved.intervals) {
+    auto found = verify_model(saved.model, data, {report.grades, report.initial_rse},
+                              options.threads);
+    // They are about the samples of the last grade.
+    if (saved.intervals && (found.grades.empty() || found.grades.back().of_these_samples)) {
       constexpr double kLevel = 0.9;
       intervals = verify_intervals(*saved.intervals, data, kLevel, options.threads);
     }
-    return verify_model(saved.model, data, report.grades, options.threads);
+    return found;
   };
   Dataset<Scalar> samples = read_samples(options, saved.model);
   const auto verification =
@@ -100,6 +118,7 @@ ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
                        : check(split(std::move(samples), report.validation_fraction, report.seed));
   std::cout << verification;
   if (intervals) print(*saved.intervals, *intervals);
+  print_unchecked(saved, !intervals);
   return verification.valid() && (!intervals || intervals->valid) ? kOk : kRefuted;
 }
 
@@ -121,10 +140,13 @@ Command add_verify(CLI::App& app) {
   flags.footer(
       "Computes anew from the samples and the weights, and says yes or no for every grade:\n"
       "  errors       the model's errors on the samples of the fit, and on those held out\n"
-      "  residual     that it does not grow from grade to grade\n"
-      "  certificate  of a convex grade: objective, lower bound and with them the gap\n"
+      "  residual     that it does not grow from grade to grade, and how far that of a sample does\n"
+      "  certificate  of a convex grade: objective, lower bound and with them the gap, what the\n"
+      "               bound covers, and that the network is within\n"
       "  intervals    the errors of held out samples that prediction intervals are made of\n"
-      "Shown are the recomputed values. Exit code: 0 all claims hold, 4 one does not.\n"
+      "Shown are the recomputed values. Grades that were there before a model was resumed on other\n"
+      "samples are passed over; verify it with those samples, too. What nothing shows to be true,\n"
+      "settings and messages of the fit, is listed. Exit code: 0 all claims hold, 4 one does not.\n"
       "\n"
       "Examples:\n"
       "  mgdl verify --model model.mgdl --input X.npy --target Y.npy\n"

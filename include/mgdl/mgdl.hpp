@@ -11,6 +11,7 @@
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
+#include "mgdl/core/fingerprint.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/random.hpp"

@@ -58,7 +58,7 @@ MultigradeModel<Scalar> saved_model(FeatureLink link = FeatureLink::LastHiddenAn
   model.add_grade(
       {ReluNetwork<Scalar>(
            {{weights, bias}, any_layer<Scalar>(5, 4, random), any_layer<Scalar>(4, 2, random)}),
-       1.0 / 3, std::numeric_limits<double>::quiet_NaN()});
+       1.0 / 3, std::numeric_limits<double>::quiet_NaN(), "00112233445566778899aabbccddeeff"});
   const Index features = model.feature_count(1);
   model.add_grade({ReluNetwork<Scalar>(
                        {any_layer<Scalar>(features, 6, random), any_layer<Scalar>(6, 2, random)}),
@@ -97,7 +97,8 @@ inline FitSummary saved_report() {
                     0.0625 * k,
                     1e-22 * k,
                     k == 1 ? PatternScope::SampledPatterns : PatternScope::AllPatterns,
-                    k == 1 ? DualBound::SpectralRelaxation : DualBound::Exact};
+                    k == 1 ? DualBound::SpectralRelaxation : DualBound::Exact,
+                    k == 1 ? 7 : 0};
     CertificateWitness& witness = grade.fit.witness.emplace();
     witness.columns = k == 1 ? std::vector<Index>{0, 2} : std::vector<Index>{1, 2, 4};
     witness.unit = std::exp2(-3 * k);

@@ -8,6 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "mgdl/core/fingerprint.hpp"
+#include "mgdl/core/metrics.hpp"
+#include "mgdl/training/affine_trainer.hpp"
+#include "mgdl/training/constructive_trainer.hpp"
 #include "mgdl/training/convex_trainer.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
@@ -329,4 +333,277 @@ TEST_CASE("a certificate that holds by the gates, but not for the network, is fo
   CHECK(found.residual_falls);
   CHECK_FALSE(found.certificate_holds);
   CHECK_THAT(found.message, ContainsSubstring("the values of the gated solution at the samples"));
+}
+
+namespace {
+
+/// A wavy function of three inputs, around a mean.
+template <class Scalar>
+mgdl::Dataset<Scalar> around(double mean, double spread, Index n = 120, std::uint64_t stream = 72) {
+  mgdl::RandomStream random(mgdl::test::seed(), stream);
+  const auto X = mgdl::test::normal_matrix<mgdl::Matrix<Scalar>>(n, 3, random);
+  mgdl::Matrix<Scalar> Y(n, 2);
+  for (Index i = 0; i < n; ++i) {
+    for (Index j = 0; j < 2; ++j) {
+      Y(i, j) = static_cast<Scalar>(
+          mean + spread * std::sin(2 * static_cast<double>(X(i, 0)) + static_cast<double>(j)));
+    }
+  }
+  return {X, Y};
+}
+
+template <class Scalar>
+mgdl::ReluNetwork<Scalar> with_random_weights(const mgdl::ReluNetwork<Scalar>& network,
+                                              mgdl::RandomStream& random) {
+  std::vector<mgdl::DenseLayer<Scalar>> layers;
+  for (const auto& layer : network.layers()) {
+    layers.emplace_back(
+        mgdl::test::normal_matrix<mgdl::RowMatrix<Scalar>>(layer.inputs(), layer.outputs(), random),
+        mgdl::test::normal_matrix<mgdl::RowVector<Scalar>>(1, layer.outputs(), random));
+  }
+  return mgdl::ReluNetwork<Scalar>(std::move(layers));
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("random weights are found out, however large the mean of the targets",
+                   "[training/verify_model]", float, double) {
+  using Scalar = TestType;
+  const double digits = 1 / static_cast<double>(std::numeric_limits<Scalar>::epsilon());
+  for (const double mean : {0.0, 1e2, 1e4, 1e-4 * digits, 1e-3 * digits, 1e-2 * digits}) {
+    for (const double part : {0.0, 0.25}) {
+      auto trained = train<Scalar>(mgdl::split(around<Scalar>(mean, 1), part, 3),
+                                   {mgdl::SampledTrainer<Scalar>({.width = 20})});
+      CAPTURE(mean, part);
+      REQUIRE(trained.model.grades() > 0);
+      CHECK(trained.verify().valid());
+      mgdl::RandomStream random(mgdl::test::seed(), 73);
+      const auto& grade = trained.model.grade(1);
+      for (const bool with_claims : {true, false}) {
+        auto forged = trained;
+        forged.model = with_grade(trained.model, 1,
+                                  {with_random_weights(grade.network, random), grade.train_rse,
+                                   grade.validation_rse, grade.samples});
+        if (!with_claims) forged.claims.clear();
+        const auto found = forged.verify();
+        CHECK_FALSE(found.valid());
+        CHECK_FALSE(found.grades[0].errors_hold);
+      }
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("stated errors are those of predictions as they are rounded",
+                   "[training/verify_model]", float, double) {
+  using Scalar = TestType;
+  const double digits = 1 / static_cast<double>(std::numeric_limits<Scalar>::epsilon());
+  const mgdl::SampledTrainer<Scalar> sampled({.width = 40});
+  const mgdl::AffineTrainer<Scalar> affine;
+  for (const double mean : {0.0, 3.0, 1e3, 1e-4 * digits, 1e-2 * digits}) {
+    for (const auto& trainers : std::vector<std::vector<mgdl::AnyGradeTrainer<Scalar>>>{
+             {sampled}, {affine, sampled}, {convex<Scalar>(mgdl::ConvexProblem::Gated)}}) {
+      CAPTURE(mean);
+      const auto data = mgdl::split(around<Scalar>(mean, 2), 0.25, 3);
+      const auto trained = train<Scalar>(data, trainers);
+      REQUIRE(trained.model.grades() > 0);
+      double before = std::numeric_limits<double>::infinity();
+      for (Index k = 1; k <= trained.model.grades(); ++k) {
+        const auto& claim = trained.claims[static_cast<std::size_t>(k - 1)];
+        const auto errors = [&](const mgdl::Dataset<Scalar>& part) {
+          const mgdl::Matrix<Scalar> X = part.inputs();
+          const mgdl::RowMatrix<double> P = trained.model.predict(X, k).template cast<double>();
+          const mgdl::RowMatrix<double> Y = part.targets().template cast<double>();
+          return std::pair{(Y - P).cwiseAbs().maxCoeff(), (Y - P).squaredNorm() / Y.squaredNorm()};
+        };
+        const auto [largest, rse] = errors(data.train);
+        CHECK(claim.train_max_error == Approx(largest).epsilon(1e-12));
+        CHECK(claim.train_rse == Approx(rse).epsilon(1e-12));
+        CHECK(rse < before);  // however they are rounded
+        before = rse * (1 + 1e-12);
+        const auto [validation_largest, validation_rse] = errors(*data.validation);
+        CHECK(claim.validation_max_error == Approx(validation_largest).epsilon(1e-12));
+        CHECK(claim.validation_rse == Approx(validation_rse).epsilon(1e-12));
+      }
+      CHECK(trained.verify().valid());
+    }
+  }
+}
+
+TEST_CASE("a tolerance is met by predictions, or not at all", "[training/verify_model]") {
+  // Float32 has steps of 0.0078 at 101325: no model can be nearer than that to most targets.
+  for (const double tolerance : {0.003, 0.0039, 0.02, 0.5, 5.0}) {
+    mgdl::MultigradeTrainer trainer{mgdl::SampledTrainer<float>({.width = 100}),
+                                    {.max_grades = 6,
+                                     .tolerance = tolerance,
+                                     .measure = mgdl::ErrorMeasure::MaxError,
+                                     .threads = 1}};
+    const mgdl::Dataset<double> exact = around<double>(101325, 30, 40);
+    const mgdl::Dataset<float> data(exact.inputs().cast<float>(), exact.targets().cast<float>());
+    const auto fit = trainer.fit({data, std::nullopt});
+    const mgdl::Matrix<float> X = data.inputs();
+    const double error = (fit.model.predict(X).cast<double>() -
+                          mgdl::Matrix<double>(data.targets().cast<double>()))
+                             .cwiseAbs()
+                             .maxCoeff();
+    CAPTURE(tolerance, error);
+    const bool met = fit.report.termination == mgdl::Termination::ToleranceReached;
+    CHECK(met == (error <= tolerance));
+  }
+}
+
+TEMPLATE_TEST_CASE("after resume a file says which grades are about which samples",
+                   "[training/verify_model]", float, double) {
+  using Scalar = TestType;
+  const auto one = mgdl::split(around<Scalar>(5, 1, 120, 74), 0.2, 4);
+  const auto two = mgdl::split(around<Scalar>(5, 1, 150, 75), 0.2, 4);
+  const auto three = mgdl::split(around<Scalar>(5, 1, 120, 76), 0.2, 4);
+  const mgdl::MultigradeOptions options{.max_grades = 2, .patience = 9, .threads = 1};
+  mgdl::MultigradeTrainer<Scalar> trainer(mgdl::SampledTrainer<Scalar>({.width = 8}), options);
+  const auto first = trainer.fit(one);
+  REQUIRE(first.model.grades() == 2);
+  const auto second = trainer.resume(first.model, two);
+  REQUIRE(second.model.grades() > 2);
+  CHECK(second.model.grade(1).samples == mgdl::fingerprint(one));
+  CHECK(second.model.grade(3).samples == mgdl::fingerprint(two));
+  // As a file has them: of the first grades, errors and size.
+  mgdl::ModelClaims claims;
+  claims.initial_rse = second.report.initial_rse;
+  for (Index k = 1; k <= 2; ++k) {
+    mgdl::GradeReport line;
+    line.parameters = second.model.grade(k).network.parameters();
+    claims.grades.push_back(line);
+  }
+  for (const auto& grade : second.report.grades) {
+    if (grade.kept) claims.grades.push_back(grade);
+  }
+  const auto verify = [&](const auto& data) {
+    return mgdl::verify_model(second.model, data, claims);
+  };
+  for (const bool later : {false, true}) {
+    const auto found = verify(later ? two : one);
+    std::ostringstream text;
+    text << found;
+    CAPTURE(later, text.str());
+    CHECK(found.valid());
+    CHECK_THAT(text.str(), ContainsSubstring("other samples ("));
+    CHECK_THAT(text.str(), ContainsSubstring("all claims hold"));
+    for (std::size_t k = 0; k < found.grades.size(); ++k) {
+      CHECK(found.grades[k].of_these_samples == ((k < 2) != later));
+      CHECK(found.grades[k].valid() == ((k < 2) != later));
+    }
+    CHECK(std::isnan(found.initial_rse) != later);
+  }
+  // Of neither.
+  CHECK_FALSE(verify(three).valid());
+  CHECK(verify(three).grades[0].of_these_samples);
+  // A grade of the same run cannot be about other samples, and false errors are about none.
+  const auto with = [&](Index k, const mgdl::Grade<Scalar>& grade) {
+    const auto model = with_grade(second.model, k, grade);
+    return mgdl::verify_model(model, one, claims).valid() &&
+           mgdl::verify_model(model, two, claims).valid();
+  };
+  for (Index k = 1; k <= second.model.grades(); ++k) {
+    CAPTURE(k);
+    const auto grade = second.model.grade(k);
+    CHECK(with(k, grade));
+    auto forged = grade;
+    forged.train_rse *= 0.9;
+    CHECK_FALSE(with(k, forged));
+    forged = grade;
+    forged.validation_rse *= 0.9;
+    CHECK_FALSE(with(k, forged));
+    forged = grade;
+    forged.samples = mgdl::fingerprint(three);
+    if (k > 2) CHECK_FALSE(with(k, forged));
+  }
+  auto wrong = claims;
+  wrong.initial_rse *= 1.1;
+  CHECK_FALSE(mgdl::verify_model(second.model, two, wrong).valid());
+  CHECK(mgdl::verify_model(second.model, one, wrong).valid());  // says nothing of these
+}
+
+TEMPLATE_TEST_CASE("every number of a grade's report is recomputed", "[training/verify_model]",
+                   float, double) {
+  using Scalar = TestType;
+  const mgdl::ConstructiveTrainer<Scalar> constructive({.hats = 6});
+  const mgdl::SampledTrainer<Scalar> sampled({.width = 8});
+  const mgdl::GradientTrainer<Scalar> gradient({.width = 6, .epochs = 5});
+  for (const auto& trainers : std::vector<std::vector<mgdl::AnyGradeTrainer<Scalar>>>{
+           {constructive},
+           {sampled},
+           {gradient},
+           {mgdl::AffineTrainer<Scalar>(), sampled},
+           {convex<Scalar>(mgdl::ConvexProblem::Gated)}}) {
+    const auto trained = train<Scalar>(mgdl::split(wavy<Scalar>(80, 3, 2), 0.25, 3), trainers);
+    REQUIRE(trained.model.grades() > 0);
+    const auto message = [&](auto change, double initial_rse = std::nan("")) {
+      mgdl::ModelClaims claims(trained.claims, initial_rse);
+      change(claims.grades[0]);
+      std::ostringstream text;
+      const auto found = mgdl::verify_model(trained.model, trained.data, claims);
+      text << found;
+      CHECK((found.valid() == (text.str().find("no: ") == std::string::npos)));
+      return text.str();
+    };
+    for (const double factor : {0.5, 0.99, 1.01, 2.0, -1.0}) {
+      CHECK_THAT(message([&](auto& g) { g.train_max_error *= factor; }),
+                 ContainsSubstring("no: train max error: stated"));
+      CHECK_THAT(message([&](auto& g) { g.validation_max_error *= factor; }),
+                 ContainsSubstring("no: validation max error: stated"));
+      CHECK_THAT(message([&](auto& g) { g.pointwise_growth += 0.01 * factor; }),
+                 ContainsSubstring("no: pointwise growth: stated"));
+    }
+    CHECK_THAT(message([&](auto& g) { g.parameters += 1; }),
+               ContainsSubstring("no: parameters: stated"));
+    const auto same = [](auto&) {};
+    mgdl::MultigradeModel<Scalar> none = trained.model;
+    none.truncate(0);
+    const mgdl::Matrix<Scalar> X = trained.data.train.inputs();
+    const double initial = mgdl::compute_metrics(none.predict(X), trained.data.train.targets(),
+                                                 trained.data.train.weights())
+                               .rse;
+    CHECK_THAT(message(same, initial), !ContainsSubstring("no: "));
+    CHECK_THAT(message(same, 0.9 * initial), ContainsSubstring("no: initial RSE: stated"));
+  }
+}
+
+TEST_CASE("a certificate is about its network, and its witness does not shrink",
+          "[training/verify_model]") {
+  const auto relu = train<double>({wavy<double>(60, 3, 1), std::nullopt},
+                                  {convex<double>(mgdl::ConvexProblem::Relu)});
+  const auto gated = train<double>({wavy<double>(60, 3, 1), std::nullopt},
+                                   {convex<double>(mgdl::ConvexProblem::Gated)});
+  for (const auto* trained : {&relu, &gated}) {
+    const auto& certificate = *trained->claims[0].fit.certificate;
+    CHECK(certificate.patterns == trained->claims[0].fit.witness->gates.rows());
+    std::ostringstream text;
+    text << trained->verify();
+    CHECK_THAT(text.str(), ContainsSubstring("certificate: SampledPatterns (") &&
+                               ContainsSubstring("Exact, cone violation 0"));
+    // Fewer gates make a better bound, of fewer networks.
+    for (Index rows = 1; rows < certificate.patterns; ++rows) {
+      auto forged = *trained;
+      auto& witness = *forged.claims[0].fit.witness;
+      witness.gates.conservativeResize(rows, Eigen::NoChange);
+      CHECK_FALSE(forged.verify().valid());
+    }
+    auto above = *trained;
+    above.claims[0].fit.certificate->dual = certificate.primal * 1.0001;
+    CHECK_THAT(above.verify().grades[0].message, ContainsSubstring("dual"));
+  }
+  // One gate, everything else recomputed to match it, and no number of patterns, as in older files.
+  for (Index row = 0; row < relu.claims[0].fit.certificate->patterns; ++row) {
+    auto forged = relu;
+    auto& fit = forged.claims[0].fit;
+    fit.witness->gates = mgdl::RowMatrix<double>(fit.witness->gates.row(row));
+    const auto found = forged.verify().grades[0];
+    REQUIRE(found.certificate);
+    CHECK_FALSE(found.valid());
+    if (found.certificate->cone_violation < 1e-3) continue;
+    const double dual = std::min(found.certificate->dual, found.certificate->primal);
+    fit.certificate = found.certificate;
+    fit.certificate->patterns = 0;
+    fit.certificate->dual = dual;
+    CHECK_THAT(forged.verify().grades[0].message, ContainsSubstring("outside of the cones"));
+  }
 }

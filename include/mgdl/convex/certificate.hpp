@@ -2,6 +2,8 @@
 
 #include <optional>
 #include <ostream>
+#include <sstream>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -41,6 +43,7 @@ struct Certificate {
   double rounding = 0;
   PatternScope scope = PatternScope::SampledPatterns;  ///< what the bound covers
   DualBound bound = DualBound::Exact;                  ///< how it was made
+  Index patterns = 0;  ///< distinct ones that the bound covers; 0: all of them, or not known
 
   /// How far above the optimum the solution can be.
   double gap() const noexcept { return primal - dual; }
@@ -50,6 +53,15 @@ struct Certificate {
     return unit > 0 ? gap() / unit : 0;
   }
 };
+
+/// What the bound covers, in a few words.
+inline std::string scope_text(const Certificate& certificate) {
+  std::ostringstream text;
+  text << to_string(certificate.scope);
+  if (certificate.patterns > 0) text << " (" << certificate.patterns << ")";
+  text << ", " << to_string(certificate.bound) << ", cone violation " << certificate.cone_violation;
+  return text.str();
+}
 
 /// Three lines: the objective and its bound, the penalty, what is covered.
 inline std::ostream& operator<<(std::ostream& out, const Certificate& certificate) {

@@ -119,10 +119,13 @@ inline Verification compare_certificates(const Certificate& stated, const Certif
   result.valid =
       !fails(std::abs(s.primal - r.primal) <= unit, "primal", s.primal, r.primal) &&
       !fails(s.dual <= r.dual + unit, "dual", s.dual, r.dual) &&
+      !fails(s.dual <= s.primal + unit, "dual above primal", s.dual, r.dual) &&
       !fails(near(s.lambda, r.lambda), "lambda", s.lambda, r.lambda) &&
       !fails(near(s.lambda_max, r.lambda_max), "lambda_max", s.lambda_max, r.lambda_max) &&
-      !fails(s.cone_violation >= r.cone_violation - tolerance, "cone_violation", s.cone_violation,
-             r.cone_violation) &&
+      !fails(std::abs(s.cone_violation - r.cone_violation) <= tolerance, "cone_violation",
+             s.cone_violation, r.cone_violation) &&
+      !fails(s.patterns == 0 || s.patterns == r.patterns || r.patterns == 0, "patterns", s.patterns,
+             r.patterns) &&
       !fails(s.rounding <= r.rounding * (1 + tolerance), "rounding", s.rounding, r.rounding) &&
       !fails(s.scope == r.scope || s.scope == PatternScope::SampledPatterns, "scope",
              to_string(s.scope), to_string(r.scope)) &&
@@ -134,10 +137,10 @@ inline Verification compare_certificates(const Certificate& stated, const Certif
 
 }  // namespace detail
 
-/// Recomputes a certificate and says whether its claim is true: primal, lambda and lambda_max are
-/// what is found, and nothing is claimed that is stronger than what is found. A smaller dual, a
-/// larger cone violation, SampledPatterns for AllPatterns or SpectralRelaxation for Exact are
-/// weaker claims and so true.
+/// Recomputes a certificate and says whether its claim is true: primal, lambda, lambda_max and cone
+/// violation are what is found, the dual is not above the primal, and nothing is claimed that is
+/// stronger than what is found. A smaller dual, SampledPatterns for AllPatterns or
+/// SpectralRelaxation for Exact are weaker claims and so true.
 ///
 /// \param solution   GatedSolution or ReluSolution
 /// \param tolerance  at least 0; of primal and dual relative to primal, of lambda and lambda_max

@@ -51,6 +51,7 @@ Certificate certify_gated(const Dataset<Real>& data, const Gates& gates,
   if (gates.scope() == PatternScope::AllPatterns && has_all_patterns(data.inputs(), gates, pool)) {
     certificate.scope = PatternScope::AllPatterns;
   }
+  certificate.patterns = gates.size();
   return certificate;
 }
 
@@ -78,6 +79,7 @@ Certificate certify_relu(const Dataset<Real>& data, const Gates& gates,
       gate_products(samples, gates, side_by_side(residual.weighted, zero.weighted), pool);
   Certificate certificate;
   certificate.rounding = rounding_of(data.targets(), data.weights());
+  certificate.patterns = gates.size();
   certificate.cone_violation = largest_violation(samples, gates, solution, pool);
   if (solution.separate_outputs || c == 1) {
     complete_relu(residual, cone_maxima(samples, gates, products, pool), solution, certificate);

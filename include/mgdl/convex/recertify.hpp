@@ -68,6 +68,22 @@ void require_same_values(const ReluNetwork<Scalar>& network, const RowMatrix<dou
 
 }  // namespace detail
 
+/// Adds the patterns of a network's own neurons to those of a witness, so that the bound is about
+/// this network too: after polishing it may have left the cones that it was solved in. Nothing
+/// without gates, where all patterns are meant.
+///
+/// \param data  as for recertify()
+template <class Scalar>
+void cover(CertificateWitness& witness, const Dataset<double>& data,
+           const ReluNetwork<Scalar>& network) {
+  if (witness.gates.size() == 0) return;
+  const ReluNetwork<Scalar> on_columns = detail::restricted(network, witness.columns);
+  const RowMatrix<double> neurons = to_solution(on_columns, {.bias = witness.bias, .output_bias = true}).hidden;
+  RowMatrix<double> vectors(witness.gates.rows() + neurons.rows(), witness.gates.cols());
+  vectors << witness.gates, neurons;
+  witness.gates = Gates(data.inputs(), vectors, witness.bias).vectors();
+}
+
 /// The certificate of a grade, from the samples of its convex problem, the network and what else it
 /// was computed from.
 ///
@@ -82,6 +98,9 @@ Certificate recertify(const CertificateWitness& witness, double lambda, const Da
                       const ReluNetwork<Scalar>& network, const Executor& threads = {}) {
   const ReluNetwork<Scalar> on_columns = detail::restricted(network, witness.columns);
   if (witness.gated) {
+    if (witness.gated->output_bias != witness.output_bias) {
+      throw InvalidArgument("output_bias", "the one of the gated solution", "another one");
+    }
     const Gates gates(data.inputs(), witness.gates, witness.bias, witness.scope);
     GatedSolution solution = *witness.gated;
     solution.lambda = lambda;

@@ -82,6 +82,7 @@ void for_each_field(Self& certificate, Visit&& visit) {
   visit("bound", certificate.bound, FieldKind::Lasting);
   visit("cone_violation", certificate.cone_violation, FieldKind::Lasting);
   visit("rounding", certificate.rounding, FieldKind::Lasting);
+  visit("patterns", certificate.patterns, FieldKind::Rare);
 }
 template <detail::MaybeConst<GradeTrial> Self, class Visit>
 void for_each_field(Self& trial, Visit&& visit) {

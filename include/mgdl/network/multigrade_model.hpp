@@ -35,12 +35,14 @@ struct Grade {
   double train_rse = std::numeric_limits<double>::quiet_NaN();  ///< on the training samples
   double validation_rse =
       std::numeric_limits<double>::quiet_NaN();  ///< NaN without validation part
+  /// fingerprint() of the samples that the errors are about; empty if not known.
+  std::string samples = {};
 
-  /// Equal networks and errors; two errors that are NaN count as equal.
+  /// Equal networks, errors and samples; two errors that are NaN count as equal.
   bool operator==(const Grade& other) const {
     const auto same = [](double a, double b) { return a == b || (a != a && b != b); };
     return network == other.network && same(train_rse, other.train_rse) &&
-           same(validation_rse, other.validation_rse);
+           same(validation_rse, other.validation_rse) && samples == other.samples;
   }
 };
 

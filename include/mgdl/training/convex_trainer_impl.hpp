@@ -225,6 +225,7 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
   const bool merged = solved.network.width() != solved.solution.hidden.rows();
   if (!witness.gated && (polished || rounded || merged)) {
     // The solver's certificate is about other weights.
+    if (polished) cover(witness, data, fit.network);
     report.certificate =
         recertify(witness, solved.solution.lambda, data, fit.network, problem.threads);
   }

@@ -10,6 +10,7 @@
 
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
+#include "mgdl/core/fingerprint.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/standardizer.hpp"
@@ -109,6 +110,7 @@ struct MultigradeTrainer<Scalar>::Run {
   Run(MultigradeModel<Scalar> start, const DataSplit<Scalar>& data,
       const MultigradeOptions& options)
       : first(start.grades()),
+        samples(fingerprint(data)),
         pool(options.threads.pool()),
         control(options.observer, options.time_limit_seconds),
         best_grades(first) {
@@ -133,7 +135,9 @@ struct MultigradeTrainer<Scalar>::Run {
   /// A member for each fold, and their mean.
   Run(const MultigradeModel<Scalar>& start, const DataFolds<Scalar>& data,
       const MultigradeOptions& options)
-      : pool(options.threads.pool()), control(options.observer, options.time_limit_seconds) {
+      : samples(fingerprint(data)),
+        pool(options.threads.pool()),
+        control(options.observer, options.time_limit_seconds) {
     for (const auto& fold : data.folds) members.push_back(std::make_unique<Member>(start, fold));
     mean.emplace(start);
     all.emplace(data.all, start);
@@ -188,7 +192,8 @@ struct MultigradeTrainer<Scalar>::Run {
     return false;
   }
 
-  Index first = 0;  // grades that were there before
+  Index first = 0;      // grades that were there before
+  std::string samples;  // that the errors of the others are about
   detail::ThreadPool& pool;
   detail::RunControl control;
   std::vector<std::unique_ptr<Member>> members;  // chains refer to models
@@ -240,7 +245,7 @@ std::vector<ReluNetwork<Scalar>> MultigradeTrainer<Scalar>::train(Run& run, Grad
       static_cast<std::size_t>(std::min(line.grade, static_cast<Index>(m_trainers.size())) - 1);
   std::vector<Scalar> units;
   for (auto& member : run.members) {
-    units.push_back(detail::residual_scale<Scalar>(member->train.sums().square));
+    units.push_back(detail::residual_scale<Scalar>(member->train.square()));
     member->scale_residuals(1 / units.back());
   }
   const std::vector<GradeFit<Scalar>> fits = m_trainers[trainer].fit_all(problems(run, units));
@@ -286,16 +291,15 @@ bool MultigradeTrainer<Scalar>::accept(Run& run, std::vector<ReluNetwork<Scalar>
                                        GradeReport& line) const {
   const bool features = line.grade - run.first < m_options.max_grades;
   auto& whole = run.whole();
-  const double before = whole.sums().square;
-  // Written so that a NaN counts as no progress.
-  const auto lowers = [&](double after) {
-    return after < before && after <= before * (1 - m_options.minimum_progress);
+  const auto lowers = [&](const ReluNetwork<Scalar>& grade) {
+    whole.try_grade(grade, run.pool, features);
+    return whole.lowers(m_options.minimum_progress);
   };
   std::optional<ReluNetwork<Scalar>> network;
   if (!run.mean) {
     network.emplace(networks.front());
     line.parameters = network->parameters();
-    if (!lowers(whole.try_grade(*network, run.pool, features))) return false;
+    if (!lowers(*network)) return false;
   } else {
     const auto count = static_cast<Index>(networks.size());
     const auto scale = [count](ReluNetwork<Scalar>& one, Scalar factor) {
@@ -309,7 +313,7 @@ bool MultigradeTrainer<Scalar>::accept(Run& run, std::vector<ReluNetwork<Scalar>
       for (std::size_t k = 0; k < run.members.size(); ++k) {
         auto& member = *run.members[k];
         const double after = member.train.try_grade(networks[k], run.pool, features);
-        if (after < member.train.sums().square) continue;
+        if (after < member.train.square()) continue;
         scale(networks[k], 0);
         member.train.try_grade(networks[k], run.pool, features);
       }
@@ -317,7 +321,7 @@ bool MultigradeTrainer<Scalar>::accept(Run& run, std::vector<ReluNetwork<Scalar>
       const bool linked = run.mean->link() == FeatureLink::LastHiddenAndInput;
       network.emplace(average(networks, run.mean->grades() == 0 ? inputs : (linked ? inputs : 0)));
       line.parameters = network->parameters();
-      if (lowers(whole.try_grade(*network, run.pool, features))) break;
+      if (lowers(*network)) break;
       const double step = again ? whole.best_step() : 0;
       if (!(step > 0 && step < 1)) return false;
       for (auto& one : networks) scale(one, static_cast<Scalar>(step));
@@ -342,7 +346,7 @@ bool MultigradeTrainer<Scalar>::accept(Run& run, std::vector<ReluNetwork<Scalar>
       run.members[k]->model.add_grade({std::move(networks[k])});
     }
   }
-  run.model().add_grade({std::move(*network), line.train_rse, line.validation_rse});
+  run.model().add_grade({std::move(*network), line.train_rse, line.validation_rse, run.samples});
   if (run.verdict == Run::Verdict::Better) run.best_grades = line.grade;
   return true;
 }

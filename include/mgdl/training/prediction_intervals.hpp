@@ -207,7 +207,8 @@ struct IntervalVerification {
 };
 
 /// Recomputes the scores of prediction intervals from the samples: residuals of every part by the
-/// member that has not seen it, divided by the scale. They may differ by rounding, as the errors of
+/// member that has not seen it, divided by the scale, and the limits of the scale, those of its
+/// network at the samples of the other parts. They may differ by rounding, as the errors of
 /// verify_model(). How members and scales came about is not looked at.
 ///
 /// \param data  the samples that the model was trained with, split in the same way

@@ -247,6 +247,33 @@ std::string difference(const RowMatrix<Scalar>& stated, const RowMatrix<Scalar>&
   return {};
 }
 
+/// The first limit of a scale that is not what g has at the samples that it was fitted to, those of
+/// all parts but part k.
+template <class Scalar>
+std::string wrong_limits(const ResidualScale<Scalar>& scale, const MultigradeModel<Scalar>& model,
+                         const std::vector<HeldOutPart<Scalar>>& samples, std::size_t k,
+                         const Executor& threads) {
+  RowMatrix<Scalar> lower, upper;  // 1 x c; none without such samples
+  for (std::size_t l = 0; l < samples.size(); ++l) {
+    if (l == k || samples[l].inputs.rows() == 0) continue;
+    const RowMatrix<Scalar> values =
+        scale.network.predict(standardised<Scalar>(model, samples[l].inputs), threads);
+    const RowMatrix<Scalar> least = values.colwise().minCoeff();
+    const RowMatrix<Scalar> most = values.colwise().maxCoeff();
+    lower = lower.size() == 0 ? least : RowMatrix<Scalar>(lower.cwiseMin(least));
+    upper = upper.size() == 0 ? most : RowMatrix<Scalar>(upper.cwiseMax(most));
+  }
+  if (lower.size() == 0) return {};
+  // Logarithms: rounding of the scale relative to itself.
+  const RowVector<double> rounding = RowVector<double>::Constant(
+      lower.cols(), 1024 * static_cast<double>(std::numeric_limits<Scalar>::epsilon()));
+  const std::string wrong =
+      difference<Scalar>(scale.lower, lower, rounding, 0, "lower limit of the scale");
+  return wrong.empty()
+             ? difference<Scalar>(scale.upper, upper, rounding, 0, "upper limit of the scale")
+             : wrong;
+}
+
 template <class Scalar>
 IntervalVerification verify_scores(const PredictionIntervals<Scalar>& intervals,
                                    const std::vector<HeldOutPart<Scalar>>& samples, double level,
@@ -266,16 +293,21 @@ IntervalVerification verify_scores(const PredictionIntervals<Scalar>& intervals,
            std::to_string(samples.size()));
     return result;
   }
-  // Predictions are rounded in proportion to the targets, a scale in proportion to itself.
+  // Predictions are rounded in proportion to the targets, the sums that they are made of in
+  // proportion to what is left of these without their mean, and a scale in proportion to itself.
   const double epsilon = static_cast<double>(std::numeric_limits<Scalar>::epsilon());
+  const RowVector<Scalar>& mean = members.front().output_standardizer().mean();
   RowVector<double> largest = RowVector<double>::Zero(intervals.outputs());
+  RowVector<double> centred = largest;
   for (const auto& part : samples) {
     require_cols("X", intervals.inputs(), part.inputs.cols());
     require_cols("Y", intervals.outputs(), part.targets.cols());
     largest =
         largest.cwiseMax(part.targets.cwiseAbs().colwise().maxCoeff().template cast<double>());
+    centred = centred.cwiseMax(
+        (part.targets.rowwise() - mean).cwiseAbs().colwise().maxCoeff().template cast<double>());
   }
-  const RowVector<double> rounding = 64 * epsilon * largest;
+  const RowVector<double> rounding = 256 * epsilon * centred + epsilon * largest;
 
   const bool known = level <= intervals.largest_level();
   const auto inside = [&](IntervalWidth width, const auto& scores_of) {
@@ -306,6 +338,7 @@ IntervalVerification verify_scores(const PredictionIntervals<Scalar>& intervals,
     refute(difference(part.scaled_residuals, scaled.back(),
                       RowVector<double>(rounding.cwiseQuotient(least)), 1024 * epsilon,
                       "scaled residual"));
+    refute(wrong_limits(*part.scale, members.front(), samples, k, threads));
   }
   result.coverage = inside(IntervalWidth::Constant, residuals);
   if (intervals.has_scale()) result.scaled_coverage = inside(IntervalWidth::Scaled, scaled);

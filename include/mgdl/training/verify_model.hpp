@@ -5,6 +5,7 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mgdl/convex/certificate.hpp"
@@ -17,10 +18,51 @@
 
 namespace mgdl {
 
+/// What is claimed of a model, as far as samples can show whether it is true: of its grades, in
+/// order, and of their start.
+struct ModelClaims {
+  ModelClaims() = default;
+  /// Nearly always these are all.
+  ModelClaims(  // NOLINT(google-explicit-constructor)
+      std::vector<GradeReport> of_grades, double before = std::numeric_limits<double>::quiet_NaN())
+      : grades(std::move(of_grades)), initial_rse(before) {}
+
+  std::vector<GradeReport> grades;  ///< of the model, in order
+  /// Training RSE before the first grade that the report's run has trained (of grades that were
+  /// there before it, a report has only errors and size); NaN: not claimed.
+  double initial_rse = std::numeric_limits<double>::quiet_NaN();
+};
+
+/// What a model file says and nothing in it, nor the samples, can show to be true, by its place in
+/// docs/format.md: a number is any number.
+inline const std::vector<std::string>& unchecked_claims() {
+  static const std::vector<std::string> places{
+      "library_version",
+      "report/termination",
+      "report/message",
+      "report/options",
+      "report/seed, without validation part and folds",
+      "report/discarded_grades",
+      "report/grades/<k>/trainer",
+      "report/grades/<k>/termination",
+      "report/grades/<k>/message",
+      "report/grades/<k>/trials",
+      "link, with less than two grades",
+      "grade.<k>.layer.<l>, of units that are 0 at all samples and inputs of the self-test",
+      "grades/<k>/witness/scope",
+      "grades/<k>/witness/separate_outputs, with one output or gated"};
+  return places;
+}
+
 /// What verify_model() has found of a grade. Errors are those of the prefix that ends with it.
 struct GradeVerification {
-  double train_rse = std::numeric_limits<double>::quiet_NaN();       ///< recomputed
-  double validation_rse = std::numeric_limits<double>::quiet_NaN();  ///< recomputed; NaN without
+  double train_rse = std::numeric_limits<double>::quiet_NaN();        ///< recomputed
+  double validation_rse = std::numeric_limits<double>::quiet_NaN();   ///< recomputed; NaN without
+  double train_max_error = std::numeric_limits<double>::quiet_NaN();  ///< recomputed
+  double validation_max_error = std::numeric_limits<double>::quiet_NaN();  ///< recomputed
+  double pointwise_growth = std::numeric_limits<double>::quiet_NaN();      ///< recomputed
+  /// Whether its errors are about these samples; if not, nothing of it is checked.
+  bool of_these_samples = true;
   bool errors_hold = false;     ///< the errors in the model are those recomputed
   bool residual_falls = false;  ///< the residual's sum of squares has not grown by this grade
   double pointwise_drop = 0;    ///< recomputed, if the grade claims one; see GradeReport
@@ -39,72 +81,98 @@ struct GradeVerification {
 /// What verify_model() has found.
 struct ModelVerification {
   std::vector<GradeVerification> grades;  ///< of the model, in order
+  /// Training RSE before the first grade of the last run, recomputed; NaN if it is not claimed, or
+  /// about other samples.
+  double initial_rse = std::numeric_limits<double>::quiet_NaN();
+  bool initial_rse_holds = true;  ///< also if it is not claimed
+  std::string message = {};       ///< on that
 
-  /// Whether everything that is claimed of any grade is true.
+  /// Whether everything that is claimed of these samples is true, and something is.
   bool valid() const {
-    return std::ranges::all_of(grades, [](const auto& grade) { return grade.valid(); });
+    const auto other = [](const auto& grade) { return !grade.of_these_samples; };
+    return initial_rse_holds && (grades.empty() || !std::ranges::all_of(grades, other)) &&
+           std::ranges::all_of(grades,
+                               [&](const auto& grade) { return grade.valid() || other(grade); });
   }
 };
 
-/// One line a grade, then the answer.
+/// One line a grade, what its certificate is about, then the answer.
 inline std::ostream& operator<<(std::ostream& out, const ModelVerification& verification) {
-  std::vector<std::vector<std::string>> rows{{"grade", "train RSE", "valid. RSE", "gap", "holds"}};
+  std::vector<std::vector<std::string>> rows{{"grade", "train RSE", "valid. RSE", "train max error",
+                                              "valid. max error", "growth", "gap", "holds"}};
   for (const auto& grade : verification.grades) {
-    rows.push_back({std::to_string(rows.size()), detail::error_text(grade.train_rse),
-                    detail::error_text(grade.validation_rse),
-                    grade.certificate ? detail::error_text(grade.certificate->relative_gap()) : "-",
-                    grade.valid() ? "yes" : "no: " + grade.message});
+    const char* refuted = grade.of_these_samples ? "no: " : "";
+    rows.push_back(
+        {std::to_string(rows.size()), detail::error_text(grade.train_rse),
+         detail::error_text(grade.validation_rse), detail::error_text(grade.train_max_error),
+         detail::error_text(grade.validation_max_error), detail::error_text(grade.pointwise_growth),
+         grade.certificate ? detail::error_text(grade.certificate->relative_gap()) : "-",
+         grade.valid() ? "yes" : refuted + grade.message});
   }
-  return out << detail::table_text(rows)
-             << (verification.valid() ? "all claims hold\n" : "not all claims hold\n");
+  out << detail::table_text(rows);
+  for (std::size_t k = 0; k < verification.grades.size(); ++k) {
+    if (const auto& certificate = verification.grades[k].certificate) {
+      out << "grade " << k + 1 << ", certificate: " << scope_text(*certificate) << '\n';
+    }
+  }
+  if (!verification.initial_rse_holds) out << "no: " << verification.message << '\n';
+  return out << (verification.valid() ? "all claims hold\n" : "not all claims hold\n");
 }
 
 /// Recomputes what a model and its report claim, from the samples and the weights alone, grade by
 /// grade:
-/// - the relative squared errors on the training and the validation part are those in the model, to
-///   rounding: their roots differ by at most 64 eps of Scalar;
-/// - no grade lets the residual's weighted sum of squares on the training part grow;
+/// - the relative squared errors and the largest errors on the training and the validation part are
+///   those in the model, of predictions as predict() rounds them. They may differ by rounding: by
+///   64 eps of Scalar times the spread of the targets, and by what rounding a sum to predictions
+///   that are much larger than it can do;
+/// - no grade lets the residual's weighted sum of squares on the training part grow, and by how
+///   much it lets that of a sample grow is stated;
 /// - where a grade claims that every L^p norm of the residual has fallen (`pointwise_drop`), it has
 ///   grown at no sample, and at one it has fallen by as much as stated;
-/// - a certificate is what certify() makes of the samples, or claims less (see verify()).
+/// - a certificate is what certify() makes of the samples, or claims less (see verify()), on at
+///   least as many patterns as are stated; the network lies in their cones;
+/// - the RSE before the first grade, and the number of parameters.
 ///
 /// A claim that cannot be checked does not hold: an error that is not known (NaN), a certificate
-/// without witness, a validation error without validation part and the other way round.
+/// without witness, a validation error without validation part and the other way round. Not looked
+/// at is what unchecked_claims() lists.
+///
+/// A model that was resumed on other samples has grades whose errors are about others than `data`,
+/// as their fingerprints tell: they are passed over, and `of_these_samples` says so. Where no
+/// fingerprint is that of `data`, all grades are checked, and do not hold.
 ///
 /// \param data    the samples that the model was trained with, split in the same way
-/// \param claims  reports of the grades, in order, as of a fit or a model file: what their
-///                `certificate` and `witness` say; none: no certificates
+/// \param claims  of a fit or a model file: errors, and what their `certificate` and `witness` say;
+///                none: no certificates
 /// \throws InvalidArgument for samples whose columns are not the model's, and for another number of
 ///         claims
 template <class Scalar>
 ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataSplit<Scalar>& data,
-                               const std::vector<GradeReport>& claims = {},
-                               const Executor& threads = {});
+                               const ModelClaims& claims = {}, const Executor& threads = {});
 
 /// The same for a model of folds, as many as `data` has: the training errors are those of the model
 /// on all samples, the validation errors those of every sample by the member that has not seen it.
 /// Needs the claims' `member_biases`.
 template <class Scalar>
 ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataFolds<Scalar>& data,
-                               const std::vector<GradeReport>& claims,
-                               const Executor& threads = {});
+                               const ModelClaims& claims, const Executor& threads = {});
 
 }  // namespace mgdl
 
 #ifdef MGDL_COMPILED
 namespace mgdl {
 extern template ModelVerification verify_model(const MultigradeModel<float>&,
-                                               const DataSplit<float>&,
-                                               const std::vector<GradeReport>&, const Executor&);
+                                               const DataSplit<float>&, const ModelClaims&,
+                                               const Executor&);
 extern template ModelVerification verify_model(const MultigradeModel<double>&,
-                                               const DataSplit<double>&,
-                                               const std::vector<GradeReport>&, const Executor&);
+                                               const DataSplit<double>&, const ModelClaims&,
+                                               const Executor&);
 extern template ModelVerification verify_model(const MultigradeModel<float>&,
-                                               const DataFolds<float>&,
-                                               const std::vector<GradeReport>&, const Executor&);
+                                               const DataFolds<float>&, const ModelClaims&,
+                                               const Executor&);
 extern template ModelVerification verify_model(const MultigradeModel<double>&,
-                                               const DataFolds<double>&,
-                                               const std::vector<GradeReport>&, const Executor&);
+                                               const DataFolds<double>&, const ModelClaims&,
+                                               const Executor&);
 }  // namespace mgdl
 #else
 #include "mgdl/training/verify_model_impl.hpp"  // IWYU pragma: export

@@ -251,6 +251,7 @@ class ModelContent {
                    {"validation_rse", exact_number(grade.validation_rse)},
                    {"witness", nullptr}};
       if (grouped) line["groups"] = std::move(groups);
+      if (!grade.samples.empty()) line["samples"] = grade.samples;
       if (report != nullptr) {
         const GradeFitReport& fit = report->grades[static_cast<std::size_t>(k - 1)].fit;
         if (fit.certificate && fit.witness) {

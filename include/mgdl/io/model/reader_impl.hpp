@@ -88,7 +88,8 @@ class ModelReader {
       }
       check("grade " + std::to_string(k), [&] {
         model.add_grade({ReluNetwork<Scalar>(std::move(layers)), exact_error(line["train_rse"]),
-                         exact_error(line["validation_rse"])});
+                         exact_error(line["validation_rse"]),
+                         line.has("samples") ? line["samples"].text() : std::string()});
         return true;
       });
       if (const JsonPart witness = line["witness"]; !witness.value().is_null()) {
@@ -125,10 +126,20 @@ class ModelReader {
       throw FormatError(m_file, std::to_string(model.grades()) + " grades, as in the model",
                         std::to_string(summary.grades.size()), "metadata report/grades");
     }
+    if (summary.folds > 0 && summary.validation_fraction != 0) {
+      throw FormatError(m_file, "0, with folds", to_text(summary.validation_fraction),
+                        "metadata report/validation_fraction");
+    }
     summary.parameters = model.parameters();
     summary.multiply_adds = model.multiply_adds();
     for (Index k = 1; k <= model.grades(); ++k) {
       GradeReport& line = summary.grades[static_cast<std::size_t>(k - 1)];
+      const JsonPart stated = JsonPart(m_file, json, "metadata report")["grades"][k - 1];
+      require_number(stated["train_rse"], model.grade(k).train_rse);
+      require_number(stated["validation_rse"], model.grade(k).validation_rse);
+      if (line.fit.certificate) {
+        require_number(stated["certificate"]["relative_gap"], line.fit.certificate->relative_gap());
+      }
       line.grade = k;
       line.kept = true;
       line.train_rse = model.grade(k).train_rse;
@@ -139,6 +150,17 @@ class ModelReader {
       }
     }
     return summary;
+  }
+
+  /// What follows from other numbers of the file is those to rounding, so that nobody reads
+  /// another one from it; null stands for what JSON has no number for.
+  static void require_number(const JsonPart& part, double expected) {
+    double stated = 0;
+    read_field(part, stated);
+    const double rounding = 1e-9 * std::abs(expected);
+    if (std::isnan(stated) ? std::isfinite(expected) : !(std::abs(stated - expected) <= rounding)) {
+      part.fail(to_text(expected) + ", as the file says elsewhere");
+    }
   }
 
   /// After model() and report(), whose members they are about.

@@ -15,18 +15,19 @@
 
 namespace mgdl::detail {
 
-/// Errors of a model on samples, from which every measure of them follows. Those of outputs are in
-/// the standardised unit of each, `scale`.
+/// Errors of a model's predictions, as predict() computes and rounds them, on samples: every
+/// measure of them follows from these. Each output is in the unit of its `scale`, in which squares
+/// neither overflow nor vanish.
 struct ErrorSums {
-  double square = 0;                 // weighted sum of squares of the residual, over all outputs
+  double square = 0;                 // weighted sum of squared errors, over all outputs
   double target_square = 0;          // of the targets
-  RowVector<double> squares;         // c, weighted sum of squares of the residual
+  RowVector<double> squares;         // c, weighted sums of squared errors
+  RowVector<double> largest;         // c, |error| of any sample
   RowVector<double> target_means;    // c, weighted mean of the targets less the model's mean
   RowVector<double> target_squares;  // c, weighted mean square of the same
-  RowVector<double> largest;         // c, |residual| of any sample
-  RowVector<double> scale;           // c, unit of the four before
+  RowVector<double> scale;           // c
 
-  /// Error relative to the targets, each output in the unit of its scale.
+  /// Error relative to the targets.
   double rse() const noexcept { return relative_squared_error(square, target_square); }
 
   /// Root mean squared error of each output, in its own unit.
@@ -72,45 +73,42 @@ struct ErrorSums {
 template <class Scalar>
 class ResidualChain {
  public:
+  /// Borrows the samples.
   ResidualChain(const Dataset<Scalar>& data, const MultigradeModel<Scalar>& model)
-      : m_weights(data.weights()), m_features(data.inputs()), m_residual(data.targets()) {
-    m_targets.scale = model.output_standardizer().scale().template cast<double>();
-    m_targets.target_square = weighted_square(m_residual, m_targets.scale);
+      : m_targets(data.targets()),
+        m_weights(data.weights()),
+        m_output(model.output_standardizer()),
+        m_features(data.inputs()),
+        m_residual(data.targets()),
+        m_sum(RowMatrix<Scalar>::Zero(data.size(), model.outputs())) {
     model.input_standardizer().apply(m_features, m_features);
-    model.output_standardizer().apply(m_residual, m_residual);
+    m_output.apply(m_residual, m_residual);
     if (model.link() == FeatureLink::LastHiddenAndInput) m_inputs = m_features;
-    m_square = weighted_square(m_residual);
-    const Index c = m_residual.cols();
-    m_targets.target_means = m_targets.target_squares = m_largest = RowVector<double>::Zero(c);
+    ErrorSums& sums = m_now.sums;
+    sums.scale = m_output.scale().template cast<double>();
+    sums.target_square = weighted_square(
+        [&](Index i, Index j) { return static_cast<double>(m_targets(i, j)) / sums.scale[j]; });
+    m_grade.setZero(size(), m_residual.cols());
+    tally(m_now);
+    sums.target_means = sums.target_squares = RowVector<double>::Zero(m_residual.cols());
     for (Index i = 0; i < size(); ++i) {
       if (!(m_weights[i] > 0)) continue;
       const RowVector<double> row = m_residual.row(i).template cast<double>();
-      m_largest = m_largest.cwiseMax(row.cwiseAbs());
-      m_targets.target_means += static_cast<double>(m_weights[i]) * row;
-      m_targets.target_squares += static_cast<double>(m_weights[i]) * row.cwiseAbs2();
+      m_largest = std::max(m_largest, row.cwiseAbs().maxCoeff());
+      sums.target_means += static_cast<double>(m_weights[i]) * row;
+      sums.target_squares += static_cast<double>(m_weights[i]) * row.cwiseAbs2();
     }
   }
 
   Index size() const noexcept { return m_residual.rows(); }
 
-  /// Weighted sum of squares of the standardised residual.
-  double square() const noexcept { return m_square; }
+  /// Weighted sum of squares of the standardised residual: what training lowers. Predictions are
+  /// rounded after it, so that it can be far below their errors.
+  double square() const noexcept { return m_now.square; }
 
-  /// Errors of the model so far.
-  ErrorSums sums() const {
-    ErrorSums sums = m_targets;
-    sums.square = m_square;
-    sums.largest = m_largest;
-    sums.squares = RowVector<double>::Zero(m_residual.cols());
-    for (Index i = 0; i < size(); ++i) {
-      for (Index j = 0; j < m_residual.cols(); ++j) {
-        const auto value = static_cast<double>(m_residual(i, j));
-        sums.squares[j] += static_cast<double>(m_weights[i]) * (value * value);
-      }
-    }
-    return sums;
-  }
-  double rse() const noexcept { return relative_squared_error(m_square, m_targets.target_square); }
+  /// Errors of the predictions of the model so far.
+  const ErrorSums& sums() const noexcept { return m_now.sums; }
+  double rse() const noexcept { return sums().rse(); }
 
   /// Error of every sample, over all outputs, in the standardised unit.
   Vector<double> errors() const { return m_residual.template cast<double>().rowwise().norm(); }
@@ -122,23 +120,36 @@ class ResidualChain {
   /// How far the residual of some sample and output has fallen at most, relative to the same.
   double pointwise_fall() const noexcept { return m_fall; }
 
+  /// Largest standardised residual of any sample and output.
+  double largest() const noexcept { return m_largest; }
+
   /// The residual times `factor`, a power of two, so that scaling loses nothing.
   void scale_residual(Scalar factor) { m_residual *= factor; }
 
   SampleView<Scalar> view() const { return {m_features, m_residual, m_weights}; }
 
-  /// What a grade would leave; nothing changes until `accept`. Without `features`, no other grade
-  /// can follow: that saves the memory of n x width numbers.
+  /// Computes what a grade would leave, and returns it as square(); nothing changes until `accept`.
+  /// Without `features`, no other grade can follow: that saves the memory of n x width numbers.
   double try_grade(const ReluNetwork<Scalar>& network, ThreadPool& pool, bool features = true) {
     const Index width = network.width();
     const Index extra = m_inputs.cols();
-    m_output.resize(size(), network.outputs());
+    m_grade.resize(size(), network.outputs());
     m_next.resize(features ? size() : 0, width + extra);
-    network.evaluate(m_features, pool, &m_output, features ? &m_next : nullptr);
+    network.evaluate(m_features, pool, &m_grade, features ? &m_next : nullptr);
     if (features && extra > 0) m_next.rightCols(extra) = m_inputs;
-    m_output = m_residual - m_output;
-    m_next_square = weighted_square(m_output);
-    return m_next_square;
+    m_tried = m_now;
+    tally(m_tried);
+    return m_tried.square;
+  }
+
+  /// Whether the grade tried last lowers residual and errors of predictions by at least this part
+  /// of them.
+  bool lowers(double progress) const noexcept {
+    // Written so that a NaN counts as no progress.
+    const auto lower = [progress](double after, double before) {
+      return after < before && after <= before * (1 - progress);
+    };
+    return lower(m_tried.square, m_now.square) && lower(m_tried.sums.square, m_now.sums.square);
   }
 
   /// Factor of the grade tried last that would leave the least; 0 if the grade is zero.
@@ -146,9 +157,9 @@ class ResidualChain {
     double square = 0;
     double cross = 0;
     for (Index i = 0; i < size(); ++i) {
-      for (Index j = 0; j < m_output.cols(); ++j) {
+      for (Index j = 0; j < m_grade.cols(); ++j) {
         const auto residual = static_cast<double>(m_residual(i, j));
-        const double value = residual - static_cast<double>(m_output(i, j));
+        const double value = residual - static_cast<double>(left(i, j));
         square += static_cast<double>(m_weights[i]) * value * value;
         cross += static_cast<double>(m_weights[i]) * value * residual;
       }
@@ -157,38 +168,65 @@ class ResidualChain {
   }
 
   void accept() {
-    const double before = m_largest.maxCoeff();
+    const double before = m_largest;
     double growth = -std::numeric_limits<double>::infinity();
     double fall = 0;
-    m_largest.setZero();
+    m_largest = 0;
     for (Index i = 0; i < size(); ++i) {
-      if (!(m_weights[i] > 0)) continue;
-      for (Index j = 0; j < m_output.cols(); ++j) {
-        const auto now = static_cast<double>(std::abs(m_output(i, j)));
-        const double change = now - static_cast<double>(std::abs(m_residual(i, j)));
-        growth = std::max(growth, change);
-        fall = std::max(fall, -change);
-        m_largest[j] = std::max(m_largest[j], now);
+      for (Index j = 0; j < m_grade.cols(); ++j) {
+        const Scalar next = left(i, j);
+        if (m_weights[i] > 0) {
+          const auto now = static_cast<double>(std::abs(next));
+          const double change = now - static_cast<double>(std::abs(m_residual(i, j)));
+          growth = std::max(growth, change);
+          fall = std::max(fall, -change);
+          m_largest = std::max(m_largest, now);
+        }
+        m_residual(i, j) = next;
       }
     }
     m_growth = before > 0 ? growth / before : 0;
     m_fall = before > 0 ? fall / before : 0;
-    m_residual.swap(m_output);
+    m_sum += m_grade;
     m_features.swap(m_next);
-    m_square = m_next_square;
+    m_now = m_tried;
     m_next.resize(0, 0);
   }
 
  private:
-  /// Weighted sum of squares of values, each over the scale of its column, if there is one.
-  double weighted_square(const RowMatrix<Scalar>& values,
-                         const RowVector<double>& scale = {}) const {
+  struct Tally {
+    double square = 0;  // of the standardised residual
+    ErrorSums sums;
+  };
+
+  /// What m_grade leaves of the standardised residual.
+  Scalar left(Index i, Index j) const { return m_residual(i, j) - m_grade(i, j); }
+
+  /// With m_grade as the last grade.
+  void tally(Tally& result) const {
+    result.square =
+        weighted_square([&](Index i, Index j) { return static_cast<double>(left(i, j)); });
+    ErrorSums& sums = result.sums;
+    sums.largest = sums.squares = RowVector<double>::Zero(m_residual.cols());
+    sums.square = weighted_square([&](Index i, Index j) {
+      // As in Predictor, to the bit.
+      const Scalar sum = m_sum(i, j) + m_grade(i, j);
+      const Scalar prediction = sum * m_output.scale()[j] + m_output.mean()[j];
+      const double error =
+          (static_cast<double>(m_targets(i, j)) - static_cast<double>(prediction)) / sums.scale[j];
+      if (m_weights[i] > 0) sums.largest[j] = std::max(sums.largest[j], std::abs(error));
+      sums.squares[j] += static_cast<double>(m_weights[i]) * (error * error);
+      return error;
+    });
+  }
+
+  template <class Value>
+  double weighted_square(const Value& value_of) const {
     double sum = 0;
-    for (Index i = 0; i < values.rows(); ++i) {
+    for (Index i = 0; i < m_residual.rows(); ++i) {
       double row = 0;
-      for (Index j = 0; j < values.cols(); ++j) {
-        double value = static_cast<double>(values(i, j));
-        if (scale.size() > 0) value /= scale[j];
+      for (Index j = 0; j < m_residual.cols(); ++j) {
+        const double value = value_of(i, j);
         row += value * value;
       }
       sum += static_cast<double>(m_weights[i]) * row;
@@ -196,18 +234,20 @@ class ResidualChain {
     return sum;
   }
 
+  const RowMatrix<Scalar>& m_targets;
   const Vector<Scalar>& m_weights;
+  Standardizer<Scalar> m_output;
   RowMatrix<Scalar> m_features;
-  RowMatrix<Scalar> m_residual;
-  RowMatrix<Scalar> m_inputs;  // standardised; empty unless the link needs them
+  RowMatrix<Scalar> m_residual;  // standardised
+  RowMatrix<Scalar> m_sum;       // of the grades that were accepted, as a prediction adds them
+  RowMatrix<Scalar> m_inputs;    // standardised; empty unless the link needs them
   RowMatrix<Scalar> m_next;
-  RowMatrix<Scalar> m_output;
-  ErrorSums m_targets;          // what does not depend on the residual
-  RowVector<double> m_largest;  // c, |residual| of any sample
+  RowMatrix<Scalar> m_grade;  // values of the grade tried last
+  Tally m_now;
+  Tally m_tried;
+  double m_largest = 0;  // |residual| of any sample and output
   double m_growth = 0;
   double m_fall = 0;
-  double m_square = 0;
-  double m_next_square = 0;
 };
 
 /// The power of two nearest to the root mean square; dividing by it is exact.

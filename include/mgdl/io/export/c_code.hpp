@@ -388,7 +388,7 @@ $claim
 /* Where constants lie. In C with the extensions of GNU, avr-gcc leaves them in flash; anywhere else,
    what is const does not need it said. */
 #ifndef MGDL_FLASH
-#if defined(__AVR__) && defined(__FLASH) && !defined(__cplusplus)
+#if defined(__AVR__) && defined(__FLASH) && !defined(__cplusplus) && !defined(__STRICT_ANSI__)
 #define MGDL_FLASH __flash
 #else
 #define MGDL_FLASH

@@ -14,7 +14,6 @@
 # define MGDL_COMPILED. It is built only if something needs it, or if it is to be installed.
 
 # By their names, the headers that need nlohmann_json. Without it the library is without them.
-mgdl_find_dependency(nlohmann_json)
 set(mgdl_json_headers "/io/.*(json|model|safetensors)")
 
 set(sources "")
@@ -74,13 +73,18 @@ function(mgdl_fix_alignment)
     list(APPEND flags -march=native)
   endif()
   get_target_property(dirs Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
+  # A project around this one may have Eigen's own target, whose folders depend on what is done with it.
+  list(TRANSFORM dirs REPLACE "\\$<BUILD_INTERFACE:([^>]*)>" "\\1")
+  list(FILTER dirs EXCLUDE REGEX "\\$<")
   list(TRANSFORM dirs PREPEND -I)
   set(source ${PROJECT_BINARY_DIR}/compiled/alignment.txt)
-  file(WRITE ${source} "#include <Eigen/src/Core/util/ConfigureVectorization.h>\nalignment is EIGEN_MAX_ALIGN_BYTES\n")
-  execute_process(COMMAND ${CMAKE_CXX_COMPILER} ${flags} ${dirs} -E -P -x c++ -include Eigen/src/Core/util/Macros.h ${source}
+  file(WRITE ${source} "#include <Eigen/Core>\nalignment is EIGEN_MAX_ALIGN_BYTES\n")
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} ${flags} ${dirs} -std=c++20 -E -P -x c++ ${source}
     OUTPUT_VARIABLE output ERROR_QUIET)
   if(output MATCHES "alignment is ([0-9]+)")
     target_compile_definitions(mgdl_compiled PUBLIC EIGEN_MAX_ALIGN_BYTES=${CMAKE_MATCH_1})
+  else()
+    message(FATAL_ERROR "mgdl: ${CMAKE_CXX_COMPILER} does not read <Eigen/Core> of ${dirs}")
   endif()
 endfunction()
 mgdl_fix_alignment()

@@ -1,4 +1,4 @@
-# mgdl_find_dependency(<name> [<version>])
+# mgdl_find_dependency(<name>)
 #
 # Looks for a package that is installed and, if there is none and MGDL_FETCH_DEPENDENCIES is ON,
 # downloads the release named below, whose contents are pinned by their hash. Sets <name>_FOUND.
@@ -46,7 +46,11 @@ endfunction()
 
 # A macro, because find_package sets variables that belong to the caller.
 macro(mgdl_find_dependency name)
-  find_package(${name} ${ARGN} QUIET CONFIG)
+  if(mgdl_${name}_target AND TARGET ${mgdl_${name}_target})  # of the project around this one
+    set(${name}_FOUND TRUE)
+  else()
+    find_package(${name} QUIET CONFIG)
+  endif()
   if(NOT ${name}_FOUND AND MGDL_FETCH_DEPENDENCIES)
     mgdl_fetch_dependency(${name})
     set(${name}_FOUND TRUE)

@@ -23,5 +23,6 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/mgdlConfigVersion.cmake
   COMPATIBILITY SameMinorVersion ${any_machine})
 install(
   FILES ${PROJECT_BINARY_DIR}/mgdlConfig.cmake ${PROJECT_BINARY_DIR}/mgdlConfigVersion.cmake
+    ${CMAKE_CURRENT_LIST_DIR}/MgdlEigen.cmake
   DESTINATION ${config_dir})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,35 +1,49 @@
-/* pressure: 1 inputs, 1 outputs, 2 grades, in fixed point, weights of 16 bits. Written by mgdl 0.1.0.
+/* pressure: 1 inputs, 1 outputs, 2 grades, in fixed point, weights of 16 bits. Written by mgdl 0.2.0.
    1008 bytes of constants, 134 bytes of local arrays, 304 multiply-adds
    largest error against the model: 0.00313706 on the self-test
    box of inputs: [0, 100]
-   proven bound of the error in this box: 0.0520332
+   proven bound of the error in this box: 0.0520544
 */
-#ifndef MGDL_MODEL_pressure_H
-#define MGDL_MODEL_pressure_H
+#ifndef MGDL_HEADER_pressure_f7d620e664098e23
+#define MGDL_HEADER_pressure_f7d620e664098e23
+#ifdef MGDL_MODEL_pressure
+#error "two models are called pressure here: export one of them under another name"
+#endif
+#define MGDL_MODEL_pressure
+
+/* Where constants lie. In C with the extensions of GNU, avr-gcc leaves them in flash; anywhere else,
+   what is const does not need it said. */
+#ifndef MGDL_FLASH
+#if defined(__AVR__) && defined(__FLASH) && !defined(__cplusplus) && !defined(__STRICT_ANSI__)
+#define MGDL_FLASH __flash
+#else
+#define MGDL_FLASH
+#endif
+#endif
 
 #include <stdint.h>
 
-static const float pressure_input_mean[1] = {
+static MGDL_FLASH const float pressure_input_mean[1] = {
   50.0f};
-static const float pressure_input_factor[1] = {
+static MGDL_FLASH const float pressure_input_factor[1] = {
   546.13336f};
-static const float pressure_output_mean[1] = {
+static MGDL_FLASH const float pressure_output_mean[1] = {
   40.0f};
-static const float pressure_output_scale[1] = {
+static MGDL_FLASH const float pressure_output_scale[1] = {
   30.0f};
-static const int16_t pressure_w1_1[8] = {
+static MGDL_FLASH const int16_t pressure_w1_1[8] = {
   16384, 16384, 16384, 16384, 16384, 16384, 16384, 16384};
-static const int64_t pressure_b1_1[8] = {
+static MGDL_FLASH const int64_t pressure_b1_1[8] = {
   447392427, 335544320, 223696213, 111848107, 0, -111848107, -223696213, -335544320};
-static const int8_t pressure_s1_1[8] = {
+static MGDL_FLASH const int8_t pressure_s1_1[8] = {
   15, 15, 15, 15, 15, 15, 15, 15};
-static const int16_t pressure_w1_2[8] = {
+static MGDL_FLASH const int16_t pressure_w1_2[8] = {
   1096, 1152, 2055, 3452, 5507, 8394, 12297, 17392};
-static const int64_t pressure_b1_2[1] = {
+static MGDL_FLASH const int64_t pressure_b1_2[1] = {
   -176223671};
-static const float pressure_u1_2[1] = {
+static MGDL_FLASH const float pressure_u1_2[1] = {
   7.450581e-09f};
-static const int16_t pressure_w2_1[256] = {
+static MGDL_FLASH const int16_t pressure_w2_1[256] = {
   16384, 0, 0, 0, 0, 0, 0, 0, 16384, 0, 0, 0, 0, 0, 0, 0, 16384, 0, 0, 0, 0, 0, 0, 0, 16384, 0, 0, 0,
   0, 0, 0, 0, 16384, 0, 0, 0, 0, 0, 0, 0, 16384, 0, 0, 0, 0, 0, 0, 0, 16384, 0, 0, 0, 0, 0, 0, 0,
   16384, 0, 0, 0, 0, 0, 0, 0, 16384, 0, 0, 0, 0, 0, 0, 0, 16384, 0, 0, 0, 0, 0, 0, 0, 16384, 0, 0, 0,
@@ -40,20 +54,20 @@ static const int16_t pressure_w2_1[256] = {
   0, 0, 0, 0, 16384, 0, 0, 0, 0, 0, 0, 0, 16384, 0, 0, 0, 0, 0, 0, 0, 16384, 0, 0, 0, 0, 0, 0, 0,
   16384, 0, 0, 0, 0, 0, 0, 0, 16384, 0, 0, 0, 0, 0, 0, 0, 16384, 0, 0, 0, 0, 0, 0, 0, 16384, 0, 0, 0,
   0, 0, 0, 0};
-static const int64_t pressure_b2_1[32] = {
+static MGDL_FLASH const int64_t pressure_b2_1[32] = {
   0, -13981013, -27962027, -41943040, -55924053, -69905067, -83886080, -97867093, -111848107,
   -125829120, -139810133, -153791147, -167772160, -181753173, -195734187, -209715200, -223696213,
   -237677227, -251658240, -265639253, -279620267, -293601280, -307582293, -321563307, -335544320,
   -349525333, -363506347, -377487360, -391468373, -405449387, -419430400, -433411413};
-static const int8_t pressure_s2_1[32] = {
+static MGDL_FLASH const int8_t pressure_s2_1[32] = {
   14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14,
   14, 14, 14, 14, 14, 14, 14};
-static const int16_t pressure_w2_2[32] = {
+static MGDL_FLASH const int16_t pressure_w2_2[32] = {
   -585, 347, 409, 481, -1742, 655, 759, 877, -3101, 1155, 1319, 1500, -5204, 1921, 2164, 2430, -8292,
   3037, 3381, 3754, -12631, 4592, 5061, 5563, -18492, 6678, 7292, 7947, -26142, 9382, 10164, 10991};
-static const int64_t pressure_b2_2[1] = {
+static MGDL_FLASH const int64_t pressure_b2_2[1] = {
   0};
-static const float pressure_u2_2[1] = {
+static MGDL_FLASH const float pressure_u2_2[1] = {
   3.7252903e-09f};
 
 /* A sum as a value: s / 2^shift, rounded and limited. */
@@ -61,6 +75,14 @@ static inline int16_t pressure_value(int64_t s, int shift) {
   if (s <= 0) return 0;
   if (shift > 0) s = (s + ((int64_t)1 << (shift - 1))) >> shift;
   return (int16_t)(s < 32767 ? s : 32767);
+}
+
+/* A sum in float, by its halves: the conversions of 64 bits that come with compilers for small
+   machines take arithmetic in double along. */
+static inline float pressure_real(int64_t s) {
+  const uint64_t size = s < 0 ? 0 - (uint64_t)s : (uint64_t)s;
+  const float value = (float)(uint32_t)(size >> 32) * 4294967296.0f + (float)(uint32_t)size;
+  return s < 0 ? -value : value;
 }
 
 /* Adds the outputs of the first k grades up, standardised. */
@@ -77,32 +99,32 @@ static inline void pressure_sum(const float* x, int k, float* sum) {
   }
   /* grade 1, layer 1 */
   for (j = 0; j < 8; ++j) {
-    const int16_t* w = pressure_w1_1 + j * 1;
+    MGDL_FLASH const int16_t* w = pressure_w1_1 + j * 1;
     int64_t s = pressure_b1_1[j];
     for (i = 0; i < 1; ++i) s += (int32_t)w[i] * z[i];
     h0[j] = pressure_value(s, pressure_s1_1[j]);
   }
   /* grade 1, layer 2 */
   for (j = 0; j < 1; ++j) {
-    const int16_t* w = pressure_w1_2 + j * 8;
+    MGDL_FLASH const int16_t* w = pressure_w1_2 + j * 8;
     int64_t s = pressure_b1_2[j];
     for (i = 0; i < 8; ++i) s += (int32_t)w[i] * h0[i];
-    sum[j] += (float)s * pressure_u1_2[j];
+    sum[j] += pressure_real(s) * pressure_u1_2[j];
   }
   if (k <= 1) return;
   /* grade 2, layer 1 */
   for (j = 0; j < 32; ++j) {
-    const int16_t* w = pressure_w2_1 + j * 8;
+    MGDL_FLASH const int16_t* w = pressure_w2_1 + j * 8;
     int64_t s = pressure_b2_1[j];
     for (i = 0; i < 8; ++i) s += (int32_t)w[i] * h0[i];
     h1[j] = pressure_value(s, pressure_s2_1[j]);
   }
   /* grade 2, layer 2 */
   for (j = 0; j < 1; ++j) {
-    const int16_t* w = pressure_w2_2 + j * 32;
+    MGDL_FLASH const int16_t* w = pressure_w2_2 + j * 32;
     int64_t s = pressure_b2_2[j];
     for (i = 0; i < 32; ++i) s += (int32_t)w[i] * h1[i];
-    sum[j] += (float)s * pressure_u2_2[j];
+    sum[j] += pressure_real(s) * pressure_u2_2[j];
   }
   (void)k, (void)sum, (void)i, (void)z, (void)h0, (void)h1;
 }

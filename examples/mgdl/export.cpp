@@ -26,6 +26,7 @@ struct ExportOptions {
   std::string name = "model";
   std::string number;
   bool prefixes = false;
+  double tolerance = OnnxOptions().tolerance;
   std::string input;
   std::string csv;
   std::vector<std::string> columns;
@@ -86,12 +87,25 @@ void write(const MultigradeModel<Scalar>& model, const ExportOptions& options) {
     with_flag_names({{"name", "--name"}},
                     [&] { write_cpp_header(options.output, model, options.name); });
   } else {
-    write_onnx(options.output, model,
-               {.double_precision = options.number == "float64", .prefixes = options.prefixes});
+    OnnxOptions onnx{.double_precision = options.number == "float64",
+                     .prefixes = options.prefixes,
+                     .tolerance = options.tolerance};
+    if (given(options.input, options.csv)) {
+      onnx.samples =
+          read_inputs<double>(options.input, options.csv, options.columns, model.inputs());
+    }
+    with_flag_names(
+        {{"OnnxOptions.double_precision", "--number"}, {"OnnxOptions.tolerance", "--tolerance"}},
+        [&] {
+          const OnnxReport report = write_onnx(options.output, model, onnx);
+          std::cout << "error against the model, in "
+                    << (onnx.double_precision ? "float64" : "float32") << ": " << report.error
+                    << ", " << report.relative_error << " of the targets' scale\n";
+        });
   }
 }
 
-ExitCode run(const ExportOptions& options, bool named) {
+ExitCode run(const ExportOptions& options, bool named, bool tolerance_given) {
   require_given("--model", options.model);
   require_given("--output", options.output);
   require_box(options);
@@ -109,8 +123,9 @@ ExitCode run(const ExportOptions& options, bool named) {
     throw InvalidArgument("--number", "float32 or float64 with --format onnx", options.number);
   }
   require_unused(options, "--prefixes", onnx, options.prefixes);
-  require_unused(options, "--input", c, given(options.input));
-  require_unused(options, "--csv", c, given(options.csv));
+  require_unused(options, "--tolerance", onnx, tolerance_given);
+  require_unused(options, "--input", c || onnx, given(options.input));
+  require_unused(options, "--csv", c || onnx, given(options.csv));
   require_unused(options, "--lower", c, given(options.lower));
   if (given(options.lower) && !options.number.starts_with("int")) {
     throw InvalidArgument("--lower", "--number int16 or int8 with it",
@@ -144,11 +159,13 @@ Command add_export(CLI::App& app) {
   flags.restrict_to("--number", {"float32", "float64", "int16", "int8"}, "NAME");
   flags.add("--prefixes", &options->prefixes,
             "onnx: outputs output_1, output_2, ... of the first grades as well");
+  flags.add("--tolerance", &options->tolerance,
+            "onnx in float32: largest error against the model, in units of the targets' scale");
   flags.add("--input", &options->input,
-            "c-header: inputs at which the error is measured, and by which fixed point chooses its "
-            "ranges: a .npy file, n x d",
+            "c-header, onnx: inputs at which the error is measured, and by which fixed point "
+            "chooses its ranges: a .npy file, n x d",
             "FILE");
-  flags.add("--csv", &options->csv, "c-header: these inputs in a CSV file", "FILE");
+  flags.add("--csv", &options->csv, "c-header, onnx: these inputs in a CSV file", "FILE");
   flags.add("--columns", &options->columns,
             "names or numbers (from 1) of the input columns of the CSV file [all columns]",
             "NAMES");
@@ -156,7 +173,7 @@ Command add_export(CLI::App& app) {
           "int16 and int8, with --upper: prove the error for all inputs in a box, of which this is "
           "the lower end, a number for each input [that of the inputs]");
   flags.footer(
-      "A C header is printed with its size and its largest error against the model; for fixed\n"
+      "The largest error against the model is printed, of a C header its size as well; for fixed\n"
       "point also with a bound of it that is proven for all inputs in the box. It has\n"
       "NAME_predict, NAME_predict_grades for the first grades, and NAME_self_test.\n"
       "\n"
@@ -165,7 +182,9 @@ Command add_export(CLI::App& app) {
       "  mgdl export --model model.mgdl --number int16 --input X.npy --name pressure \\\n"
       "    --output pressure.h\n"
       "  mgdl export --model model.mgdl --format onnx --output model.onnx");
-  return {"export", flags, [options, flags] { return run(*options, flags.given("--name")); }};
+  return {"export", flags, [options, flags] {
+            return run(*options, flags.given("--name"), flags.given("--tolerance"));
+          }};
 }
 
 }  // namespace mgdl::command

@@ -121,7 +121,9 @@ TEST_CASE("the other formats", "[command/export]") {
                  ContainsSubstring("mgdl::HiddenLayers<6, 6>"));
   REQUIRE(folder.export_to("net.onnx", {"--format", "onnx", "--prefixes"}).code == 0);
   CHECK_THAT(mgdl::read_file(folder / "net.onnx"), ContainsSubstring("output_1"));
-  REQUIRE(folder.export_to("net.onnx", {"--format", "onnx"}).code == 0);
+  const Outcome onnx = folder.export_to("net.onnx", {"--format", "onnx", "--input", folder / "X"});
+  REQUIRE(onnx.code == 0);
+  CHECK(number_after(onnx.output, "error against the model, in float32:") < 1e-5);
   const auto size = std::filesystem::file_size(folder / "net.onnx");
   REQUIRE(folder.export_to("net.onnx", {"--format", "onnx", "--number", "float64"}).code == 0);
   CHECK(std::filesystem::file_size(folder / "net.onnx") >= size + 4 * 172);  // parameters
@@ -143,7 +145,11 @@ TEST_CASE("flags of export that cannot be used", "[command/export]") {
       {{"--format", "onnx", "--number", "int8"}, "--number: expected float32 or float64"},
       {{"--format", "cpp-header", "--number", "int8"}, "--number: expected another --format"},
       {{"--prefixes"}, "--prefixes: expected another --format"},
-      {{"--format", "onnx", "--input", folder / "X"}, "--input: expected another --format"},
+      {{"--format", "cpp-header", "--input", folder / "X"}, "--input: expected another --format"},
+      {{"--tolerance", "1"}, "--tolerance: expected another --format"},
+      {{"--format", "onnx", "--tolerance", "-1"}, "--tolerance: expected a value >= 0"},
+      {{"--format", "onnx", "--tolerance", "1e-12"}, "--number: expected true (float64)"},
+      {{"--name", "double"}, "--name: expected an identifier that is free in C and C++"},
       {{"--number", "int16", "--lower", "0,0"}, "expected --lower and --upper"},
       {{"--lower", "0,0", "--upper", "1,1"}, "--lower: expected --number int16 or int8"},
       {{"--number", "int8", "--lower", "0", "--upper", "1"}, "--lower: expected 2 values"},

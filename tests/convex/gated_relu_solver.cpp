@@ -164,7 +164,7 @@ TEST_CASE("the order of samples and gates does not matter", "[convex/gated_relu_
     std::iota(order.begin(), order.end(), Index{0});
     random.shuffle(order);
     const Dataset<double> shuffled = problem.data.subset(rows);
-    const RowMatrix<double> vectors = problem.gates.vectors()(order, Eigen::all);
+    const RowMatrix<double> vectors = problem.gates.vectors()(order, mgdl::detail::kAll);
     const Gates gates(shuffled.inputs(), vectors, problem.gates.bias());
     const mgdl::ConvexOptions options{.lambda_ratio = 0.02, .relative_tolerance = 1e-8};
     const auto first = GatedReluSolver(options).solve(problem.data, problem.gates);
@@ -173,7 +173,7 @@ TEST_CASE("the order of samples and gates does not matter", "[convex/gated_relu_
           Approx(first.report.certificate.primal).epsilon(1e-7).margin(1e-14));
     const Matrix<double> expected = fitted(problem.data, problem.gates, first.solution);
     const Matrix<double> found = fitted(shuffled, gates, second.solution);
-    const Matrix<double> reordered = expected(rows, Eigen::all);
+    const Matrix<double> reordered = expected(rows, mgdl::detail::kAll);
     // The fit is unique where the loss counts: it is strictly convex in the weighted residual.
     const Matrix<double> error =
         (found - reordered).array().colwise() * shuffled.weights().cwiseSqrt().array();

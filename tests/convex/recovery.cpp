@@ -477,3 +477,38 @@ TEST_CASE("arguments of to_relu that do not fit together", "[convex/recovery]") 
   CHECK(error_of([&] { to_relu(data, gates, gated); }) ==
         "GatedSolution.coefficients: expected finite values, found inf at row 0, column 0");
 }
+
+TEST_CASE("a solution of one input is a spline", "[convex/recovery]") {
+  ReluSolution solution;
+  solution.hidden = RowMatrix<double>{{2, -1}, {-1, 3}, {1, 4}, {0, 2}};  // kinks 0.5, 3, -4, none
+  solution.output = RowMatrix<double>{{1, 0}, {0.5, -2}, {-1, 1}, {3, 1}};
+  solution.gates.assign(4, -1);
+  solution.bias = RowVector<double>{{0.25, -1}};
+  solution.output_bias = true;
+  const auto spline = mgdl::to_spline(solution, -6, 5);
+  REQUIRE(spline.knots() == 5);
+  const Vector<double> expected_knots{{-6, -4, 0.5, 3, 5}};
+  CHECK(relative_difference(spline.x, expected_knots) < 1e-14);
+  CHECK(relative_difference(spline.values, evaluate(solution, expected_knots)) < 1e-13);
+  // Without the column of biases, all kinks are at 0.
+  solution.hidden = RowMatrix<double>{{2}, {-1}};
+  solution.output = RowMatrix<double>{{1, 0}, {0.5, -2}};
+  solution.gates.assign(2, -1);
+  const auto fan = mgdl::to_spline(solution, -1, 2, false);
+  REQUIRE(fan.knots() == 3);
+  CHECK(std::abs(fan.x[1]) < 1e-15);
+  CHECK(relative_difference(fan.values, evaluate(solution, Vector<double>{{-1, 0, 2}})) < 1e-14);
+  // No neurons: a constant.
+  solution.hidden.resize(0, 2);
+  solution.output.resize(0, 2);
+  solution.gates.clear();
+  const auto flat = mgdl::to_spline(solution, 0, 1);
+  CHECK(flat.knots() == 2);
+  CHECK(relative_difference(flat.at(0.3), solution.bias) < 1e-15);
+
+  solution.hidden.resize(0, 3);
+  CHECK(error_of([&] { mgdl::to_spline(solution, 0, 1); }) == "model: expected 1 input, found 2");
+  solution.hidden.resize(0, 2);
+  CHECK(error_of([&] { mgdl::to_spline(solution, 1, 1); }) ==
+        "upper: expected a value > 1, found 1");
+}

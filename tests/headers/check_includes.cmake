@@ -6,6 +6,7 @@
 #   - mgdl.hpp includes every header that lies directly in core, network and training, convex.hpp those
 #     of convex and the trainer and verification that need them;
 #   - outside of io, headers include only the standard library, Eigen and mgdl;
+#   - none has Eigen::all or Eigen::last, which Eigen 5 has elsewhere than Eigen 3.4;
 #   - all headers include core/types.hpp, but for those in WITHOUT_TYPES (separated by commas): tests/headers
 #     precompiles it for the others.
 
@@ -38,6 +39,10 @@ foreach(header IN LISTS headers)
   file(STRINGS ${INCLUDE_DIR}/mgdl/${header} lines REGEX "^[ \t]*#[ \t]*include")
   list(TRANSFORM lines REPLACE "^[^<\"]*(<[^>]*>|\"[^\"]*\").*$" "\\1")
   set(includes_${header} ${lines})
+  file(STRINGS ${INCLUDE_DIR}/mgdl/${header} moved REGEX "Eigen::(all|last|lastp1)[^a-z_]")
+  if(moved)
+    list(APPEND errors "mgdl/${header} has Eigen::all or Eigen::last: not there in Eigen 5, as detail::kAll is")
+  endif()
   string(REPLACE "_impl.hpp" ".hpp" node ${header})
   list(APPEND nodes ${node})
   foreach(included IN LISTS lines)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <sstream>
@@ -330,4 +331,78 @@ TEST_CASE("Options that cannot be used are refused", "[io/c_header]") {
                  .lower = mgdl::Vector<double>::Zero(3),
                  .upper = mgdl::Vector<double>::Constant(3, 1e308)}) ==
         "model: expected values that are bounded on the box, found an overflow");
+}
+
+TEST_CASE("Two headers of one name in one file do not compile", "[io/c_header]") {
+  RandomStream random(mgdl::test::seed(), 6);
+  const auto one = random_model<double>(1, 1, {{4}}, FeatureLink::LastHidden, random);
+  const auto other = random_model<double>(1, 1, {{4}}, FeatureLink::LastHidden, random);
+  const mgdl::test::TemporaryFolder folder;
+  folder.write("main.c", "#include \"1.h\"\n#include \"2.h\"\nint main(void) { return 0; }\n");
+  const auto compiles = [&] {
+    return shell("cc -std=c99 -Wall -Wextra -Werror -fsyntax-only " + quoted(folder / "main.c") +
+                 " 2> " + quoted(folder / "errors")) == 0;
+  };
+  for (const CNumber number : numbers) {
+    CAPTURE(to_string(number));
+    const auto write = [&](const char* file, const auto& model, const char* name) {
+      write_c_header(folder / file, model, {.name = name, .number = number});
+    };
+    write("1.h", one, "net");
+    write("2.h", other, "net");
+    CHECK_FALSE(compiles());
+    CHECK(mgdl::read_file(folder / "errors").find("two models are called net here") !=
+          std::string::npos);
+    write("2.h", one, "net");  // the same one, from two folders, say
+    CHECK(compiles());
+    write("2.h", other, "net2");
+    CHECK(compiles());
+    // The same model in another number is another header.
+    write_c_header(
+        folder / "2.h", one,
+        {.name = "net", .number = number == CNumber::Float32 ? CNumber::Int8 : CNumber::Float32});
+    CHECK_FALSE(compiles());
+  }
+}
+
+TEST_CASE("Names that C or C++ keep for themselves are refused", "[io/c_header]") {
+  RandomStream random(mgdl::test::seed(), 7);
+  const auto model = random_model<double>(1, 1, {{2}}, FeatureLink::LastHidden, random);
+  std::ostringstream text;
+  const auto message = [&](const std::string& name) {
+    return error_of([&] { write_c_header(text, model, {.name = name}); });
+  };
+  for (const std::string name : {"int", "double", "class", "restrict", "typeof", "co_await", "and",
+                                 "nullptr", "main", "std", "mgdl"}) {
+    CHECK(message(name) ==
+          "CHeaderOptions.name: expected an identifier that is free in C and C++, "
+          "found \"" +
+              name + "\"");
+  }
+  for (const std::string name : {"_x", "_Net", "a__b", "__"}) {
+    CHECK(message(name) ==
+          "CHeaderOptions.name: expected an identifier without a leading or a double underscore, "
+          "found \"" +
+              name + "\"");
+  }
+  CHECK(text.str().empty());
+  for (const std::string name : {"model", "Int", "int_", "a_b", "x2", "classes"}) {
+    write_c_header(text, model, {.name = name});
+  }
+}
+
+TEST_CASE("Sums of 64 bits become floats by their halves", "[io/c_header]") {
+  using mgdl::detail::QuantisedModel;
+  CHECK(QuantisedModel::real_of(0) == 0);
+  RandomStream random(mgdl::test::seed(), 8);
+  for (int i = 0; i < 20000; ++i) {
+    const auto bits = static_cast<int>(random.below(62)) + 1;
+    auto s = static_cast<std::int64_t>(random.below(std::uint64_t{1} << bits));
+    if (i % 2 == 0) s = -s;
+    if (i % 5 == 0) s = (std::int64_t{1} << bits) - (i % 3);  // halves that are 0, or all ones
+    const auto exact = static_cast<double>(s);
+    CHECK(std::abs(static_cast<double>(QuantisedModel::real_of(s)) - exact) <=
+          1.2e-7 * std::abs(exact));
+    CHECK(QuantisedModel::real_of(-s) == -QuantisedModel::real_of(s));
+  }
 }

@@ -121,3 +121,33 @@ TEST_CASE("Numbers are literals of their type", "[io/cpp_header]") {
           return std::to_string(v);
         }) == "int a[2] = {\n  7, -1};\n");
 }
+
+TEST_CASE("Two models of one name are not taken for one", "[io/cpp_header]") {
+  const auto text_of = [](const mgdl::MultigradeModel<float>& model) {
+    std::ostringstream text;
+    mgdl::write_cpp_header(text, model, "golden");
+    return text.str();
+  };
+  auto other = golden_model();
+  other.truncate(1);
+  const std::string first = text_of(golden_model());
+  const std::string second = text_of(other);
+  // In one file, by the preprocessor; in several files, by a namespace for each content.
+  const std::string claim =
+      "\n#ifdef MGDL_MODEL_golden\n"
+      "#error \"two models are called golden here: export one of them under another name\"\n"
+      "#endif\n#define MGDL_MODEL_golden\n";
+  CHECK(first.find(claim) != std::string::npos);
+  CHECK(second.find(claim) != std::string::npos);
+  const auto space = [](const std::string& text) {
+    const std::size_t at = text.find("inline namespace ");
+    REQUIRE(at != std::string::npos);
+    return text.substr(at, text.find('\n', at) - at);
+  };
+  CHECK(space(first) != space(second));
+  CHECK(space(first) == space(text_of(golden_model())));
+  CHECK(error_of([&] {
+          std::ostringstream text;
+          mgdl::write_cpp_header(text, golden_model(), "template");
+        }) == "name: expected an identifier that is free in C and C++, found \"template\"");
+}

@@ -7,6 +7,7 @@
 #include <ostream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #ifdef __unix__
 #include <fcntl.h>
@@ -83,7 +84,103 @@ TEST_CASE("write_file keeps permissions and links", "[io/file]") {
   CHECK(fs::status(folder / "a").permissions() == (fs::perms::owner_read | fs::perms::owner_write));
 }
 
+TEST_CASE("write_file follows symbolic links, also those to nothing", "[io/file]") {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "there");
+  const auto links = [&](const char* to, const char* from) {
+    fs::create_symlink(to, folder / from);
+  };
+  links("new", "dangling");
+  links("there/new", "into");
+  links("into2", "chain");
+  links("there/back", "into2");
+  fs::create_symlink("../home", folder / "there" / "back");
+  fs::create_symlink(folder / "absolute-target", folder / "absolute");
+  const std::pair<const char*, fs::path> expected[] = {{"dangling", folder / "new"},
+                                                       {"into", folder / "there" / "new"},
+                                                       {"chain", folder / "home"},
+                                                       {"absolute", folder / "absolute-target"}};
+  for (const auto& [link, target] : expected) {
+    CAPTURE(link);
+    CHECK_FALSE(fs::exists(target));
+    for (const char* text : {"first", "second"}) {
+      write_text(folder / link, text);
+      CHECK(fs::is_symlink(folder / link));
+      CHECK_FALSE(fs::is_symlink(target));
+      CHECK(mgdl::read_file(target) == text);
+    }
+  }
+  links("b", "a");
+  links("a", "b");
+  CHECK_THROWS_WITH(write_text(folder / "a", "x"), ContainsSubstring("a loop of symbolic links"));
+  links("missing/new", "nowhere");
+  CHECK_THROWS_WITH(
+      write_text(folder / "nowhere", "x"),
+      ContainsSubstring((folder / "nowhere").string() + ": expected a writable file, found "));
+  CHECK(fs::is_symlink(folder / "nowhere"));
+}
+
 #ifdef __unix__
+TEST_CASE("write_file keeps the owner", "[io/file]") {
+  if (geteuid() != 0) {
+    WARN("skipped: only root can make files of others");
+    return;
+  }
+  const TemporaryFolder folder;
+  fs::permissions(folder.path(), fs::perms::all);
+  const fs::path path = folder / "a";
+  const auto owner = [&] {
+    struct stat found {};
+    REQUIRE(stat(path.c_str(), &found) == 0);
+    return std::to_string(found.st_uid) + ":" + std::to_string(found.st_gid) + " " +
+           std::to_string(found.st_mode & 07777);
+  };
+  const auto start = [&](uid_t user, gid_t group, mode_t mode) {
+    write_text(path, "old, and longer than the new one");
+    REQUIRE(chown(path.c_str(), user, group) == 0);
+    REQUIRE(chmod(path.c_str(), mode) == 0);
+  };
+  for (const mode_t mode : {0600, 0640, 0666, 0444, 02755}) {
+    CAPTURE(mode);
+    start(1234, 4321, mode);
+    const std::string before = owner();
+    write_text(path, "new");
+    CHECK(owner() == before);
+    CHECK(mgdl::read_file(path) == "new");
+  }
+
+  // Somebody who may write to it, but must not give files away.
+  constexpr uid_t somebody = 5678;
+  start(1234, 4321, 0666);
+  const std::string before = owner();
+  const auto as_somebody = [&](const auto& write) {
+    REQUIRE(seteuid(somebody) == 0);
+    std::string error;
+    try {
+      mgdl::write_file(path, write);
+    } catch (const std::exception& e) {
+      error = e.what();
+    }
+    REQUIRE(seteuid(0) == 0);
+    return error;
+  };
+  CHECK(as_somebody([](std::ostream& out) { out << "theirs"; }).empty());
+  CHECK(owner() == before);
+  CHECK(mgdl::read_file(path) == "theirs");
+  const auto stop = [](std::ostream& out) {
+    out << "half";
+    throw std::runtime_error("stop");
+  };
+  CHECK(as_somebody(stop) == "stop");
+  CHECK(mgdl::read_file(path) == "theirs");
+  CHECK(as_somebody([](std::ostream&) {}).empty());
+  CHECK(mgdl::read_file(path).empty());
+  REQUIRE(chmod(path.c_str(), 0644) == 0);
+  CHECK_THAT(as_somebody([](std::ostream& out) { out << "x"; }),
+             ContainsSubstring("expected a writable file"));
+  CHECK(folder.entries() == 1);
+}
+
 // With a pipe of its own, not with /dev/null: were the code wrong, a test run by root would replace
 // the device.
 TEST_CASE("pipes are written in place", "[io/file]") {

@@ -2,10 +2,14 @@
 
 #include "mgdl/io/onnx.hpp"
 
+#include <cmath>
+#include <limits>
+#include <numbers>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "mgdl/io/export/c_code.hpp"
 #include "mgdl/io/npy.hpp"
 #include "support/networks.hpp"
 #include "support/shell.hpp"
@@ -154,4 +158,114 @@ TEST_CASE("The bytes of a small ONNX file", "[io/onnx]") {
   CHECK(static_cast<std::size_t>((low & 127) + 128 * high) == bytes.size() - start.size() - 2);
   CHECK(bytes.find(std::string("\x3f\x80", 2)) == std::string::npos);  // lowest byte first
   CHECK(bytes.find(std::string("\x00\x00\x80\x3f", 4)) != std::string::npos);
+}
+
+namespace {
+
+/// sin(2 pi (x - offset) / period) on 20 pieces, of inputs that are `offset` from 0.
+mgdl::MultigradeModel<double> far_model(double offset, double period, double amplitude) {
+  constexpr Index kUnits = 20;
+  mgdl::RowMatrix<double> weights = mgdl::RowMatrix<double>::Ones(1, kUnits);
+  mgdl::RowVector<double> bias(kUnits);
+  mgdl::RowMatrix<double> readout(kUnits, 1);
+  double slope = 0;
+  for (Index i = 0; i < kUnits; ++i) {
+    const auto value = [](double t) { return std::sin(2 * std::numbers::pi * t / kUnits); };
+    const auto at = static_cast<double>(i);
+    bias[i] = 2 - 4 * at / kUnits;  // of z = (x - offset) / (period / 4) in [-2, 2]
+    const double next = (value(at + 1) - value(at)) * kUnits / 4;
+    readout(i, 0) = next - slope;
+    slope = next;
+  }
+  mgdl::MultigradeModel<double> model(
+      {mgdl::RowVector<double>{{offset}}, mgdl::RowVector<double>{{period / 4}}},
+      {mgdl::RowVector<double>{{3 * amplitude}}, mgdl::RowVector<double>{{amplitude}}});
+  model.add_grade(
+      {mgdl::ReluNetwork<double>({{weights, bias}, {readout, mgdl::RowVector<double>::Zero(1)}})});
+  return model;
+}
+
+}  // namespace
+
+TEST_CASE("ONNX in float is refused where float is not enough", "[io/onnx]") {
+  struct Case {
+    double offset, period, amplitude;
+    bool survives;
+  };
+  // Time stamps of seconds, milliseconds and days; metres of a map; counts; and what float can
+  // tell.
+  const Case cases[] = {
+      {1.7645e9, 60, 1, false}, {1.7645e12, 6e4, 1e-3, false}, {20422.0, 0.01, 300, false},
+      {5.4e6, 3, 1, false},     {-1.6777216e7, 8, 1e6, false}, {0, 1, 1, true},
+      {1.7645e9, 1e9, 1, true}, {20422.0, 30, 1e-9, true},     {-5, 1e-3, 1e9, true}};
+  for (const Case& c : cases) {
+    CAPTURE(c.offset, c.period, c.amplitude);
+    const auto model = far_model(c.offset, c.period, c.amplitude);
+    // What a runtime gives at the samples, once more.
+    mgdl::OnnxOptions options;
+    options.samples = c.offset + (Eigen::ArrayXd::LinSpaced(200, -0.5, 0.5) * c.period);
+    const Matrix<float> found =
+        mgdl::detail::CCode::predict<float>(model, Matrix<double>(options.samples));
+    const double error =
+        (found.cast<double>() - model.predict(options.samples)).cwiseAbs().maxCoeff();
+    for (const bool with_samples : {true, false}) {
+      if (!with_samples) options.samples.resize(0, 0);
+      std::ostringstream out;
+      if (!c.survives) {
+        const std::string message =
+            mgdl::test::error_of([&] { mgdl::write_onnx(out, model, options); });
+        CHECK(
+            message.starts_with("OnnxOptions.double_precision: expected true (float64), or a "
+                                "tolerance above "));
+        CHECK(message.find("found false (float32), off by up to ") != std::string::npos);
+        CHECK(out.str().empty());
+        options.tolerance = std::numeric_limits<double>::infinity();
+      }
+      const auto report = mgdl::write_onnx(out, model, options);
+      CHECK_FALSE(out.str().empty());
+      CHECK(report.relative_error == Approx(report.error / c.amplitude));
+      if (with_samples) CHECK(report.error == Approx(error));
+      CHECK((report.relative_error > 1e-3) != c.survives);
+      options.tolerance = 1e-3;
+
+      mgdl::OnnxOptions exact = options;
+      exact.double_precision = true;
+      std::ostringstream wide;
+      CHECK(mgdl::write_onnx(wide, model, exact).relative_error < 1e-12 * (1 + std::abs(c.offset)));
+    }
+  }
+}
+
+TEST_CASE("ONNX in float is held against the tolerance of every prefix and output", "[io/onnx]") {
+  RandomStream random(mgdl::test::seed(), 1);
+  auto model = mgdl::test::random_model<double>(2, 2, {{8}, {6}}, FeatureLink::LastHidden, random);
+  std::ostringstream out;
+  const auto report = mgdl::write_onnx(out, model);
+  CHECK(report.error > 0);
+  CHECK(report.relative_error < 1e-5);
+  const auto prefixes = mgdl::write_onnx(out, model, {.prefixes = true});
+  CHECK(prefixes.error >= report.error);
+  CHECK(prefixes.relative_error >= report.relative_error);
+  // An output whose scale is far below its offset.
+  mgdl::MultigradeModel<double> small(
+      model.input_standardizer(),
+      {mgdl::RowVector<double>{{0.0, 1e9}}, mgdl::RowVector<double>{{1.0, 1.0}}});
+  for (Index k = 1; k <= 2; ++k) small.add_grade(model.grade(k));
+  CHECK_FALSE(mgdl::test::error_of([&] { mgdl::write_onnx(out, small); }).empty());
+  // Beyond the range of float.
+  mgdl::MultigradeModel<double> huge(
+      model.input_standardizer(),
+      {mgdl::RowVector<double>{{0.0, 0.0}}, mgdl::RowVector<double>{{1e300, 1e300}}});
+  for (Index k = 1; k <= 2; ++k) huge.add_grade(model.grade(k));
+  CHECK(mgdl::test::error_of([&] { mgdl::write_onnx(out, huge); }).find("off by up to inf") !=
+        std::string::npos);
+
+  CHECK(mgdl::test::error_of([&] { mgdl::write_onnx(out, model, {.tolerance = -1}); }) ==
+        "OnnxOptions.tolerance: expected a value >= 0, found -1");
+  CHECK(mgdl::test::error_of([&] {
+          mgdl::write_onnx(out, model, {.samples = Matrix<double>::Zero(3, 1)});
+        }) == "OnnxOptions.samples: expected 2 columns, found 1");
+  CHECK(mgdl::test::error_of([&] {
+          mgdl::write_onnx(out, mgdl::MultigradeModel<double>());
+        }).starts_with("model: expected a model with inputs"));
 }

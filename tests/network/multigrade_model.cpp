@@ -3,8 +3,12 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
+#include "mgdl/network/bounds.hpp"
+#include "mgdl/network/model_average.hpp"
 #include "support/networks.hpp"
 
 using mgdl::FeatureLink;
@@ -160,6 +164,34 @@ TEMPLATE_TEST_CASE("jacobians agree with central differences", "[network/multigr
   }
 }
 
+TEMPLATE_TEST_CASE("jacobians of many rows are those of each", "[network/multigrade_model]", float,
+                   double) {
+  RandomStream random(mgdl::test::seed(), 5);
+  const auto check = [&](const MultigradeModel<TestType>& model) {
+    const Index n = 201;  // more than a block of rows
+    const Index c = model.outputs();
+    const auto X = normal_matrix<Matrix<TestType>>(n, model.inputs(), random);
+    const mgdl::RowMatrix<TestType> all = model.jacobians(X);
+    REQUIRE(all.rows() == n * c);
+    REQUIRE(all.cols() == model.inputs());
+    for (int threads = 1; threads <= 3; ++threads) CHECK(model.jacobians(X, threads) == all);
+    for (Index k = 0; k <= model.grades(); ++k) {
+      const mgdl::RowMatrix<TestType> some = model.jacobians(X, k, 2);
+      for (Index i = 0; i < n; i += 17) {
+        const Vector<TestType> x = X.row(i).transpose();
+        CHECK(relative_difference(some.middleRows(i * c, c),
+                                  model.jacobian(x, k).template cast<double>()) <
+              4 * sum_tolerance<TestType>);
+      }
+    }
+    CHECK(model.jacobians(X.topRows(0)).rows() == 0);
+  };
+  for (const FeatureLink link : links) {
+    check(sample_model<TestType>(link, random));
+    check(mgdl::test::random_grouped_model<TestType>(link, random));
+  }
+}
+
 TEMPLATE_TEST_CASE("the jacobian at a kink is that of the inactive side",
                    "[network/multigrade_model]", float, double) {
   using Row = RowVector<TestType>;
@@ -260,4 +292,86 @@ TEMPLATE_TEST_CASE("what does not fit a model leaves it unchanged", "[network/mu
         "input: expected at least one column, found none");
   CHECK(error_of([&] { MultigradeModel<TestType>(some, Standardizer<TestType>()); }) ==
         "output: expected at least one column, found none");
+}
+
+TEMPLATE_TEST_CASE("parts of a temporary model are values", "[network/multigrade_model]", float,
+                   double) {
+  RandomStream random(mgdl::test::seed(), 6);
+  const auto model = sample_model<TestType>(FeatureLink::LastHidden, random);
+  const auto make = [&] { return model; };
+  STATIC_REQUIRE_FALSE(std::is_reference_v<decltype(make().grade(1))>);
+  STATIC_REQUIRE_FALSE(std::is_reference_v<decltype(make().input_standardizer())>);
+  STATIC_REQUIRE_FALSE(std::is_reference_v<decltype(make().output_standardizer())>);
+  STATIC_REQUIRE_FALSE(std::is_reference_v<decltype(make().input_standardizer().mean())>);
+  STATIC_REQUIRE_FALSE(std::is_reference_v<decltype(make().input_standardizer().scale())>);
+  STATIC_REQUIRE_FALSE(std::is_reference_v<decltype(make().grade(1).network.layers())>);
+  STATIC_REQUIRE_FALSE(std::is_reference_v<decltype(make().grade(1).network.readout())>);
+  STATIC_REQUIRE_FALSE(std::is_reference_v<decltype(make().grade(1).network.readout().weights())>);
+  STATIC_REQUIRE_FALSE(std::is_reference_v<decltype(make().grade(1).network.readout().bias())>);
+  const auto& grade = make().grade(2);
+  const auto& input = make().input_standardizer();
+  const auto& mean = make().output_standardizer().mean();
+  const auto& layers = make().grade(3).network.layers();
+  const auto& bias = make().grade(4).network.readout().bias();
+  CHECK(grade == model.grade(2));
+  CHECK(input == model.input_standardizer());
+  CHECK(mean == model.output_standardizer().mean());
+  CHECK(layers == model.grade(3).network.layers());
+  CHECK(bias == model.grade(4).network.readout().bias());
+  CHECK(error_of([&] { make().grade(5); }) == "grades: expected a value from 0 to 4, found 5");
+}
+
+TEMPLATE_TEST_CASE("a model without inputs can only be assigned to", "[network/multigrade_model]",
+                   float, double) {
+  using Model = MultigradeModel<TestType>;
+  RandomStream random(mgdl::test::seed(), 7);
+  const auto full = sample_model<TestType>(FeatureLink::LastHidden, random);
+  Model moved_from = full;
+  const Model taken = std::move(moved_from);
+  CHECK(taken == full);
+  const std::string expected =
+      "model: expected a model with inputs, found one without: default-constructed, or moved from";
+  for (Model& model : std::vector<Model>{Model(), moved_from}) {
+    CHECK(model.inputs() == 0);
+    CHECK(model.outputs() == 0);
+    CHECK(model.grades() == 0);
+    const Matrix<TestType> none(3, 0);
+    CHECK(error_of([&] { model.predict(none); }) == expected);
+    CHECK(error_of([&] { model.features(none, 0); }) == expected);
+    CHECK(error_of([&] { model.predictor(); }) == expected);
+    CHECK(error_of([&] { model.jacobian(Vector<TestType>()); }) == expected);
+    CHECK(error_of([&] { model.jacobians(none); }) == expected);
+    CHECK(error_of([&] { model.add_grade(full.grade(1)); }) == expected);
+    CHECK(error_of([&] { model.grade(1); }) == "grades: expected a value from 0 to 0, found 1");
+    CHECK(error_of([&] { mgdl::lipschitz_bound(model); }) == expected);
+    CHECK(error_of([&] { mgdl::to_spline(model, 0, 1); }) == "model: expected 1 input, found 0");
+    const Vector<TestType> no_input;
+    CHECK(error_of([&] { mgdl::output_bounds(model, no_input, no_input); }) == expected);
+    CHECK(error_of([&] { mgdl::average(std::vector<Model>{model}); }) ==
+          "input: expected at least one column, found none");
+    model = full;
+    CHECK(model == full);
+  }
+}
+
+TEMPLATE_TEST_CASE("a network that was moved from throws", "[network/multigrade_model]", float,
+                   double) {
+  RandomStream random(mgdl::test::seed(), 8);
+  auto network = grade<TestType>(4, 3, random).network;
+  const auto taken = std::move(network);
+  CHECK(taken.width() == 6);
+  CHECK(network.inputs() == 0);
+  CHECK(network.outputs() == 0);
+  CHECK(network.width() == 0);
+  CHECK(network.hidden_layers() == 0);
+  CHECK(network.parameters() == 0);
+  const std::string expected = "network: expected layers, found none: it was moved from";
+  const mgdl::RowMatrix<TestType> none(2, 0);
+  CHECK(error_of([&] { network.predict(none); }) == expected);
+  CHECK(error_of([&] { network.features(none); }) == expected);
+  CHECK(error_of([&] { network.readout(); }) == expected);
+  CHECK(error_of([&] { network.scaled(2); }) == expected);
+  CHECK(error_of([&] { network.with_readout(taken.readout()); }) == expected);
+  network = taken;
+  CHECK(network == taken);
 }

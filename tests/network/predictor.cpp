@@ -4,6 +4,8 @@
 
 #include <limits>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "support/networks.hpp"
@@ -138,4 +140,39 @@ TEMPLATE_TEST_CASE("bad input leaves the result unchanged", "[network/multigrade
 
   predictor.predict_into(X, result);  // and it still works
   CHECK(result == model.predict(X));
+}
+
+TEMPLATE_TEST_CASE("a predictor can be moved, and one that was moved from throws",
+                   "[network/multigrade_model]", float, double) {
+  using Predictor = mgdl::Predictor<TestType>;
+  STATIC_REQUIRE(std::is_nothrow_move_constructible_v<Predictor>);
+  STATIC_REQUIRE(std::is_move_assignable_v<Predictor>);
+  STATIC_REQUIRE(std::is_copy_assignable_v<Predictor>);
+  RandomStream random(mgdl::test::seed(), 3);
+  const auto model = random_model<TestType>(2, 2, {{9}, {5}}, FeatureLink::LastHidden, random);
+  const auto other = random_model<TestType>(3, 1, {{4}}, FeatureLink::LastHidden, random);
+  const auto X = normal_matrix<Matrix<TestType>>(900, 2, random);
+  const Matrix<TestType> expected = model.predict(X);
+  Matrix<TestType> result(900, 2);
+  Predictor first = model.predictor(2);
+  first.predict_into(X, result);  // its threads run
+  std::vector<Predictor> several;
+  several.push_back(std::move(first));
+  several.push_back(other.predictor());  // moves the one before
+  result.setZero();
+  several.front().predict_into(X, result);
+  CHECK(result == expected);
+
+  const std::string moved = "predictor: expected that of a model, found one moved from";
+  CHECK(error_of([&] { first.predict_into(X, result); }) == moved);
+  CHECK(error_of([&] { first.predict_into(X, result, 0); }) == moved);
+  CHECK(error_of([&] { first.features_into(X, result, 0); }) == moved);
+  first = std::move(several.front());
+  result.setZero();
+  first.predict_into(X, result);
+  CHECK(result == expected);
+
+  mgdl::Executor threads = 2;
+  const mgdl::Executor taken = std::move(threads);
+  CHECK(&threads.pool() == &taken.pool());
 }

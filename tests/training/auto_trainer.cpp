@@ -1,8 +1,11 @@
 #include "mgdl/training/auto_trainer.hpp"
 
+#include <Eigen/Dense>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mgdl/core/metrics.hpp"
@@ -189,4 +192,81 @@ TEST_CASE("A noise plateau is named as such", "[training/multigrade_trainer]") {
     CHECK(last.grade < 20);
   }
   CHECK(plateaus >= 28);
+}
+
+namespace {
+
+/// A least squares readout on random units, by somebody who says nothing of the errors, or lies.
+struct Stranger {
+  using Scalar = double;
+
+  mgdl::GradeFit<double> fit(const mgdl::GradeProblem<double>& problem) {
+    const auto& [X, Y, w] = problem.train;
+    mgdl::RandomStream random(problem.seed, static_cast<std::uint64_t>(width));
+    mgdl::RowMatrix<double> weights(X.cols(), width);
+    mgdl::RowVector<double> bias(width);
+    for (auto& value : weights.reshaped()) value = random.normal();
+    for (Index j = 0; j < width; ++j) {
+      const auto i = static_cast<Index>(random.below(static_cast<std::uint64_t>(X.rows())));
+      bias[j] = -X.row(i).dot(weights.col(j));
+    }
+    Eigen::MatrixXd features(X.rows(), width + 1);
+    features << ((X * weights).rowwise() + bias).cwiseMax(0), Eigen::VectorXd::Ones(X.rows());
+    const Eigen::MatrixXd readout =
+        Eigen::CompleteOrthogonalDecomposition<Eigen::MatrixXd>(features).solve(Y);
+    mgdl::GradeFitReport report;
+    report.trainer = "random 1x" + std::to_string(width);
+    report.termination = Termination::ToleranceReached;
+    report.final_objective = said;
+    report.validation = said;
+    return {mgdl::ReluNetwork<double>(
+                {{weights, bias}, {readout.topRows(width), readout.bottomRows(1)}}),
+            report};
+  }
+
+  Index width = 60;
+  double said = std::numeric_limits<double>::quiet_NaN();
+};
+
+}  // namespace
+
+TEST_CASE("Auto judges trainers by errors of its own", "[training/auto_trainer]") {
+  const Eigen::VectorXd x = Eigen::VectorXd::LinSpaced(400, -1, 1);
+  const Eigen::VectorXd y = (9 * x.array()).sin();
+  const auto chosen = [&](std::vector<mgdl::AnyGradeTrainer<double>> candidates, double fraction) {
+    mgdl::MultigradeTrainer<double> trainer(
+        {mgdl::AutoTrainer<double>(std::move(candidates))},
+        {.max_grades = 1, .validation_fraction = fraction, .seed = 3});
+    const auto [model, report] = trainer.fit(x, y);
+    REQUIRE(report.grades.size() == 1);
+    for (const auto& trial : report.grades[0].fit.trials) {
+      CAPTURE(trial.trainer);
+      CHECK(trial.objective > 1e-12);  // not what the trainer said
+      CHECK(trial.objective < 1.1);
+    }
+    return report.grades[0].fit.trainer;
+  };
+  const double nothing = std::numeric_limits<double>::quiet_NaN();
+  for (const double fraction : {0.0, 0.25}) {
+    CAPTURE(fraction);
+    const mgdl::SampledTrainer<double> few({.width = 3});
+    for (const double said : {nothing, 1.0, 0.0, -1.0, std::numeric_limits<double>::infinity()}) {
+      CAPTURE(said);
+      // The better one wins, whatever it says, before or after the other.
+      CHECK(chosen({Stranger{60, said}, few}, fraction) == "random 1x60");
+      CHECK(chosen({few, Stranger{60, said}}, fraction) == "random 1x60");
+    }
+    // The worse one does not win by saying that it has no error.
+    CHECK(chosen({Stranger{60, 1.0}, Stranger{2, 0.0}}, fraction) == "random 1x60");
+    CHECK(chosen({Stranger{2, 0.0}, Stranger{60, 1.0}}, fraction) == "random 1x60");
+  }
+}
+
+TEST_CASE("Auto that was moved from throws", "[training/auto_trainer]") {
+  mgdl::AutoTrainer<double> trainer({Pretender{1}});
+  const auto taken = std::move(trainer);
+  const mgdl::RowMatrix<double> X = mgdl::RowMatrix<double>::Ones(4, 1);
+  const mgdl::GradeProblem<double> problem{{X, X, mgdl::Vector<double>::Constant(4, 0.25)}};
+  CHECK(mgdl::test::error_of([&] { trainer.fit(problem); }) ==
+        "candidates: expected at least one trainer, found none");
 }

@@ -171,8 +171,8 @@ TEMPLATE_TEST_CASE("a batch is chosen by rows or by range", "[training/gradient/
 
   random.shuffle(rows);
   Samples<TestType> gathered(97, 4, 2, random);
-  gathered.inputs = samples.inputs(rows, Eigen::all);
-  gathered.targets = samples.targets(rows, Eigen::all);
+  gathered.inputs = samples.inputs(rows, mgdl::detail::kAll);
+  gathered.targets = samples.targets(rows, mgdl::detail::kAll);
   gathered.weights = samples.weights(rows);
   const auto shuffled = gradient(samples.view(), {rows.data(), 0, 97}, 1);
   CHECK(gradient(gathered.view(), {nullptr, 0, 97}, 1) == shuffled);

@@ -39,7 +39,7 @@ Samples wavy_samples(Index n, Index d, Index c, std::uint64_t stream) {
 }
 
 mgdl::Dataset<double> dataset(const Samples& s, const std::vector<Index>& columns) {
-  return {s.X(Eigen::all, columns), s.Y, s.w};
+  return {s.X(mgdl::detail::kAll, columns), s.Y, s.w};
 }
 
 /// The penalised objective of a network by its definition, with separate outputs.
@@ -81,7 +81,7 @@ TEST_CASE("The certificate of a convex grade is true of its network", "[training
     const auto columns = trainer.columns(problem.train);
     CHECK(std::ssize(columns) == std::min<Index>(d, 5));
     auto layers = fit.network.layers();
-    layers.front() = {layers.front().weights()(columns, Eigen::all), layers.front().bias()};
+    layers.front() = {layers.front().weights()(columns, mgdl::detail::kAll), layers.front().bias()};
     // Other inputs have no weight.
     CHECK(layers.front().weights().norm() ==
           Approx(fit.network.layers().front().weights().norm()).epsilon(1e-14));

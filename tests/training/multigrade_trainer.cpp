@@ -4,7 +4,10 @@
 #include <cmath>
 #include <limits>
 #include <sstream>
+#include <string>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "mgdl/core/metrics.hpp"
@@ -349,4 +352,32 @@ TEST_CASE("Bad samples and options are refused by name", "[training/multigrade_t
                trainer.resume(fit.model, mgdl::Matrix<double>::Ones(5, 2), s.Y.topRows(5));
              }),
              ContainsSubstring("X: expected 1 columns, found 2"));
+}
+
+TEST_CASE("Trainers that were moved from throw", "[training/multigrade_trainer]") {
+  const Samples s;
+  const std::string none = "trainers: expected at least one trainer, found none";
+  mgdl::MultigradeTrainer trainer(FixedTrainer{}, {.max_grades = 1});
+  const mgdl::MultigradeModel<double> model = trainer.fit(s.X, s.Y).model;
+  auto taken = std::move(trainer);
+  CHECK(mgdl::test::error_of([&] { trainer.fit(s.X, s.Y); }) == none);
+  CHECK(mgdl::test::error_of([&] { trainer.fit(mgdl::split(mgdl::Dataset(s.X, s.Y), 0.2, 1)); }) ==
+        none);
+  CHECK(mgdl::test::error_of([&] { trainer.fit(mgdl::folds(mgdl::Dataset(s.X, s.Y), 3, 1)); }) ==
+        none);
+  CHECK(mgdl::test::error_of([&] { trainer.resume(model, s.X, s.Y); }) == none);
+  CHECK_THAT(mgdl::test::error_of([&] { taken.resume({}, s.X, s.Y); }),
+             ContainsSubstring("model: expected a model with inputs"));
+  trainer = std::move(taken);
+  CHECK(trainer.fit(s.X, s.Y).model == model);
+
+  mgdl::AnyGradeTrainer<double> any = FixedTrainer{};
+  const auto other = std::move(any);
+  const mgdl::GradeProblem<double> problem{
+      {s.X, s.Y, mgdl::Vector<double>::Constant(90, 1.0 / 90)}};
+  CHECK(mgdl::test::error_of([&] { any.fit(problem); }) ==
+        "trainer: expected a trainer, found one that was moved from");
+  CHECK(mgdl::test::error_of([&] { any.fit_all({problem}); }) ==
+        "trainer: expected a trainer, found one that was moved from");
+  STATIC_REQUIRE_FALSE(std::is_reference_v<decltype(std::move(trainer).options())>);
 }

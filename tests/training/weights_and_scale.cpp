@@ -49,8 +49,8 @@ TEST_CASE("A weight counts like that many copies of the sample", "[training/mult
     weights[i] = static_cast<double>(count);
     for (Index k = 0; k < count; ++k) copies.push_back(i);
   }
-  const mgdl::Matrix<double> X = s.X(copies, Eigen::all);
-  const mgdl::Matrix<double> Y = s.Y(copies, Eigen::all);
+  const mgdl::Matrix<double> X = s.X(copies, mgdl::detail::kAll);
+  const mgdl::Matrix<double> Y = s.Y(copies, mgdl::detail::kAll);
 
   const mgdl::Dataset<double> weighted(s.X, s.Y, weights);
   const mgdl::Dataset<double> replicated(X, Y);

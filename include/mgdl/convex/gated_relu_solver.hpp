@@ -31,8 +31,12 @@ struct GatedReluResult {
 /// networks" (arXiv 2202.01331).
 ///
 /// `Scalar` is the type of the samples; the arithmetic, and so the solution, is in double.
+///
+/// Keeps its options alone, so several threads may use one at a time.
 template <class Scalar_ = double>
 class GatedReluSolver {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   /// The type of the samples.
   using Scalar = Scalar_;
@@ -43,7 +47,10 @@ class GatedReluSolver {
   }
 
   /// As given.
-  const ConvexOptions& options() const noexcept { return m_options; }
+  /// \{
+  const ConvexOptions& options() const& noexcept { return m_options; }
+  ConvexOptions options() && { return std::move(m_options); }
+  /// \}
 
   /// \param data   samples; their weights count
   /// \param gates  patterns of exactly these samples

@@ -158,7 +158,7 @@ constexpr const char* to_string(PatternScope scope) noexcept {
 /// multiply-adds in double, gate_value(), so that a pattern is the same on every machine.
 ///
 /// Patterns without an active sample and repeated patterns are dropped; of equal ones the first is
-/// kept.
+/// kept. Several threads may use const Gates at a time; those that were moved from are empty.
 class Gates {
  public:
   /// \param inputs   X, n x d, of any type of number
@@ -189,10 +189,16 @@ class Gates {
   /// What the set is known to hold.
   PatternScope scope() const noexcept { return m_scope; }
 
-  /// The kept gate vectors, P x p.
-  const RowMatrix<double>& vectors() const noexcept { return m_vectors; }
+  /// The kept gate vectors, P x p; of a temporary by value, as all that is returned by reference.
+  /// \{
+  const RowMatrix<double>& vectors() const& noexcept { return m_vectors; }
+  RowMatrix<double> vectors() && { return std::move(m_vectors); }
+  /// \}
   /// For every kept gate its row among the given ones.
-  const std::vector<Index>& sources() const noexcept { return m_sources; }
+  /// \{
+  const std::vector<Index>& sources() const& noexcept { return m_sources; }
+  std::vector<Index> sources() && { return std::move(m_sources); }
+  /// \}
   /// Number of gates that were given.
   Index given() const noexcept { return m_given; }
 
@@ -237,7 +243,7 @@ class Gates {
       throw InvalidArgument("gates", "a gate with an active sample",
                             "none among " + std::to_string(m_given));
     }
-    m_vectors = vectors(m_sources, Eigen::all);
+    m_vectors = vectors(m_sources, detail::kAll);
   }
 
   template <class Real>

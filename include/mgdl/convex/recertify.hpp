@@ -44,7 +44,7 @@ ReluNetwork<Scalar> restricted(const ReluNetwork<Scalar>& network,
                           std::to_string(*next));
   }
   auto layers = network.layers();
-  layers.front() = {weights(columns, Eigen::all), network.layers().front().bias()};
+  layers.front() = {weights(columns, kAll), network.layers().front().bias()};
   return ReluNetwork<Scalar>(std::move(layers));
 }
 

@@ -4,7 +4,10 @@
 #include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
+#include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/network/bounds.hpp"
+#include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/network/relu_network.hpp"
 
 /// \file
@@ -26,6 +29,22 @@ namespace mgdl {
 /// \throws InvalidArgument if parts of the solution do not fit together, or if a weight overflows
 template <class Scalar = double>
 ReluNetwork<Scalar> to_network(const ReluSolution& solution, bool bias = true);
+
+/// A ReLU solution of one input as the piecewise linear function that it is, on [lower, upper].
+///
+/// \param bias  as for to_network()
+/// \throws InvalidArgument for another number of inputs than 1, as to_network(), and for bounds
+/// that
+///         are not finite with lower < upper
+template <class Real = double>
+PiecewiseLinear to_spline(const ReluSolution& solution, double lower, double upper,
+                          bool bias = true) {
+  const ReluNetwork<Real> network = to_network<Real>(solution, bias);
+  MultigradeModel<Real> model(Standardizer<Real>::identity(network.inputs()),
+                              Standardizer<Real>::identity(network.outputs()));
+  model.add_grade({network});
+  return to_spline(model, lower, upper);
+}
 
 /// Which problem a network is to be taken as a solution of: see ReluSolution.
 struct NetworkProblem {

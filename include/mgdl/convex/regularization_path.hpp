@@ -146,8 +146,12 @@ struct PathResult {
 /// for equal weights the standard deviation of e over sqrt(n), relative to the same.
 ///
 /// `Scalar` is the type of the samples; the arithmetic, and so the solutions, are in double.
+///
+/// Keeps its options alone, so several threads may use one at a time.
 template <class Scalar_ = double>
 class RegularizationPath {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   /// The type of the samples.
   using Scalar = Scalar_;
@@ -158,7 +162,10 @@ class RegularizationPath {
   }
 
   /// The options given at construction.
-  const PathOptions& options() const noexcept { return m_options; }
+  /// \{
+  const PathOptions& options() const& noexcept { return m_options; }
+  PathOptions options() && { return std::move(m_options); }
+  /// \}
 
   /// The gated problem, see GatedReluSolver.
   ///

@@ -32,8 +32,12 @@ struct ReluResult {
 /// itself. Source: Pilanci & Ergen, "Neural networks are convex regularizers" (arXiv 2002.10553).
 ///
 /// `Scalar` is the type of the samples; the arithmetic, and so the solution, is in double.
+///
+/// Keeps its options alone, so several threads may use one at a time.
 template <class Scalar_ = double>
 class ReluSolver {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   /// The type of the samples.
   using Scalar = Scalar_;
@@ -44,7 +48,10 @@ class ReluSolver {
   }
 
   /// As given.
-  const ConvexOptions& options() const noexcept { return m_options; }
+  /// \{
+  const ConvexOptions& options() const& noexcept { return m_options; }
+  ConvexOptions options() && { return std::move(m_options); }
+  /// \}
 
   /// The problem over the patterns of `gates`.
   ///

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -13,26 +15,75 @@
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
 
+namespace mgdl::detail {
+
+/// Values that are looked at where they are, if they have a name and lie in memory as Plain has
+/// them; else a copy of them, which all copies of this object share. (Eigen::Ref copies them too,
+/// but a copy of the Ref points into the first one, which may be gone.)
+template <class Plain>
+class SharedRef : public Eigen::Ref<const Plain> {
+  using Base = Eigen::Ref<const Plain>;
+  using Scalar = typename Plain::Scalar;
+
+ public:
+  template <class Values>
+  requires(!std::same_as<std::remove_cvref_t<Values>, SharedRef> &&
+           (std::convertible_to<Values, Base> || OtherNumbers<Values, Scalar>))
+      SharedRef(Values&& values)  // NOLINT(google-explicit-constructor): as Eigen::Ref
+      : SharedRef(copy_if_needed(std::forward<Values>(values)), values) {}
+
+ private:
+  template <class Values>
+  SharedRef(std::shared_ptr<const Plain> copy, const Values& values)
+      : Base(copy ? Base(*copy) : Base(values)), m_copy(std::move(copy)) {}
+
+  /// Null if the values can be looked at where they are.
+  template <class Values>
+  static std::shared_ptr<const Plain> copy_if_needed(Values&& values) {
+    static_cast<void>(sizeof(RefuseOtherNumbers<Scalar, std::remove_cvref_t<Values>>));
+    if constexpr (std::is_lvalue_reference_v<Values> && requires { values.data(); }) {
+      const Base looked_at(values);
+      if (looked_at.data() == values.data()) return nullptr;
+      return std::make_shared<const Plain>(looked_at);
+    } else {
+      return std::make_shared<const Plain>(std::forward<Values>(values));
+    }
+  }
+
+  std::shared_ptr<const Plain> m_copy;
+};
+
+}  // namespace mgdl::detail
+
 namespace mgdl {
 
-/// Borrowed weighted samples: inputs (n x d), targets (n x c), weights (n, >= 0, sum 1). The owner
-/// of the data must outlive the view.
+/// Weighted samples to look at: inputs (n x d), targets (n x c), weights (n, >= 0, sum 1).
+///
+/// Matrices that lie row by row, as in a Dataset, are not copied, and have to outlive the view and
+/// its copies. All else, column-major matrices and temporaries, is copied once, and lives as long
+/// as they do.
 template <class Scalar_ = double>
 struct SampleView {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
   using Scalar = Scalar_;  ///< float or double
 
-  ConstRowMatrixRef<Scalar> inputs;   ///< n x d
-  ConstRowMatrixRef<Scalar> targets;  ///< n x c
-  ConstVectorRef<Scalar> weights;     ///< n, >= 0, sum 1
+  detail::SharedRef<RowMatrix<Scalar>> inputs;   ///< n x d
+  detail::SharedRef<RowMatrix<Scalar>> targets;  ///< n x c
+  detail::SharedRef<Vector<Scalar>> weights;     ///< n, >= 0, sum 1
 
   /// Number of samples n.
   Index size() const noexcept { return inputs.rows(); }
 };
 
 /// Samples: inputs X (n x d), targets Y (n x c) and weights w (n, >= 0, sum 1). Checked when it is
-/// made, so whoever holds a Dataset holds finite data of matching shapes.
+/// made, so whoever holds a Dataset holds finite data of matching shapes; but for one that was
+/// moved from, which is empty. Several threads may use a const one at a time.
+///
+/// `Dataset(X, Y)` has the type of number of X.
 template <class Scalar_ = double>
 class Dataset {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   using Scalar = Scalar_;  ///< float or double
 
@@ -54,15 +105,30 @@ class Dataset {
     m_targets = Y;
   }
 
+  /// Does not compile: values of another type of number.
+  template <class... Values>
+  requires(detail::OtherNumbers<Values, Scalar> || ...) explicit Dataset(const Values&...) {
+    static_cast<void>(sizeof(detail::RefuseOtherNumbers<Scalar, Values...>));
+  }
+
   /// Number of samples n.
   Index size() const noexcept { return m_inputs.rows(); }
 
-  /// X, n x d.
-  const RowMatrix<Scalar>& inputs() const noexcept { return m_inputs; }
+  /// X, n x d; of a temporary by value, as all that is returned by reference.
+  /// \{
+  const RowMatrix<Scalar>& inputs() const& noexcept { return m_inputs; }
+  RowMatrix<Scalar> inputs() && { return std::move(m_inputs); }
+  /// \}
   /// Y, n x c.
-  const RowMatrix<Scalar>& targets() const noexcept { return m_targets; }
+  /// \{
+  const RowMatrix<Scalar>& targets() const& noexcept { return m_targets; }
+  RowMatrix<Scalar> targets() && { return std::move(m_targets); }
+  /// \}
   /// w, n, sum 1.
-  const Vector<Scalar>& weights() const noexcept { return m_weights; }
+  /// \{
+  const Vector<Scalar>& weights() const& noexcept { return m_weights; }
+  Vector<Scalar> weights() && { return std::move(m_weights); }
+  /// \}
 
   /// The samples with the given row numbers, in that order, weights normalised again.
   Dataset subset(const std::vector<Index>& rows) const {
@@ -112,6 +178,13 @@ class Dataset {
   RowMatrix<Scalar> m_targets;
   Vector<Scalar> m_weights;
 };
+
+/// Dataset(X, Y) and Dataset(X, Y, weights).
+/// \{
+template <class Inputs, class Targets, class... Weights>
+Dataset(const Inputs&, const Targets&, const Weights&...)
+    -> Dataset<decltype(detail::number_of(std::declval<Inputs>()))>;
+/// \}
 
 namespace detail {
 

@@ -174,6 +174,12 @@ class Executor {
       : m_requested(threads),
         m_pool(std::make_shared<detail::ThreadPool>(detail::thread_count(threads))) {}
 
+  /// Share the threads. There is no moving: whoever was moved from can still be used.
+  /// \{
+  Executor(const Executor&) = default;
+  Executor& operator=(const Executor&) = default;
+  /// \}
+
   /// The number it was made with.
   int requested() const noexcept { return m_requested; }
 

@@ -19,9 +19,11 @@ namespace mgdl {
 /// its meaning. A constant column gets the scale 1 and maps to zero; one that is constant up to
 /// rounding is divided by its largest absolute value (or 1, if that is larger), so that its
 /// rounding errors are not blown up, and left out of a common scale. Rows of weight 0 have no
-/// influence.
+/// influence. Several threads may use a const one at a time.
 template <class Scalar_ = double>
 class Standardizer {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   using Scalar = Scalar_;  ///< float or double
 
@@ -76,8 +78,10 @@ class Standardizer {
   Index columns() const noexcept { return m_mean.size(); }
   /// 1 x k, in the unit of the column.
   /// \{
-  const RowVector<Scalar>& mean() const noexcept { return m_mean; }
-  const RowVector<Scalar>& scale() const noexcept { return m_scale; }
+  const RowVector<Scalar>& mean() const& noexcept { return m_mean; }
+  RowVector<Scalar> mean() && { return std::move(m_mean); }
+  const RowVector<Scalar>& scale() const& noexcept { return m_scale; }
+  RowVector<Scalar> scale() && { return std::move(m_scale); }
   /// \}
 
   /// z = (x - mean) / scale for each row of `values` (n x k); `out` (n x k) may be `values`.

@@ -11,6 +11,10 @@
 /// \file
 /// Aliases that every part shares. One row is one sample, one column one input, feature or output.
 
+#if !EIGEN_VERSION_AT_LEAST(3, 4, 0)
+#error "mgdl needs Eigen 3.4 or 5"
+#endif
+
 namespace mgdl {
 
 /// Signed size and index type, the same as Eigen's.
@@ -49,6 +53,34 @@ using ConstVectorRef = Eigen::Ref<const Vector<Scalar>>;
 }  // namespace mgdl
 
 namespace mgdl::detail {
+
+/// All rows or all columns, as an index. (`all` itself is in another namespace in Eigen 5 than in
+/// Eigen 3.4.)
+inline const Eigen::placeholders::all_t kAll{};
+
+/// The types of numbers that mgdl computes in.
+template <class Scalar>
+inline constexpr bool is_scalar = std::same_as<Scalar, float> || std::same_as<Scalar, double>;
+
+template <class Values>
+typename Values::Scalar number_of(const Eigen::EigenBase<Values>& values);
+
+/// A matrix or an expression of Eigen, of another type of number than Scalar.
+template <class Values, class Scalar>
+concept OtherNumbers = requires(const Values& values) {
+  number_of(values);
+  requires !std::same_as<decltype(number_of(values)), Scalar>;
+};
+
+/// Instantiated for what is given in other types of numbers, so that the error names all of them;
+/// else it would be that no function of so many takes such arguments.
+template <class Scalar, class... Given>
+struct RefuseOtherNumbers {
+  static_assert(
+      !(OtherNumbers<Given, Scalar> || ...),
+      "these values have another type of number than Scalar: write values.cast<double>(), "
+      "say, or use the classes of mgdl for the type that the values have");
+};
 
 /// The type of sums and of whatever else is done in double, for values in Scalar. As it depends on
 /// Scalar, expressions of it are compiled where they are used, not wherever they are included.

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "mgdl/core/error.hpp"
-#include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/c_header.hpp"
 #include "mgdl/io/export/c_code.hpp"
@@ -43,17 +42,7 @@ CHeaderReport write_c_header(std::ostream& out, const MultigradeModel<Scalar>& m
   detail::CCode code(options.name, options.number == CNumber::Float64 ? "double" : "float");
 
   // Inputs of the self-test, in the type of the code so that both sides have the same ones.
-  const Index tests = options.samples.rows() > 0 ? std::min<Index>(16, options.samples.rows()) : 16;
-  Matrix<Scalar> X(tests, d);
-  RandomStream random(1);
-  for (Index i = 0; i < tests; ++i) {
-    for (Index j = 0; j < d; ++j) {
-      const auto& in = model.input_standardizer();
-      X(i, j) = options.samples.rows() > 0
-                    ? options.samples(i * options.samples.rows() / tests, j)
-                    : in.mean()[j] + in.scale()[j] * static_cast<Scalar>(random.normal());
-    }
-  }
+  Matrix<Scalar> X = detail::inputs_to_compare_at(model, options.samples, 16);
   const bool in_double = options.number == CNumber::Float64;
   const auto as_stored = [&](const Matrix<Scalar>& values) -> Matrix<Scalar> {
     if (in_double) return values;

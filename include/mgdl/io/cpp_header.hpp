@@ -18,9 +18,10 @@ namespace mgdl {
 
 /// Writes a model as a C++ header that defines the FixedModel `NAME`, with all numbers in it: a
 /// program that includes it predicts with `NAME.predict(x)`, to the same bits as this model, and
-/// reads no file. The object is a constant of the program (`constexpr`) for up to 200,000
-/// parameters; a larger one, for which compilers would need too long, is filled when the program
-/// starts.
+/// reads no file. A second model of this name in one source file does not compile; in different
+/// source files of one program, each has its own. The object is a constant of the program
+/// (`constexpr`) for up to 200,000 parameters; a larger one, for which compilers would need too
+/// long, is filled when the program starts.
 ///
 /// \param name  a C++ identifier
 /// \throws InvalidArgument for another name, and for a model without grades
@@ -59,12 +60,17 @@ void write_cpp_header(std::ostream& out, const MultigradeModel<Scalar>& model,
   }
   const std::vector<Scalar> values = detail::flat_parameters(model);
   const bool constant = values.size() <= 200000;
+  const std::string definitions =
+      detail::array("inline constexpr " + scalar + " " + name + "_parameters[]", values,
+                    [](Scalar value) { return detail::c_number(value); }) +
+      "\ninline " + (constant ? "constexpr " : "const ") + type + ">\n    " + name + "(" + name +
+      "_parameters);\n";
+  // By its content, so that models of one name in several files of a program are not taken for one.
+  const std::string space = "mgdl_" + detail::digest(definitions);
   out << "// Written by mgdl " << version() << ". Include it and call " << name << ".predict(x).\n"
       << "#pragma once\n\n#include \"mgdl/network/fixed_model.hpp\"\n\n"
-      << detail::array("inline constexpr " + scalar + " " + name + "_parameters[]", values,
-                       [](Scalar value) { return detail::c_number(value); })
-      << "\ninline " << (constant ? "constexpr " : "const ") << type << ">\n    " << name << "("
-      << name << "_parameters);\n";
+      << detail::claim_of(name) << "\ninline namespace " << space << " {\n\n"
+      << definitions << "\n}  // namespace " << space << '\n';
 }
 
 template <class Scalar>

@@ -17,6 +17,11 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
 
+#if __has_include(<sys/stat.h>) && __has_include(<unistd.h>)
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
 /// \file
 /// Whole files: reading with clear errors, and writing that never leaves a damaged file behind.
 
@@ -137,6 +142,35 @@ class TemporaryFile {
   std::filesystem::path m_path;
 };
 
+/// Where a chain of symbolic links ends; there need not be anything.
+inline std::filesystem::path link_target(std::filesystem::path path) {
+  namespace fs = std::filesystem;
+  constexpr int kLinks = 40;  // as many as Linux follows
+  const std::string name = path.string();
+  std::error_code ec;
+  for (int i = 0; fs::is_symlink(fs::symlink_status(path, ec)); ++i) {
+    if (i == kLinks) throw InvalidArgument(name, "a writable file", "a loop of symbolic links");
+    const fs::path next = fs::read_symlink(path, ec);
+    if (ec) throw InvalidArgument(name, "a writable file", ec.message());
+    path = next.is_absolute() ? next : path.parent_path() / next;
+  }
+  return path;
+}
+
+/// Gives `to` the owner and the group of `from`; false if that must not be done.
+inline bool take_owner([[maybe_unused]] const std::filesystem::path& from,
+                       [[maybe_unused]] const std::filesystem::path& to) {
+#if __has_include(<sys/stat.h>) && __has_include(<unistd.h>)
+  struct stat wanted {};
+  struct stat given {};
+  if (stat(from.c_str(), &wanted) != 0 || stat(to.c_str(), &given) != 0) return false;
+  if (wanted.st_uid == given.st_uid && wanted.st_gid == given.st_gid) return true;
+  return chown(to.c_str(), wanted.st_uid, wanted.st_gid) == 0;
+#else
+  return true;
+#endif
+}
+
 }  // namespace detail
 
 /// The whole content of a file, byte for byte. Pipes and devices work too.
@@ -166,8 +200,13 @@ inline std::string read_file(const std::filesystem::path& path) {
 ///
 /// `write(std::ostream&)` fills a temporary file in the same folder, which is then renamed to
 /// `path`. If `write` throws or the disk is full, an existing file stays as it was and no new one
-/// appears. Existing permissions are kept, a symbolic link keeps pointing to the (new) file, and a
-/// write-protected file is refused. Pipes and devices are written directly.
+/// appears. A write-protected file is refused. A symbolic link is followed, also where it leads to
+/// no file yet. An existing file's permissions, owner and group are kept; what has other names
+/// (hard links) keeps the old content under those. Pipes and devices are written directly.
+///
+/// Who may write to somebody else's file, but must not give files away, has no file with the right
+/// owner to rename: then the temporary file is copied into the old one, which a crash in the middle
+/// would damage.
 ///
 /// \throws InvalidArgument if `path` cannot be written; whatever `write` throws
 template <class Write>
@@ -181,18 +220,32 @@ void write_file(const std::filesystem::path& path, Write&& write) {
     return detail::write_directly(path, name, write);
   }
 
-  fs::path target = path;
-  if (fs::exists(status)) {
-    target = fs::canonical(path, ec);
+  const fs::path target = detail::link_target(path);
+  const bool replaces = fs::exists(status);
+  if (replaces) {
     errno = 0;
     // A rename needs no right to write the file it replaces, so ask for it here.
-    if (ec || !std::ofstream(target, std::ios::binary | std::ios::in | std::ios::out)) {
+    if (!std::ofstream(target, std::ios::binary | std::ios::in | std::ios::out)) {
       throw InvalidArgument(name, "a writable file", detail::system_error_text(errno));
     }
   }
   const detail::TemporaryFile temporary(target);
+  if (replaces) {
+    // Nobody may read what is written who may not read the old file.
+    const auto own = fs::perms::owner_read | fs::perms::owner_write;
+    fs::permissions(temporary.path(), own, ec);
+  }
   detail::write_directly(temporary.path(), name, write);
-  if (fs::exists(status)) fs::permissions(temporary.path(), status.permissions(), ec);
+  if (replaces && !detail::take_owner(target, temporary.path())) {
+    const auto copy = [&](std::ostream& out) {
+      std::ifstream in(temporary.path(), std::ios::binary);
+      if (in.peek() != std::ifstream::traits_type::eof()) out << in.rdbuf();
+      if (in.bad()) out.setstate(std::ios::badbit);
+    };
+    return detail::write_directly(target, name, copy);
+  }
+  // After the owner: a change of it takes some of them away.
+  if (replaces) fs::permissions(temporary.path(), status.permissions(), ec);
   fs::rename(temporary.path(), target, ec);
   if (ec) throw InvalidArgument(name, "a writable file", ec.message());
 }

@@ -37,7 +37,10 @@ struct NpyHeader {
 
 /// The shape as NumPy writes it: (), (3,), (3, 4).
 inline std::string npy_shape_text(const std::vector<Index>& shape) {
-  return "(" + sizes_text(shape) + (shape.size() == 1 ? ",)" : ")");
+  std::string text = "(";
+  text += sizes_text(shape);
+  text += shape.size() == 1 ? ",)" : ")";
+  return text;
 }
 
 /// Product of the shape; `limit + 1` if it, or the product of the non-zero sizes, is above `limit`

@@ -1,17 +1,22 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <ostream>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <vector>
 
+#include "mgdl/core/compiled.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/io/export/c_code.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/io/onnx.hpp"
 #include "mgdl/network/multigrade_model.hpp"
@@ -185,25 +190,79 @@ class OnnxGraph {
   Protobuf m_graph;
 };
 
-}  // namespace detail
+/// Errors of one prefix, with all numbers and operations in Number.
+template <class Number, class Scalar>
+void add_onnx_errors(const MultigradeModel<Scalar>& model, const Matrix<Scalar>& X,
+                     OnnxReport& report) {
+  const Matrix<Number> found = CCode::predict<Number>(model, X);
+  const Matrix<Scalar> expected = model.predict(X);
+  for (Index j = 0; j < found.cols(); ++j) {
+    const auto scale = static_cast<double>(model.output_standardizer().scale()[j]);
+    for (Index i = 0; i < found.rows(); ++i) {
+      double error =
+          std::abs(static_cast<double>(found(i, j)) - static_cast<double>(expected(i, j)));
+      // An overflow in float.
+      if (std::isnan(error)) error = std::numeric_limits<double>::infinity();
+      report.error = std::max(report.error, error);
+      report.relative_error = std::max(report.relative_error, error / scale);
+    }
+  }
+}
 
 template <class Scalar>
-void write_onnx(std::ostream& out, const MultigradeModel<Scalar>& model,
-                const OnnxOptions& options) {
+OnnxReport onnx_errors(const MultigradeModel<Scalar>& model, const OnnxOptions& options) {
+  const Matrix<Scalar> X =
+      inputs_to_compare_at<Scalar>(model, options.samples.template cast<Scalar>(), /*count=*/256);
+  OnnxReport report;
+  for (Index k = options.prefixes ? std::min<Index>(1, model.grades()) : model.grades();
+       k <= model.grades(); ++k) {
+    MultigradeModel<Scalar> prefix = model;
+    prefix.truncate(k);
+    if (options.double_precision) {
+      add_onnx_errors<double>(prefix, X, report);
+    } else {
+      add_onnx_errors<float>(prefix, X, report);
+    }
+  }
+  return report;
+}
+
+}  // namespace detail
+
+MGDL_INLINE void OnnxOptions::validate(Index inputs) const {
+  if (samples.rows() > 0) detail::require_cols("OnnxOptions.samples", inputs, samples.cols());
+  detail::require_finite("OnnxOptions.samples", samples);
+  detail::require_option(tolerance >= 0, "OnnxOptions.tolerance", "a value >= 0", tolerance);
+}
+
+template <class Scalar>
+OnnxReport write_onnx(std::ostream& out, const MultigradeModel<Scalar>& model,
+                      const OnnxOptions& options) {
+  options.validate(model.inputs());
   const Index number = options.double_precision ? 8 : 4;
   constexpr Index kMost = (Index{1} << 31) - (Index{1} << 20);  // with room for what is around them
   if (const Index count = detail::dense_parameters(model); count > kMost / number) {
     throw InvalidArgument("model", "less than 2 GB of parameters",
                           std::to_string(count) + " parameters");
   }
+  const OnnxReport report = detail::onnx_errors(model, options);
+  if (!options.double_precision && report.relative_error > options.tolerance) {
+    throw InvalidArgument("OnnxOptions.double_precision",
+                          "true (float64), or a tolerance above " +
+                              detail::to_text(report.relative_error) + " of the targets' scale",
+                          "false (float32), off by up to " + detail::to_text(report.error));
+  }
   const std::string bytes = detail::OnnxGraph<Scalar>(model, options).model_bytes();
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return report;
 }
 
 template <class Scalar>
-void write_onnx(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
-                const OnnxOptions& options) {
-  write_file(path, [&](std::ostream& out) { write_onnx(out, model, options); });
+OnnxReport write_onnx(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
+                      const OnnxOptions& options) {
+  OnnxReport report;
+  write_file(path, [&](std::ostream& out) { report = write_onnx(out, model, options); });
+  return report;
 }
 
 }  // namespace mgdl

@@ -16,9 +16,12 @@ namespace mgdl {
 ///     [y_1, ..., y_G] = [x_1 W_1, ..., x_G W_G] + b.
 ///
 /// Only the blocks are stored, side by side, as the compact matrix [W_1, ..., W_G] of inputs / G x
-/// outputs: column j is that of output j, on the inputs of its own group.
+/// outputs: column j is that of output j, on the inputs of its own group. Several threads may use a
+/// const one at a time.
 template <class Scalar_ = double>
 class DenseLayer {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   using Scalar = Scalar_;  ///< float or double
 
@@ -57,7 +60,10 @@ class DenseLayer {
   /// \}
 
   /// The compact matrix, inputs / groups x outputs; W itself for one group.
-  const RowMatrix<Scalar>& weights() const noexcept { return m_weights; }
+  /// \{
+  const RowMatrix<Scalar>& weights() const& noexcept { return m_weights; }
+  RowMatrix<Scalar> weights() && { return std::move(m_weights); }
+  /// \}
   /// W, inputs x outputs, with the zeros between the groups.
   RowMatrix<Scalar> dense_weights() const {
     RowMatrix<Scalar> dense = RowMatrix<Scalar>::Zero(inputs(), outputs());
@@ -69,7 +75,10 @@ class DenseLayer {
     return dense;
   }
   /// b, 1 x outputs.
-  const RowVector<Scalar>& bias() const noexcept { return m_bias; }
+  /// \{
+  const RowVector<Scalar>& bias() const& noexcept { return m_bias; }
+  RowVector<Scalar> bias() && { return std::move(m_bias); }
+  /// \}
 
   /// Number of stored weights and of biases.
   Index parameters() const noexcept { return m_weights.size() + m_bias.size(); }
@@ -101,6 +110,20 @@ typename Rows::PlainObject times_weights(const Eigen::MatrixBase<Rows>& X,
   for (Index g = 0; g < layer.groups(); ++g) {
     result.middleCols(g * m, m).noalias() =
         X.middleCols(g * n, n) * layer.weights().middleCols(g * m, m);
+  }
+  return result;
+}
+
+/// X W', as times_weights: for rows X (n x outputs) n x inputs.
+template <class Scalar>
+RowMatrix<Scalar> times_transposed_weights(const RowMatrix<Scalar>& X,
+                                           const DenseLayer<Scalar>& layer) {
+  RowMatrix<Scalar> result(X.rows(), layer.inputs());
+  const Index n = layer.group_inputs();
+  const Index m = layer.group_outputs();
+  for (Index g = 0; g < layer.groups(); ++g) {
+    result.middleCols(g * n, n).noalias() =
+        X.middleCols(g * m, m) * layer.weights().middleCols(g * m, m).transpose();
   }
   return result;
 }

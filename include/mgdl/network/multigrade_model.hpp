@@ -55,11 +55,17 @@ class Predictor;
 ///     f_k = last hidden values of g_k (FeatureLink: and f_0).
 ///
 /// The sum of the first k grades is a model too, `predict(X, k)`; it never changes when grades are
-/// added. A model without grades predicts mean_y.
+/// added. A model without grades predicts mean_y. Several threads may use a const one at a time.
 template <class Scalar_ = double>
 class MultigradeModel {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   using Scalar = Scalar_;  ///< float or double
+
+  /// A model of no inputs and no outputs, to be assigned to: whatever evaluates or saves it throws
+  /// InvalidArgument. So does one that was moved from.
+  MultigradeModel() = default;
 
   /// \param input   standardisation of the d inputs
   /// \param output  standardisation of the c outputs
@@ -98,21 +104,30 @@ class MultigradeModel {
   Index grades() const noexcept { return static_cast<Index>(m_grades.size()); }
   /// What each grade hands to the next one.
   FeatureLink link() const noexcept { return m_link; }
-  /// mean_x and scale_x, d columns.
-  const Standardizer<Scalar>& input_standardizer() const noexcept { return m_input; }
+  /// mean_x and scale_x, d columns; of a temporary by value, as all that is returned by reference.
+  /// \{
+  const Standardizer<Scalar>& input_standardizer() const& noexcept { return m_input; }
+  Standardizer<Scalar> input_standardizer() && { return std::move(m_input); }
+  /// \}
   /// mean_y and scale_y, c columns.
-  const Standardizer<Scalar>& output_standardizer() const noexcept { return m_output; }
+  /// \{
+  const Standardizer<Scalar>& output_standardizer() const& noexcept { return m_output; }
+  Standardizer<Scalar> output_standardizer() && { return std::move(m_output); }
+  /// \}
 
   /// Grade k = 1..grades(), counted as everywhere from 1.
-  const Grade<Scalar>& grade(Index k) const {
-    if (k < 1) throw InvalidArgument("grade", "a value >= 1", std::to_string(k));
-    require_grades(k);
-    return m_grades[static_cast<std::size_t>(k - 1)];
-  }
+  /// \{
+  const Grade<Scalar>& grade(Index k) const& { return m_grades[place(k)]; }
+  Grade<Scalar> grade(Index k) && { return std::move(m_grades[place(k)]); }
+  /// \}
 
   /// Number of features after the first k grades; after 0 grades, the inputs.
   Index feature_count(Index k) const {
     require_grades(k);
+    if (inputs() == 0) {
+      throw InvalidArgument("model", "a model with inputs",
+                            "one without: default-constructed, or moved from");
+    }
     if (k == 0) return inputs();
     const Index width = m_grades[static_cast<std::size_t>(k - 1)].network.width();
     return m_link == FeatureLink::LastHidden ? width : width + inputs();
@@ -138,6 +153,14 @@ class MultigradeModel {
   /// The first k grades at each row of X (n x d): n x c.
   Matrix<Scalar> predict(const ConstMatrixRef<Scalar>& X, Index k) const;
 
+  /// Does not compile: values of another type of number.
+  template <class... Values>
+  requires(detail::OtherNumbers<Values, Scalar> || ...) Matrix<Scalar> predict(const Values&...)
+  const {
+    static_cast<void>(sizeof(detail::RefuseOtherNumbers<Scalar, Values...>));
+    return {};
+  }
+
   /// Features after the first k grades at each row of X (n x d): n x feature_count(k).
   Matrix<Scalar> features(const ConstMatrixRef<Scalar>& X, Index k) const;
 
@@ -150,6 +173,20 @@ class MultigradeModel {
 
   /// The same for the first k grades.
   Matrix<Scalar> jacobian(const ConstVectorRef<Scalar>& x, Index k) const;
+
+  /// The same at each row of X (n x d), one Jacobian below the other: n c x d, of which row i c + j
+  /// is the gradient of output j at row i of X.
+  ///
+  /// Runs through the layers once, for the outputs from the last to the first (reverse mode), in
+  /// blocks of rows: some (1 + c) times the operations of predict().
+  /// \param threads  the bits of the result do not depend on them
+  RowMatrix<Scalar> jacobians(const ConstMatrixRef<Scalar>& X, const Executor& threads = {}) const {
+    return jacobians(X, grades(), threads);
+  }
+
+  /// The same for the first k grades.
+  RowMatrix<Scalar> jacobians(const ConstMatrixRef<Scalar>& X, Index k,
+                              const Executor& threads = {}) const;
 
   /// Equal standardisation, link and grades.
   bool operator==(const MultigradeModel& other) const {
@@ -164,9 +201,19 @@ class MultigradeModel {
                           std::to_string(k));
   }
 
+  /// Of grade k in m_grades.
+  std::size_t place(Index k) const {
+    if (k < 1) throw InvalidArgument("grade", "a value >= 1", std::to_string(k));
+    require_grades(k);
+    return static_cast<std::size_t>(k - 1);
+  }
+
+  /// jacobians() of standardised outputs by standardised inputs z.
+  RowMatrix<Scalar> standardised_jacobians(const RowMatrix<Scalar>& z, Index k) const;
+
   Standardizer<Scalar> m_input;
   Standardizer<Scalar> m_output;
-  FeatureLink m_link;
+  FeatureLink m_link = FeatureLink::LastHidden;
   std::vector<Grade<Scalar>> m_grades;
 };
 
@@ -174,10 +221,14 @@ class MultigradeModel {
 /// that `predict_into` allocates nothing. It holds a copy of what it needs of the model.
 ///
 /// Each row is computed by itself: its bits depend neither on the other rows nor on the number of
-/// threads. One Predictor must not be used by two threads at a time; a copy, which
-/// shares its executor, may be used beside it.
+/// threads. One Predictor must not be used by two threads at a time, since its buffers change with
+/// every call, none of which is const but for those that ask for sizes; a copy, which shares its
+/// executor, may be used beside it. Can be copied and moved; one that was moved from throws
+/// InvalidArgument.
 template <class Scalar_ = double>
 class Predictor {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   using Scalar = Scalar_;  ///< float or double
 

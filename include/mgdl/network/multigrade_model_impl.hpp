@@ -17,6 +17,7 @@ namespace mgdl {
 
 template <class Scalar>
 void Predictor<Scalar>::require_grades(Index k) const {
+  if (m_scratch.empty()) throw InvalidArgument("predictor", "that of a model", "one moved from");
   if (k >= 0 && k <= grades()) return;
   throw InvalidArgument("grades", "a value from 0 to " + std::to_string(grades()),
                         std::to_string(k));
@@ -162,35 +163,81 @@ Matrix<Scalar> MultigradeModel<Scalar>::features(const ConstMatrixRef<Scalar>& X
 
 template <class Scalar>
 Matrix<Scalar> MultigradeModel<Scalar>::jacobian(const ConstVectorRef<Scalar>& x, Index k) const {
-  require_grades(k);
   detail::require_rows("x", inputs(), x.rows());
   detail::require_finite("x", x);
-  const RowVector<Scalar> input = (x.transpose() - m_input.mean()).cwiseQuotient(m_input.scale());
-  const Matrix<Scalar> input_derivative =
-      Matrix<Scalar>(m_input.scale().cwiseInverse().asDiagonal());
-  RowVector<Scalar> value = input;
-  Matrix<Scalar> derivative = input_derivative;  // d x width of `value`
-  Matrix<Scalar> sum = Matrix<Scalar>::Zero(inputs(), outputs());
-  for (Index g = 0; g < k; ++g) {
-    const auto& layers = m_grades[static_cast<std::size_t>(g)].network.layers();
-    for (std::size_t l = 0; l + 1 < layers.size(); ++l) {
-      value = detail::times_weights(value, layers[l]) + layers[l].bias();
-      derivative = detail::times_weights(derivative, layers[l]);
-      for (Index j = 0; j < value.size(); ++j) {
-        if (value[j] > 0) continue;
-        value[j] = 0;
-        derivative.col(j).setZero();
-      }
-    }
-    sum += detail::times_weights(derivative, layers.back());
-    if (m_link == FeatureLink::LastHiddenAndInput) {
-      value = (RowVector<Scalar>(value.size() + input.size()) << value, input).finished();
-      derivative =
-          (Matrix<Scalar>(inputs(), derivative.cols() + inputs()) << derivative, input_derivative)
-              .finished();
+  return jacobians(x.transpose(), k, 1);
+}
+
+template <class Scalar>
+RowMatrix<Scalar> MultigradeModel<Scalar>::jacobians(const ConstMatrixRef<Scalar>& X, Index k,
+                                                     const Executor& threads) const {
+  feature_count(k);  // throws for k out of range, and without inputs
+  detail::require_cols("X", inputs(), X.cols());
+  detail::require_finite("X", X);
+  detail::require_threads("threads", threads);
+  constexpr Index kRows = detail::kForwardRows;
+  const Index n = X.rows();
+  const Index c = outputs();
+  RowMatrix<Scalar> result(n * c, inputs());
+  threads.pool().parallel_for((n + kRows - 1) / kRows, [&](Index block, int) {
+    const Index first = block * kRows;
+    const Index rows = std::min(kRows, n - first);
+    RowMatrix<Scalar> z = X.middleRows(first, rows);
+    m_input.apply(z, z);
+    result.middleRows(first * c, rows * c) = standardised_jacobians(z, k);
+  });
+  for (Index i = 0; i < result.rows(); ++i) {
+    for (Index j = 0; j < result.cols(); ++j) {
+      result(i, j) *= m_output.scale()[i % c] / m_input.scale()[j];
     }
   }
-  return m_output.scale().transpose().asDiagonal() * sum.transpose();
+  return result;
+}
+
+template <class Scalar>
+RowMatrix<Scalar> MultigradeModel<Scalar>::standardised_jacobians(const RowMatrix<Scalar>& z,
+                                                                  Index k) const {
+  const Index rows = z.rows();
+  const Index d = inputs();
+  const Index c = outputs();
+  const bool linked = m_link == FeatureLink::LastHiddenAndInput;
+  std::vector<std::vector<RowMatrix<Scalar>>> hidden;  // values of all hidden layers, by grade
+  RowMatrix<Scalar> features = z;
+  for (std::size_t g = 0; g < static_cast<std::size_t>(k); ++g) {
+    auto& values = hidden.emplace_back();
+    const auto& layers = m_grades[g].network.layers();
+    for (std::size_t l = 0; l + 1 < layers.size(); ++l) {
+      RowMatrix<Scalar> sums =
+          detail::times_weights(values.empty() ? features : values.back(), layers[l]);
+      sums.rowwise() += layers[l].bias();
+      values.push_back(sums.cwiseMax(Scalar(0)));
+    }
+    features.resize(rows, feature_count(static_cast<Index>(g) + 1));
+    features.leftCols(values.back().cols()) = values.back();
+    if (linked) features.rightCols(d) = z;
+  }
+
+  RowMatrix<Scalar> result = RowMatrix<Scalar>::Zero(rows * c, d);
+  RowMatrix<Scalar> later;  // derivatives of the later grades by the features of this one
+  for (auto g = static_cast<std::size_t>(k); g-- > 0;) {
+    const auto& layers = m_grades[g].network.layers();
+    RowMatrix<Scalar> slopes = layers.back().dense_weights().transpose().replicate(rows, 1);
+    if (later.size() > 0) slopes += later.leftCols(slopes.cols());
+    for (std::size_t l = layers.size() - 1; l-- > 0;) {
+      for (Index i = 0; i < slopes.rows(); ++i) {
+        const auto active = hidden[g][l].row(i / c).array() > 0;
+        slopes.row(i) = active.select(slopes.row(i).array(), Scalar(0)).matrix();
+      }
+      slopes = detail::times_transposed_weights(slopes, layers[l]);
+    }
+    if (g == 0) {
+      result += slopes;
+    } else if (linked) {
+      result += slopes.rightCols(d);
+    }
+    later = std::move(slopes);
+  }
+  return result;
 }
 
 }  // namespace mgdl

@@ -15,7 +15,9 @@ namespace mgdl {
 ///
 ///     h_0 = x,  h_l = max(0, h_{l-1} W_l + b_l) for l = 1..L,  g(x) = h_L W_{L+1} + b_{L+1}.
 ///
-/// h_L are the grade's features, the input of the next grade. Immutable.
+/// h_L are the grade's features, the input of the next grade. Immutable but for assignment; several
+/// threads may use a const one at a time. One that was moved from has no layers: it can be assigned
+/// to, asked for its sizes, which are 0, and nothing else, for which it throws.
 template <class Scalar_ = double>
 class ReluNetwork {
  public:
@@ -37,18 +39,32 @@ class ReluNetwork {
   }
 
   /// Values that the network takes for one sample.
-  Index inputs() const noexcept { return m_layers.front().inputs(); }
+  Index inputs() const noexcept { return m_layers.empty() ? 0 : m_layers.front().inputs(); }
   /// Values that the network gives for one sample.
-  Index outputs() const noexcept { return m_layers.back().outputs(); }
+  Index outputs() const noexcept { return m_layers.empty() ? 0 : m_layers.back().outputs(); }
   /// Number of features: width of the last hidden layer.
-  Index width() const noexcept { return m_layers.back().inputs(); }
+  Index width() const noexcept { return m_layers.empty() ? 0 : m_layers.back().inputs(); }
   /// L, the readout not counted.
-  Index hidden_layers() const noexcept { return static_cast<Index>(m_layers.size()) - 1; }
+  Index hidden_layers() const noexcept {
+    return m_layers.empty() ? 0 : static_cast<Index>(m_layers.size()) - 1;
+  }
 
   /// Hidden layers in order, then the readout.
-  const std::vector<DenseLayer<Scalar>>& layers() const noexcept { return m_layers; }
+  /// \{
+  const std::vector<DenseLayer<Scalar>>& layers() const& noexcept { return m_layers; }
+  std::vector<DenseLayer<Scalar>> layers() && { return std::move(m_layers); }
+  /// \}
   /// The last layer, width() x outputs().
-  const DenseLayer<Scalar>& readout() const noexcept { return m_layers.back(); }
+  /// \{
+  const DenseLayer<Scalar>& readout() const& {
+    require_layers();
+    return m_layers.back();
+  }
+  DenseLayer<Scalar> readout() && {
+    require_layers();
+    return std::move(m_layers.back());
+  }
+  /// \}
 
   /// Number of weights and biases.
   Index parameters() const noexcept {
@@ -66,6 +82,7 @@ class ReluNetwork {
 
   /// The same hidden layers with another readout.
   ReluNetwork with_readout(DenseLayer<Scalar> readout) const {
+    require_layers();
     auto layers = m_layers;
     layers.back() = std::move(readout);
     return ReluNetwork(std::move(layers));
@@ -97,6 +114,10 @@ class ReluNetwork {
   bool operator==(const ReluNetwork& other) const { return m_layers == other.m_layers; }
 
  private:
+  void require_layers() const {
+    if (m_layers.empty()) throw InvalidArgument("network", "layers", "none: it was moved from");
+  }
+
   std::vector<DenseLayer<Scalar>> m_layers;
 };
 

@@ -32,6 +32,7 @@ RowMatrix<Scalar> ReluNetwork<Scalar>::features(const ConstRowMatrixRef<Scalar>&
 template <class Scalar>
 void ReluNetwork<Scalar>::evaluate(const ConstRowMatrixRef<Scalar>& X, detail::ThreadPool& pool,
                                    RowMatrix<Scalar>* output, RowMatrix<Scalar>* features) const {
+  require_layers();
   detail::require_cols("X", inputs(), X.cols());
   const detail::PanelNetwork<Scalar> network(m_layers);
   const Index n = X.rows();

@@ -18,9 +18,12 @@ namespace mgdl {
 /// -x_j), whose difference is x_j; the grades after it can make of them what they like.
 ///
 /// What linear regression can do, at its cost: as the first grade it keeps a model from losing to
-/// it, and where noise hides everything else it is the best there is.
+/// it, and where noise hides everything else it is the best there is. Keeps nothing, so several
+/// threads may use one at a time.
 template <class Scalar_ = double>
 class AffineTrainer {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   /// The type of all numbers.
   using Scalar = Scalar_;

@@ -24,9 +24,13 @@ namespace mgdl {
 /// can fit anything. All that were tried are in GradeFitReport.trials.
 ///
 /// Keeps nothing from grade to grade. What it chooses depends on the problem's samples and seed,
-/// unless a time limit binds or an observer stops.
+/// unless a time limit binds or an observer stops. What the candidates' reports say of their errors
+/// plays no part. One AutoTrainer must not be used by two threads at a time; one that was moved
+/// from throws InvalidArgument.
 template <class Scalar_ = double>
 class AutoTrainer {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   /// The type of all numbers.
   using Scalar = Scalar_;
@@ -35,7 +39,7 @@ class AutoTrainer {
   /// \throws InvalidArgument for no candidate
   explicit AutoTrainer(std::vector<AnyGradeTrainer<Scalar>> candidates)
       : m_candidates(std::move(candidates)) {
-    if (m_candidates.empty()) throw InvalidArgument("candidates", "at least one trainer", "none");
+    require_candidates();
   }
 
   /// What the best candidate returns, with all that were tried in the report. A grade's time limit
@@ -56,6 +60,10 @@ class AutoTrainer {
     Vector<double> weights;
     double mean_square = 0;  // relative to the zero function
   };
+
+  void require_candidates() const {
+    if (m_candidates.empty()) throw InvalidArgument("candidates", "at least one trainer", "none");
+  }
 
   static Errors errors_of(const std::vector<GradeProblem<Scalar>>& problems, const Fits& fits);
 
@@ -103,6 +111,7 @@ template <class Scalar>
 std::vector<GradeFit<Scalar>> AutoTrainer<Scalar>::fit_all(
     const std::vector<GradeProblem<Scalar>>& problems) {
   using Verdict = detail::PairedComparison::Verdict;
+  require_candidates();
   const detail::Stopwatch clock;
   Fits best;
   Errors best_errors;

@@ -3,6 +3,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
@@ -62,8 +63,12 @@ struct UnfinishedPass;
 /// belongs to a pass that is not at its end is read off the model.
 ///
 /// Source: docs/theorem.md, after Zhang, Shen & Xu (arXiv 2601.16884).
+///
+/// Keeps its options alone, so several threads may use one at a time.
 template <class Scalar_ = double>
 class ConstructiveTrainer {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   /// The type of all numbers.
   using Scalar = Scalar_;
@@ -74,7 +79,10 @@ class ConstructiveTrainer {
   }
 
   /// The options it was made with.
-  const ConstructiveOptions& options() const noexcept { return m_options; }
+  /// \{
+  const ConstructiveOptions& options() const& noexcept { return m_options; }
+  ConstructiveOptions options() && { return std::move(m_options); }
+  /// \}
 
   /// The next grade. Nothing is random: the samples and the model so far fix every bit. In the
   /// report, `iterations` are the grade's hats; ToleranceReached says that it ends a pass,

@@ -110,8 +110,12 @@ struct PathResult;
 ///
 /// Sources: Pilanci & Ergen (arXiv 2002.10553); Fang & Xu (arXiv 2507.20351) for grades that are
 /// convex programs.
+///
+/// Keeps its options alone, so several threads may use one at a time.
 template <class Scalar_ = double>
 class ConvexTrainer {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   /// The type of all numbers of the network; the solver works in double.
   using Scalar = Scalar_;
@@ -122,7 +126,10 @@ class ConvexTrainer {
   }
 
   /// The options it was made with.
-  const ConvexTrainerOptions& options() const noexcept { return m_options; }
+  /// \{
+  const ConvexTrainerOptions& options() const& noexcept { return m_options; }
+  ConvexTrainerOptions options() && { return std::move(m_options); }
+  /// \}
 
   /// Same bits for any number of threads, without a time limit.
   /// \throws InvalidArgument for PenaltyChoice::Validation without a validation part, and for

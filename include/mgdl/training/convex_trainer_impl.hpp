@@ -158,7 +158,7 @@ typename ConvexTrainer<Scalar>::Solved ConvexTrainer<Scalar>::solve(
 template <class Scalar>
 Dataset<double> ConvexTrainer<Scalar>::in_double(const SampleView<Scalar>& samples,
                                                  const std::vector<Index>& columns) {
-  return {samples.inputs(Eigen::all, columns).template cast<double>(),
+  return {samples.inputs(detail::kAll, columns).template cast<double>(),
           samples.targets.template cast<double>(), samples.weights.template cast<double>()};
 }
 
@@ -209,7 +209,7 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
     if (layers.empty()) {
       const RowMatrix<Scalar> part = weights;
       weights.setZero(problem.train.inputs.cols(), part.cols());
-      weights(used, Eigen::all) = part;
+      weights(used, detail::kAll) = part;
     }
     layers.emplace_back(std::move(weights), layer.bias().template cast<Scalar>());
   }

@@ -11,6 +11,7 @@
 
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/termination.hpp"
@@ -118,9 +119,34 @@ concept JointGradeTrainer = GradeTrainer<T> &&
   { trainer.fit_all(problems) } -> std::same_as<std::vector<GradeFit<typename T::Scalar>>>;
 };
 
+namespace detail {
+
+/// Something that has a type of numbers, as trainers do.
+template <class T>
+concept HasScalar = requires {
+  typename T::Scalar;
+};
+
+/// Instantiated for what is given as a trainer and is none, so that the error says why.
+template <class T, class Scalar>
+struct RequireGradeTrainer {
+  static_assert(HasScalar<T>,
+                "a trainer has to say in which type of number it computes: using Scalar = double;");
+  static_assert(GradeTrainer<T>,
+                "a trainer has to have a function "
+                "`GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem)`");
+  static_assert(std::same_as<typename T::Scalar, Scalar>,
+                "this trainer computes in another type of number than the model");
+};
+
+}  // namespace detail
+
 /// A grade trainer of any type: what lets one driver use different trainers for different grades.
+/// One that was moved from throws InvalidArgument.
 template <class Scalar_ = double>
 class AnyGradeTrainer {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   /// The type of all numbers.
   using Scalar = Scalar_;
@@ -138,13 +164,23 @@ class AnyGradeTrainer {
           }
         }) {}
 
+  /// Does not compile: something that is no trainer, or one of another type of number.
+  template <detail::HasScalar T>
+  requires(!std::same_as<T, AnyGradeTrainer> &&
+           !(GradeTrainer<T> && std::same_as<typename T::Scalar, Scalar>))
+      AnyGradeTrainer(T)  // NOLINT(google-explicit-constructor): as the one above
+  {
+    static_cast<void>(sizeof(detail::RequireGradeTrainer<T, Scalar>));
+  }
+
   /// What the trainer returns for the problem.
   GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem) {
-    return std::move(m_fit_all({problem}).front());
+    return std::move(fit_all({problem}).front());
   }
 
   /// What it returns for each of the problems, which share their time limit; see JointGradeTrainer.
   std::vector<GradeFit<Scalar>> fit_all(const std::vector<GradeProblem<Scalar>>& problems) {
+    if (!m_fit_all) throw InvalidArgument("trainer", "a trainer", "one that was moved from");
     return m_fit_all(problems);
   }
 

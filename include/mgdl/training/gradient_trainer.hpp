@@ -29,8 +29,12 @@ namespace mgdl {
 /// (Successive halving: Jamieson & Talwalkar, arXiv 1502.07943; cycles: Loshchilov & Hutter, arXiv
 /// 1608.03983.) The race is counted in epochs. If a time limit would end it, what is best by then
 /// gets the rest of the time.
+///
+/// Keeps its options alone, so several threads may use one at a time.
 template <class Scalar_ = double>
 class GradientTrainer {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   /// The type of all numbers.
   using Scalar = Scalar_;
@@ -41,7 +45,10 @@ class GradientTrainer {
   }
 
   /// The options it was made with.
-  const GradientOptions& options() const noexcept { return m_options; }
+  /// \{
+  const GradientOptions& options() const& noexcept { return m_options; }
+  GradientOptions options() && { return std::move(m_options); }
+  /// \}
 
   /// The bits of the result depend on the problem's samples, seed and grade number, not on the
   /// number of threads, unless a time limit binds or an observer stops.

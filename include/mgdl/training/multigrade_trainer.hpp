@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <ostream>
@@ -227,16 +228,22 @@ std::vector<MultigradeModel<Scalar>> fold_members(const MultigradeModel<Scalar>&
 ///
 /// Sources: Xu, arXiv 2302.00150; Fang & Xu, arXiv 2410.16105 and 2507.20351; Zhang, Shen & Xu,
 /// arXiv 2601.16884.
+///
+/// Training may change the trainers that it holds, so one must not be used by two threads at a
+/// time. One that was moved from throws InvalidArgument.
 template <class Scalar_ = double>
 class MultigradeTrainer {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   /// The type of all numbers.
   using Scalar = Scalar_;
 
   /// One trainer for all grades.
   /// \throws InvalidArgument if an option breaks its rule
-  template <GradeTrainer T>
-  explicit MultigradeTrainer(T trainer, MultigradeOptions options = {})
+  template <class T>
+  requires(detail::HasScalar<T> && !std::same_as<T, MultigradeTrainer>) explicit MultigradeTrainer(
+      T trainer, MultigradeOptions options = {})
       : MultigradeTrainer(
             std::vector<AnyGradeTrainer<Scalar>>{AnyGradeTrainer<Scalar>(std::move(trainer))},
             std::move(options)) {}
@@ -246,18 +253,29 @@ class MultigradeTrainer {
   explicit MultigradeTrainer(std::vector<AnyGradeTrainer<Scalar>> trainers,
                              MultigradeOptions options = {})
       : m_trainers(std::move(trainers)), m_options(std::move(options)) {
-    if (m_trainers.empty()) throw InvalidArgument("trainers", "at least one trainer", "none");
+    require_trainers();
     m_options.validate();
   }
 
   /// The options it was made with.
-  const MultigradeOptions& options() const noexcept { return m_options; }
+  /// \{
+  const MultigradeOptions& options() const& noexcept { return m_options; }
+  MultigradeOptions options() && { return std::move(m_options); }
+  /// \}
 
   /// Trains on samples X (n x d), Y (n x c) and weights (n; empty: all alike), of which
   /// `validation_fraction` are held out.
   /// \throws InvalidArgument for unusable samples, see Dataset
   MultigradeFit<Scalar> fit(const ConstMatrixRef<Scalar>& X, const ConstMatrixRef<Scalar>& Y,
                             const ConstVectorRef<Scalar>& weights = Vector<Scalar>());
+
+  /// Does not compile: values of another type of number.
+  template <class... Values>
+  requires(detail::OtherNumbers<Values, Scalar> ||
+           ...) MultigradeFit<Scalar> fit(const Values&...) {
+    static_cast<void>(sizeof(detail::RefuseOtherNumbers<Scalar, Values...>));
+    return {};
+  }
 
   /// Trains on given training and validation parts.
   MultigradeFit<Scalar> fit(const DataSplit<Scalar>& data);
@@ -280,6 +298,10 @@ class MultigradeTrainer {
  private:
   struct Member;
   struct Run;
+
+  void require_trainers() const {
+    if (m_trainers.empty()) throw InvalidArgument("trainers", "at least one trainer", "none");
+  }
 
   static void require_matching(const DataSplit<Scalar>& data);
 
@@ -324,7 +346,7 @@ class MultigradeTrainer {
 };
 
 /// MultigradeTrainer{GradientTrainer<float>{...}} is a MultigradeTrainer<float>.
-template <GradeTrainer T>
+template <detail::HasScalar T>
 MultigradeTrainer(T, MultigradeOptions = {}) -> MultigradeTrainer<typename T::Scalar>;
 
 }  // namespace mgdl

@@ -501,6 +501,7 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const ConstMatrixRef<Scalar
 
 template <class Scalar>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const DataSplit<Scalar>& data) {
+  require_trainers();
   require_matching(data);
   Run run(start(data.train), data, m_options);
   return add_grades(run);
@@ -508,6 +509,7 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const DataSplit<Scalar>& da
 
 template <class Scalar>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const DataFolds<Scalar>& data) {
+  require_trainers();
   Run run(start(data.all), data, m_options);
   return add_grades(run);
 }
@@ -524,6 +526,8 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> 
 template <class Scalar>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> model,
                                                         const DataSplit<Scalar>& data) {
+  require_trainers();
+  model.feature_count(0);  // throws for one without inputs
   detail::require_option(m_options.folds == 0, "MultigradeOptions.folds", "0 to resume",
                          m_options.folds);
   require_matching(data);

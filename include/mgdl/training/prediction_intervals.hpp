@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
@@ -113,8 +114,13 @@ struct CalibrationPart {
 ///
 /// Sources: Lei, G'Sell, Rinaldo, Tibshirani & Wasserman, arXiv 1604.04173 (split conformal, scaled
 /// residuals); Barber, Candes, Ramdas & Tibshirani, arXiv 1905.02928 (CV+, section 3).
+///
+/// Several threads may use const ones at a time. Those that were moved from have no members, and
+/// throw InvalidArgument when they are used.
 template <class Scalar_ = double>
 class PredictionIntervals {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   using Scalar = Scalar_;  ///< float or double
 
@@ -125,21 +131,27 @@ class PredictionIntervals {
   PredictionIntervals(std::vector<MultigradeModel<Scalar>> members,
                       std::vector<CalibrationPart<Scalar>> parts);
 
-  /// The models mu_k.
-  const std::vector<MultigradeModel<Scalar>>& members() const noexcept { return m_members; }
+  /// The models mu_k; of a temporary by value, as all that is returned by reference.
+  /// \{
+  const std::vector<MultigradeModel<Scalar>>& members() const& noexcept { return m_members; }
+  std::vector<MultigradeModel<Scalar>> members() && { return std::move(m_members); }
+  /// \}
   /// What they are calibrated on.
-  const std::vector<CalibrationPart<Scalar>>& parts() const noexcept { return m_parts; }
+  /// \{
+  const std::vector<CalibrationPart<Scalar>>& parts() const& noexcept { return m_parts; }
+  std::vector<CalibrationPart<Scalar>> parts() && { return std::move(m_parts); }
+  /// \}
 
   /// Number d of inputs.
-  Index inputs() const noexcept { return m_members.front().inputs(); }
+  Index inputs() const { return any_member().inputs(); }
   /// Number c of outputs.
-  Index outputs() const noexcept { return m_members.front().outputs(); }
+  Index outputs() const { return any_member().outputs(); }
   /// Number of grades of the model that they are about.
-  Index grades() const noexcept { return m_members.front().grades(); }
+  Index grades() const { return any_member().grades(); }
   /// Number n of held out samples.
   Index samples() const noexcept { return m_samples; }
   /// Whether there are intervals of IntervalWidth::Scaled.
-  bool has_scale() const noexcept { return m_parts.front().scale.has_value(); }
+  bool has_scale() const { return !m_parts.empty() && m_parts.front().scale.has_value(); }
   /// The highest level that so many samples allow, n / (n + 1).
   double largest_level() const noexcept {
     return static_cast<double>(m_samples) / static_cast<double>(m_samples + 1);
@@ -166,6 +178,11 @@ class PredictionIntervals {
   bool operator==(const PredictionIntervals& other) const;
 
  private:
+  const MultigradeModel<Scalar>& any_member() const {
+    if (m_members.empty()) throw InvalidArgument("intervals", "members", "none: moved from");
+    return m_members.front();
+  }
+
   Index rank(double level, IntervalWidth width) const;
   const RowMatrix<Scalar>& scores(std::size_t part, IntervalWidth width) const {
     return width == IntervalWidth::Scaled ? m_parts[part].scaled_residuals

@@ -36,7 +36,7 @@ std::vector<HeldOutPart<Scalar>> held_out_parts(const DataSplit<Scalar>& data, I
   std::vector<HeldOutPart<Scalar>> parts;
   for (Index k = 0; k < std::min(count, held_out.size()); ++k) {
     const auto rows = Eigen::seq(k, held_out.size() - 1, count);
-    parts.push_back({held_out.inputs()(rows, Eigen::all), held_out.targets()(rows, Eigen::all)});
+    parts.push_back({held_out.inputs()(rows, kAll), held_out.targets()(rows, kAll)});
   }
   return parts;
 }

@@ -48,8 +48,12 @@ struct SampledOptions {
 /// cross-validation.
 ///
 /// Source: Bolager et al., "Sampling weights of deep neural networks" (arXiv 2306.16830).
+///
+/// Keeps its options alone, so several threads may use one at a time.
 template <class Scalar_ = double>
 class SampledTrainer {
+  static_assert(detail::is_scalar<Scalar_>, "Scalar is float or double");
+
  public:
   /// The type of all numbers.
   using Scalar = Scalar_;
@@ -60,7 +64,10 @@ class SampledTrainer {
   }
 
   /// The options it was made with.
-  const SampledOptions& options() const noexcept { return m_options; }
+  /// \{
+  const SampledOptions& options() const& noexcept { return m_options; }
+  SampledOptions options() && { return std::move(m_options); }
+  /// \}
 
   /// The bits of the result depend on the problem's samples, seed and grade number only.
   GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem);

@@ -105,7 +105,7 @@ Verification verify_certificate(const Certificate& certificate, const Certificat
                           std::to_string(column));
   }
   const RowMatrix<Scalar> targets = view.targets / unit;
-  const Dataset<double> data(view.inputs(Eigen::all, witness.columns).template cast<double>(),
+  const Dataset<double> data(view.inputs(kAll, witness.columns).template cast<double>(),
                              targets.template cast<double>(), view.weights.template cast<double>());
   const Certificate found =
       recertify(witness, certificate.lambda, data, network.scaled(1 / unit), threads);

@@ -190,8 +190,8 @@ struct SharedNetwork {
   SharedNetwork<Real> part(const std::vector<Index>& rows) const {
     SharedNetwork<Real> result(hidden.cols(), output.cols());
     for (const Index k : rows) result.gates.push_back(gate(k));
-    result.hidden = hidden(rows, Eigen::all);
-    result.output = output(rows, Eigen::all);
+    result.hidden = hidden(rows, kAll);
+    result.output = output(rows, kAll);
     return result;
   }
 

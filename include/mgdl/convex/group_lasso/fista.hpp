@@ -108,7 +108,7 @@ class GroupLassoFista {
     for (Index j = 0; j < U.rows(); ++j) {
       if (U.row(j).squaredNorm() > 0) point.coefficients.gates.push_back(j);
     }
-    point.coefficients.values = U(point.coefficients.gates, Eigen::all);
+    point.coefficients.values = U(point.coefficients.gates, kAll);
   }
 
   void residual_of(const RowMatrix<Real>& U, RowMatrix<Real>& residual) {

@@ -101,7 +101,7 @@ class GroupLassoNewton {
  private:
   Matrix<Real> hessian(const std::vector<Index>& working, const Vector<Real>& norms,
                        const GroupLassoPoint<Real>& point) {
-    RowMatrix<Real> directions = point.correlation(working, Eigen::all);
+    RowMatrix<Real> directions = point.correlation(working, kAll);
     directions.array().colwise() /= norms.array().max(std::numeric_limits<Real>::min());
     return m_kernel.hessian(m_pool, working, directions);
   }
@@ -176,7 +176,7 @@ class GroupLassoNewton {
     RowMatrix<Real> image, share;
     for (int pass = 0; pass < 3; ++pass) {
       const Vector<Real> eta = m_trial(U.gates);
-      RowMatrix<Real> step = point.correlation(U.gates, Eigen::all);
+      RowMatrix<Real> step = point.correlation(U.gates, kAll);
       step.array().colwise() *= eta.array();
       step -= U.values;
       m_problem.products().apply(m_pool, U.gates, step, m_problem.outputs(), image);

@@ -29,7 +29,7 @@ class GroupLassoProblem {
     m_root_weights = root_weights(data);
     const Vector<Real>& root = m_root_weights;
     const std::vector<Index> rows = weighted_rows(data);
-    m_targets = data.targets()(rows, Eigen::all);
+    m_targets = data.targets()(rows, kAll);
     m_targets.array().colwise() *= root.array();
     m_squared_norm = std::max(m_products.samples().squaredNorm(), std::numeric_limits<Real>::min());
     m_all.resize(static_cast<std::size_t>(gates.size()));
@@ -90,7 +90,7 @@ class GroupLassoProblem {
   static RowMatrix<Real> scaled_samples(const Dataset<Real>& data, const Gates& gates) {
     const std::vector<Index> rows = weighted_rows(data);
     RowMatrix<Real> samples(static_cast<Index>(rows.size()), gates.dimension());
-    samples.leftCols(data.inputs().cols()) = data.inputs()(rows, Eigen::all);
+    samples.leftCols(data.inputs().cols()) = data.inputs()(rows, kAll);
     if (gates.bias()) samples.rightCols(1).setOnes();
     samples.array().colwise() *= root_weights(data).array();
     return samples;

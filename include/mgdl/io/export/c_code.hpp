@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/export/fixed_point.hpp"
 #include "mgdl/io/file.hpp"
@@ -23,15 +26,67 @@
 
 namespace mgdl::detail {
 
-/// Throws InvalidArgument unless `name` can be that of a variable in C and C++; keywords are not
-/// looked for.
+/// Keywords of C23 and C++23, and names that are taken where a variable would be.
+inline constexpr std::string_view kTakenNames[] = {
+    "alignas",   "alignof",   "and",           "and_eq",       "asm",
+    "auto",      "bitand",    "bitor",         "bool",         "break",
+    "case",      "catch",     "char",          "char16_t",     "char32_t",
+    "char8_t",   "class",     "co_await",      "co_return",    "co_yield",
+    "compl",     "concept",   "const",         "const_cast",   "consteval",
+    "constexpr", "constinit", "continue",      "decltype",     "default",
+    "delete",    "do",        "double",        "dynamic_cast", "else",
+    "enum",      "explicit",  "export",        "extern",       "false",
+    "float",     "for",       "friend",        "goto",         "if",
+    "inline",    "int",       "long",          "main",         "mgdl",
+    "mutable",   "namespace", "new",           "noexcept",     "not",
+    "not_eq",    "nullptr",   "operator",      "or",           "or_eq",
+    "private",   "protected", "public",        "register",     "reinterpret_cast",
+    "requires",  "restrict",  "return",        "short",        "signed",
+    "sizeof",    "static",    "static_assert", "static_cast",  "std",
+    "struct",    "switch",    "template",      "this",         "thread_local",
+    "throw",     "true",      "try",           "typedef",      "typeid",
+    "typename",  "typeof",    "typeof_unqual", "union",        "unsigned",
+    "using",     "virtual",   "void",          "volatile",     "wchar_t",
+    "while",     "xor",       "xor_eq"};
+
+/// Throws InvalidArgument unless `name` can be that of a variable in C and C++: letters, digits and
+/// underscores, no keyword, and none of the names that both languages keep for themselves.
 inline void require_identifier(const char* argument, const std::string& name) {
   const auto is_letter = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
   };
   const auto fits = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); };
-  if (!name.empty() && is_letter(name.front()) && std::ranges::all_of(name, fits)) return;
-  throw InvalidArgument(argument, "an identifier of C", excerpt(name));
+  if (name.empty() || !is_letter(name.front()) || !std::ranges::all_of(name, fits)) {
+    throw InvalidArgument(argument, "an identifier of C", excerpt(name));
+  }
+  if (std::ranges::find(kTakenNames, name) != std::end(kTakenNames)) {
+    throw InvalidArgument(argument, "an identifier that is free in C and C++", excerpt(name));
+  }
+  const bool reserved = name.front() == '_' || name.find("__") != std::string::npos;
+  if (!reserved) return;
+  throw InvalidArgument(argument, "an identifier without a leading or a double underscore",
+                        excerpt(name));
+}
+
+/// 16 hexadecimal digits that differ for different texts, up to chance. FNV-1a, 64 bits.
+inline std::string digest(std::string_view text) {
+  std::uint64_t value = 0xCBF29CE484222325u;
+  for (const char c : text) {
+    value = (value ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  }
+  std::string digits(16, '0');
+  for (auto digit = digits.rbegin(); digit != digits.rend(); ++digit, value >>= 4) {
+    *digit = "0123456789abcdef"[value & 15];
+  }
+  return digits;
+}
+
+/// Preprocessor lines after which a second model called `name` is an error, instead of one that is
+/// never looked at, or that shares its names with the first.
+inline std::string claim_of(const std::string& name) {
+  return "#ifdef MGDL_MODEL_" + name + "\n#error \"two models are called " + name +
+         " here: export one of them under another name\"\n#endif\n#define MGDL_MODEL_" + name +
+         "\n";
 }
 
 /// A literal of the same type and value.
@@ -70,6 +125,25 @@ std::string array(const std::string& declaration, const Values& values, const Pr
 template <class Values>
 auto span_of(const Values& values) {
   return std::span(values.data(), static_cast<std::size_t>(values.size()));
+}
+
+/// Inputs at which exported code is compared with the model: up to `count` of the samples (n x d),
+/// evenly spread, or, without samples, `count` drawn ones.
+template <class Scalar>
+Matrix<Scalar> inputs_to_compare_at(const MultigradeModel<Scalar>& model,
+                                    const Matrix<Scalar>& samples, Index count) {
+  const Index n = samples.rows();
+  if (n > 0) count = std::min(count, n);
+  Matrix<Scalar> X(count, model.inputs());
+  RandomStream random(1);
+  const auto& in = model.input_standardizer();
+  for (Index i = 0; i < X.rows(); ++i) {
+    for (Index j = 0; j < X.cols(); ++j) {
+      X(i, j) = n > 0 ? samples(i * n / count, j)
+                      : in.mean()[j] + in.scale()[j] * static_cast<Scalar>(random.normal());
+    }
+  }
+  return X;
 }
 
 /// Puts the text of an exported C header together.
@@ -132,6 +206,11 @@ class CCode {
 
   template <class Scalar>
   void add_floating(const MultigradeModel<Scalar>& model) {
+    if (m_number == "double") {
+      // Where double is float, as on most AVRs, this does not compile.
+      m_constants +=
+          fill("typedef char $name_needs_double_of_64_bits[sizeof(double) == 8 ? 1 : -1];\n\n");
+    }
     start(model, m_number);
     const auto& in = model.input_standardizer();
     const auto& out = model.output_standardizer();
@@ -181,6 +260,18 @@ static inline int16_t $name_value($wide s, int shift) {
 
 )",
                         {{"wide", wide}});
+    if (!narrow) {
+      m_functions += fill(
+          R"(/* A sum in float, by its halves: the conversions of 64 bits that come with compilers for small
+   machines take arithmetic in double along. */
+static inline float $name_real(int64_t s) {
+  const uint64_t size = s < 0 ? 0 - (uint64_t)s : (uint64_t)s;
+  const float value = (float)(uint32_t)(size >> 32) * 4294967296.0f + (float)(uint32_t)size;
+  return s < 0 ? -value : value;
+}
+
+)");
+    }
     start(model, "int16_t");
     add_array("input_mean", span_of(model.input_mean));
     add_array("input_factor", span_of(model.input_factor));
@@ -220,7 +311,7 @@ static inline int16_t $name_value($wide s, int shift) {
         };
         add(R"(  /* grade $g, layer $l */
   for (j = 0; j < $m; ++j) {
-    const $weight* w = $name_w$id + j * $n;
+    MGDL_FLASH const $weight* w = $name_w$id + j * $n;
     $wide s = $name_b$id[j];
 )");
         if (layer.groups > 1) add("    const int16_t* a = $source + j / $part * $n;\n");
@@ -233,15 +324,21 @@ static inline int16_t $name_value($wide s, int shift) {
           std::vector<float> unit;
           for (const int shift : layer.shift) unit.push_back(std::ldexp(1.0F, -shift));
           add_array("u" + id, span_of(unit));
-          add("    sum[j] += (float)s * $name_u$id[j];\n");
+          add(narrow ? "    sum[j] += (float)s * $name_u$id[j];\n"
+                     : "    sum[j] += $name_real(s) * $name_u$id[j];\n");
         }
         m_body += "  }\n";
       }
       std::string copy = "z[j]";
       if (model.link == FeatureLink::LastHiddenAndInput && model.input_shift[g] > 0) {
-        copy = fill("(int16_t)(z[j] < 0 ? -((-z[j] + $half) >> $shift) : (z[j] + $half) >> $shift)",
-                    {{"half", Index{1} << (model.input_shift[g] - 1)},
-                     {"shift", Index{model.input_shift[g]}}});
+        // In 32 bits: int has 16 on some machines. Shifted by more than 15, nothing is left.
+        copy = model.input_shift[g] > 15
+                   ? "0"
+                   : fill(
+                         "(int16_t)(z[j] < 0 ? -((-(int32_t)z[j] + $half) >> $shift) : "
+                         "((int32_t)z[j] + $half) >> $shift)",
+                         {{"half", Index{1} << (model.input_shift[g] - 1)},
+                          {"shift", Index{model.input_shift[g]}}});
       }
       end_grade(static_cast<Index>(g + 1), features, layers.back().inputs(), copy);
     }
@@ -285,8 +382,18 @@ $x$expected  const $number tolerance = $tolerance;
     for (const auto& note : notes) lines += "   " + note + "\n";
     return fill(R"(/* $name: $title. Written by mgdl $version.
 $notes*/
-#ifndef MGDL_MODEL_$name_H
-#define MGDL_MODEL_$name_H
+#ifndef MGDL_HEADER_$name_$digest
+#define MGDL_HEADER_$name_$digest
+$claim
+/* Where constants lie. In C with the extensions of GNU, avr-gcc leaves them in flash; anywhere else,
+   what is const does not need it said. */
+#ifndef MGDL_FLASH
+#if defined(__AVR__) && defined(__FLASH) && !defined(__cplusplus) && !defined(__STRICT_ANSI__)
+#define MGDL_FLASH __flash
+#else
+#define MGDL_FLASH
+#endif
+#endif
 
 $includes$constants
 $functions
@@ -295,6 +402,8 @@ $functions
                 {{"title", title},
                  {"version", version()},
                  {"notes", lines},
+                 {"digest", digest(m_constants + m_functions)},
+                 {"claim", claim_of(m_name)},
                  {"includes", m_includes},
                  {"constants", m_constants},
                  {"functions", m_functions}});
@@ -424,8 +533,8 @@ static inline void $name_sum(const $number* x, int k, $number* sum) {
     if (grouped) {
       add(R"(  for (int g = 0; g < $groups; ++g) {
   const $number* a = $source + g * $n;
-  const $number* w = $weights + g * $m;
-  const $number* b = $bias + g * $m;
+  MGDL_FLASH const $number* w = $weights + g * $m;
+  MGDL_FLASH const $number* b = $bias + g * $m;
   $number* o = $target + g * $m;
 )");
     }
@@ -438,7 +547,7 @@ static inline void $name_sum(const $number* x, int k, $number* sum) {
   for (t = 0; t + 4 <= count; t += 4) {
 )");
     for (int r = 0; r < kTogether; ++r) {
-      add(R"(    const $number* w$r = $w + where[t + $r] * $row;
+      add(R"(    MGDL_FLASH const $number* w$r = $w + where[t + $r] * $row;
     const $number v$r = $in[where[t + $r]];
 )",
           r);
@@ -449,7 +558,7 @@ static inline void $name_sum(const $number* x, int k, $number* sum) {
     for (j = 0; j < $m; ++j) $out[j] += (v0 * w0[j] + v1 * w1[j]) + (v2 * w2[j] + v3 * w3[j]);
   }
   for (; t < count; ++t) {
-    const $number* w0 = $w + where[t] * $row;
+    MGDL_FLASH const $number* w0 = $w + where[t] * $row;
     const $number v0 = $in[where[t]];
     for (j = 0; j < $m; ++j) $out[j] += v0 * w0[j];
   }
@@ -506,7 +615,7 @@ static inline void $name_predict(const $number x[$inputs], $number y[$outputs]) 
                     std::span<const Number> values, const Print& print) {
     const auto count = static_cast<Index>(values.size());
     m_flash_bytes += count * bytes;
-    m_constants += array(fill("static const $type $name_$array[$count]",
+    m_constants += array(fill("static MGDL_FLASH const $type $name_$array[$count]",
                               {{"type", type}, {"array", name}, {"count", count}}),
                          values, print);
   }

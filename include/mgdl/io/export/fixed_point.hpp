@@ -76,7 +76,8 @@ struct QuantisedModel {
             s += layer.weights(j, i) * a[static_cast<std::size_t>(first + i)];
           }
           if (!layer.hidden) {
-            sum[j] += static_cast<float>(s) * std::ldexp(1.0F, -layer.shift[unit]);
+            const float real = weight_bits == 8 ? static_cast<float>(s) : real_of(s);
+            sum[j] += real * std::ldexp(1.0F, -layer.shift[unit]);
             continue;
           }
           next.push_back(s <= 0 ? 0
@@ -91,6 +92,15 @@ struct QuantisedModel {
     return sum.cwiseProduct(output_scale.transpose()) + output_mean.transpose();
   }
 
+  /// The number in float, by its halves, each of which rounds, as their sum does.
+  static float real_of(std::int64_t s) {
+    const std::uint64_t size =
+        s < 0 ? 0 - static_cast<std::uint64_t>(s) : static_cast<std::uint64_t>(s);
+    const auto high = static_cast<float>(static_cast<std::uint32_t>(size >> 32));
+    const auto low = static_cast<float>(static_cast<std::uint32_t>(size));
+    const float value = high * 4294967296.0F + low;
+    return s < 0 ? -value : value;
+  }
   static std::int64_t rounded(std::int64_t s, int shift) {
     return shift == 0 ? s : (s + (std::int64_t{1} << (shift - 1))) >> shift;
   }
@@ -192,9 +202,9 @@ class Quantiser {
     QuantisedLayer& q = m_result.grades.back().emplace_back();
     q.hidden = false;
     const Reach next = sums(W, b, std::move(box), q).reach;
-    // In float: the sum of the grades, its parts, and the scaling back.
+    // In float: the parts, made of two halves each, the sum of the grades, and the scaling back.
     m_magnitude += next.magnitude + next.error;
-    m_error += next.error + kFloat * m_magnitude;
+    m_error += next.error + 2 * kFloat * (next.magnitude + next.error) + kFloat * m_magnitude;
     add_bound(m_error + 2 * kFloat * m_magnitude);
   }
 

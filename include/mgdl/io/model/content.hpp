@@ -82,14 +82,12 @@ SelfTest<Scalar> make_self_test(const MultigradeModel<Scalar>& model) {
     for (Index i = 0; i < X.rows(); ++i) {
       if (is_finite(i)) rows.push_back(i);
     }
-    X = Matrix<Scalar>(X(rows, Eigen::all));
+    X = Matrix<Scalar>(X(rows, kAll));
   };
   keep([&](Index i) { return all_finite(X.row(i)); });
   const RowMatrix<Scalar> outputs = prefix_outputs(model, X);
   const Index count = X.rows();
-  keep([&](Index i) {
-    return all_finite(outputs(Eigen::seqN(i, model.grades(), count), Eigen::all));
-  });
+  keep([&](Index i) { return all_finite(outputs(Eigen::seqN(i, model.grades(), count), kAll)); });
   return {X, prefix_outputs(model, X)};
 }
 

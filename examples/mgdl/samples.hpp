@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cctype>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -63,6 +64,21 @@ CsvTable<Scalar> parse_table(const std::string& text, const CsvOptions& options,
   }
 }
 
+/// Whether a column only tells rows apart, by its name and its numbers.
+template <class Column>
+bool counts_rows(const std::string& name, const Column& values) {
+  std::string lower = name;
+  std::ranges::transform(lower, lower.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const bool named = lower == "id" || lower == "index" || lower == "row" || lower == "nr" ||
+                     lower == "no" || lower == "#" || lower.ends_with("_id");
+  if (!named || values.size() < 3) return false;
+  for (Index i = 1; i < values.size(); ++i) {
+    if (values[i] != values[i - 1] + 1) return false;
+  }
+  return true;
+}
+
 /// What was taken of a file, in a line: "x.csv: 768 rows, header, delimiter ;, 8 inputs (id left
 /// out: text)".
 template <class Scalar>
@@ -98,7 +114,13 @@ std::string table_text(const std::string& file, const CsvTable<Scalar>& table, I
             " left out: " + column.reason;
   }
   if (table.left_out.size() > most) text += ", ...";
-  return text + (table.left_out.empty() ? "" : ")");
+  if (!table.left_out.empty()) text += ")";
+  for (Index j = 0; j < std::ssize(table.names); ++j) {
+    const std::string& name = table.names[static_cast<std::size_t>(j)];
+    if (!counts_rows(name, table.values.col(j))) continue;
+    return text + "; " + name + " counts the rows: --exclude leaves it out";
+  }
+  return text;
 }
 
 /// Names that a model can find columns by: all different.

@@ -124,6 +124,21 @@ TEST_CASE("names of numbers, with commas and in Latin-1 travel, too", "[command/
   CHECK(folder.predicted("new.csv").rows() == 2);
 }
 
+TEST_CASE("a column that counts rows is pointed at", "[command/fit]") {
+  const Folder folder;
+  const std::string rows = "\n1,0.5,2\n2,0.25,3\n3,1.5,0\n4,2.5,1\n";
+  for (const std::string name : {"id", "ID", "Index", "house_id"}) {
+    folder.write("id.csv", name + ",a,y" + rows);
+    const Outcome outcome = folder.fit("id.csv", {"--target-columns", "y"});
+    CHECK_THAT(outcome.errors, ContainsSubstring("; " + name + " counts the rows: --exclude"));
+    CHECK_THAT(folder.fit("id.csv", {"--target-columns", "y", "--exclude", name}).errors,
+               ContainsSubstring("1 input, 1 target (" + name + " left out: excluded)\n"));
+  }
+  folder.write("time.csv", "t,a,y" + rows);
+  CHECK_THAT(folder.fit("time.csv", {"--target-columns", "y"}).errors,
+             !ContainsSubstring("counts the rows"));
+}
+
 TEST_CASE("names that are not all different are not kept", "[command/fit]") {
   const Folder folder;
   folder.write("twice.csv", "x,x,y\n1.5,2,3\n4,5.5,6\n2,1,0.5\n");

@@ -155,7 +155,7 @@ TEST_CASE("CSV: errors name file, line and column", "[io/csv]") {
   check_error("a,b\n1,2\n3,4,5\n", "2 fields, found 3 at line 3");
   check_error("a,b\n1,2\n3,4,\n", "2 fields, found 3 at line 3");
   check_error("a,b\n3,4,\"5,6\"\n", "2 fields, found 3 at line 2");
-  check_error("a\n1\n3,4\n", "1 field, found 2 at line 3");
+  check_error("a\n1\n3,4\n", "1 field, as in the first line, found 2 at line 3");
   check_error("a,b\n1,2,3\n", "2 fields, found 3 at line 2");
   check_error("a,b\n1,2\n\n3,4\n",
               "blank lines only behind the last row, found rows behind a blank line at line 3");

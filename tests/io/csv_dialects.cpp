@@ -55,6 +55,7 @@ TEST_CASE("CSV as people have it", "[io/csv_dialects]") {
        "\xEF\xBB\xBF"
        "durée;prix\r\n0,1;0,2\r\n0,4;0,1\r\n",
        "durée prix header decimal ,", two},
+      {"with a line for Excel", "sep=;\r\na;b\r\n0.1;0.2\r\n0.4;0.1\r\n", "a b header", two},
       {"the same in Latin-1", "L\xE4nge;Preis\r\n0,1;0,2\r\n0,4;0,1\r\n",
        "Länge Preis header decimal ,", two},
       {"rows of delimiters at the end", "a;b\n0.1;0.2\n0.4;0.1\n;\n;\n", "a b header", two},
@@ -70,6 +71,8 @@ TEST_CASE("CSV as people have it", "[io/csv_dialects]") {
       {"pandas that read its own index", "Unnamed: 0,a,b\n0,0.1,0.2\n1,0.4,0.1\n",
        "a b [0 Unnamed: 0: row numbers] header", two},
       {"pandas without names", "0,1,2\n0.1,0.2,0.3\n0.4,0.1,0.7\n", "0 1 2 header", three},
+      {"the same with whole numbers", "0,1,2\n1.0,2.0,3.0\n4.0,1.0,0.5\n", "0 1 2 header",
+       mgdl::Matrix<double>{{1, 2, 3}, {4, 1, 0.5}}},
       {"R write.csv", "\"\",\"a\",\"b\"\n\"1\",0.1,0.2\n\"2\",0.4,0.1\n",
        "a b [0 : row numbers] header", two},
       {"R write.table", "\"a\" \"b\"\n\"1\" 0.1 0.2\n\"2\" 0.4 0.1\n", "a b [0 : row names] header",
@@ -205,6 +208,13 @@ TEST_CASE("CSV: what can be read in two ways is refused, with the option that de
            {"# a,b\n0.1,0.2\n", {"names in the comment", "CsvOptions.header", "# a,b"}},
            {"a,b\n1,2\n3,4\nTotal,6\n", {"a number", "\"Total\"", "line 4, column 1 (\"a\")"}},
            {"y\n1,5\n2,5\n", {"1 field", "found 2", "line 2"}},
+           {"Report 2024\n\na,b\n1,2\n", {"1 field, as in the first line", "found 2", "line 3"}},
+           // Errors of a spreadsheet are no comments: a row would be lost without a word.
+           {"a,b\n1,2\n#DIV/0!,3\n", {"a number", "\"#DIV/0!\"", "line 3, column 1"}},
+           {"a,b\n1,2\n#N/A,3\n", {"a number", "\"#N/A\"", "line 3, column 1"}},
+           {"a;b\n1;2\n#WERT!;3\n", {"a number", "\"#WERT!\"", "line 3, column 1"}},
+           {"a\tb\n1\t2\n#NAME?\t3\n", {"a number", "\"#NAME?\"", "line 3, column 1"}},
+           {"a b\n1 2\n#NUM! 3\n", {"a number", "\"#NUM!\"", "line 3, column 1"}},
            {"a,b\nx,y\nz,w\n", {"a number", "\"x\"", "line 2"}},
            {"a,a\n1,2\n", {"one column named \"a\"", "several"}, {.names = {"a"}}},
            {"a,c\n1,2\n", {"one column named \"b\"", "\"a\", \"c\""}, {.names = {"a", "b"}}},
@@ -218,6 +228,9 @@ TEST_CASE("CSV: what can be read in two ways is refused, with the option that de
            {std::string("a\0,\0b\0", 6), {"UTF-16"}},
            {"PK\x03\x04rest", {"zip", ".xlsx", ".npz"}},
            {"\x1F\x8Brest", {"gzip"}},
+           {"<!DOCTYPE html>\n", {"HTML"}},
+           {"sep=x\na,b\n", {"CsvOptions.delimiter", "\"x\""}},
+           {"sep=;\na;b\n1;2\n1;x\n", {"a number", "\"x\"", "line 4, column 2"}},
            {"\x93NUMPY", {".npy"}},
        }) {
     INFO(bad.text);

@@ -86,6 +86,9 @@ inline void require_text(std::string_view text, const std::string& source) {
   if (text.starts_with("\x93NUMPY")) fail("a .npy file");
   if (text.starts_with("\x1F\x8B")) fail("a gzip file");
   if (text.starts_with("\x89HDF") || text.starts_with("PAR1")) fail("an HDF5 or Parquet file");
+  if (text.starts_with("<!DOCTYPE") || text.starts_with("<html") || text.starts_with("<?xml")) {
+    fail("HTML or XML");
+  }
   if (text.starts_with("\xD0\xCF\x11\xE0")) fail("a workbook (.xls)");
 }
 
@@ -283,7 +286,7 @@ class CsvTableMaker {
 
   /// Whether a column has the numbers of the rows, from 0 or 1.
   bool counts_rows(Index j) const {
-    if (!column(j).whole) return false;
+    if (column(j).wholes != column(j).numbers) return false;
     const auto first = m_survey.values(m_skipped, j);
     if (first != 0 && first != 1) return false;
     for (Index i = m_skipped; i < m_survey.rows; ++i) {
@@ -296,8 +299,7 @@ class CsvTableMaker {
   bool is_row_index() const {
     if (m_row_names) return true;
     const bool nameless = !m_names.empty() && (m_names[0].empty() || m_names[0] == "Unnamed: 0");
-    if (!nameless || !column(0).whole || column(0).numbers != m_survey.rows - m_skipped)
-      return false;
+    if (!nameless || column(0).wholes != m_survey.rows - m_skipped) return false;
     std::vector<Scalar> numbers(m_survey.values.col(0).begin() + m_skipped,
                                 m_survey.values.col(0).begin() + m_survey.rows);
     std::ranges::sort(numbers);
@@ -449,14 +451,24 @@ CsvTable<Scalar> parse_csv(std::string_view text, const CsvOptions& options,
   options.validate();
   detail::require_text(text, source);
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // byte order mark of UTF-8
-  std::string with_line_feeds;
+  std::string changed;
   if (text.find('\n') == std::string_view::npos && text.find('\r') != std::string_view::npos) {
-    with_line_feeds = text;
-    std::ranges::replace(with_line_feeds, '\r', '\n');
-    text = with_line_feeds;
+    changed = text;
+    std::ranges::replace(changed, '\r', '\n');
+    text = changed;
   }
-  const char comment = options.comment.value_or('#');
+  const char comment = options.comment.value_or(detail::kFoundComment);
   CsvDialect dialect;
+  if (text.size() > 5 && text.starts_with("sep=") && text.find_first_of("\r\n") == 5) {
+    // A line in which some tell Excel the delimiter; a blank one keeps the numbers of the others.
+    if (!options.delimiter) {
+      CsvOptions said = options;
+      said.delimiter = text[4];
+      changed = text.substr(5);
+      return parse_csv<Scalar>(changed, said, source);
+    }
+    text.remove_prefix(5);
+  }
   dialect.delimiter =
       options.delimiter ? *options.delimiter : detail::find_delimiter(text, comment, source);
   const char decimal = options.decimal.value_or(dialect.delimiter == ',' ? '.' : '\0');

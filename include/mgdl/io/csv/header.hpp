@@ -141,16 +141,8 @@ class CsvHeaderJudge {
     return true;
   }
   bool any_whole_below(Index j) const {
-    const CsvColumn& column = m_survey.columns[static_cast<std::size_t>(j)];
-    return looks_whole(field(1, j).text) || (column.numbers > 0 && column.whole) ||
-           has_whole_value(j);
-  }
-  bool has_whole_value(Index j) const {
-    for (Index i = 2; i < m_survey.rows; ++i) {
-      const Scalar value = m_survey.values(i, j);
-      if (value == std::floor(value)) return true;
-    }
-    return false;
+    return looks_whole(field(1, j).text) ||
+           m_survey.columns[static_cast<std::size_t>(j)].wholes > 0;
   }
 
   /// Whether numbers could be names: evenly spaced, as years and wavelengths are, or whole and
@@ -179,10 +171,7 @@ class CsvHeaderJudge {
 
   /// Whether the first number of a column lies between its others, and is written like them.
   bool is_within_column(Index j) const {
-    const CsvColumn& column = m_survey.columns[static_cast<std::size_t>(j)];
-    const bool whole =
-        column.whole && (field(1, j).kind != CsvKind::Number || looks_whole(field(1, j).text));
-    if (looks_whole(field(0, j).text) && !whole && !has_whole_value(j)) return false;
+    if (looks_whole(field(0, j).text) && !any_whole_below(j)) return false;
     bool above = false, below = false;
     for (Index i = 1; i < m_survey.rows; ++i) {
       above = above || m_survey.values(i, j) >= m_survey.values(0, j);

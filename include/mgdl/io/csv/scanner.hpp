@@ -11,6 +11,9 @@
 
 namespace mgdl::detail {
 
+/// Stands for '#', unless it begins what a spreadsheet writes for an error: #DIV/0!, #N/A, #NAME?.
+inline constexpr char kFoundComment = '\1';
+
 /// One field of a record, without the quotes and the blanks around it. Borrows the text of the
 /// file.
 struct CsvCell {
@@ -37,7 +40,7 @@ struct CsvCell {
 class CsvScanner {
  public:
   /// \param text     must outlive the scanner; lines end with LF or CR LF
-  /// \param comment  first character of lines to skip, or '\0'
+  /// \param comment  first character of lines to skip, '\0' or kFoundComment
   /// \param source   how errors call the file; must outlive the scanner
   CsvScanner(std::string_view text, char delimiter, char comment, const std::string& source)
       : m_at(text.data()),
@@ -134,7 +137,16 @@ class CsvScanner {
   void skip_blanks() {
     while (m_at != m_end && (is_blank(*m_at) || (m_delimiter == ' ' && *m_at == ' '))) ++m_at;
   }
-  bool is_comment() const { return m_comment != '\0' && at(m_comment); }
+  bool is_comment() const {
+    if (m_comment != kFoundComment) return m_comment != '\0' && at(m_comment);
+    if (!at('#')) return false;
+    const std::string_view field = rest_of_field();
+    const bool error = field.size() > 2 && field.size() < 12 &&
+                       field.find_first_not_of("#ABCDEFGHIJKLMNOPQRSTUVWXYZ/0!?") == field.npos &&
+                       (field.ends_with('!') || field.ends_with('?') || field == "#N/A" ||
+                        field == "#NA" || field == "#NV");
+    return !error;
+  }
   bool is_blank_line() const {
     CsvScanner ahead = *this;
     ahead.skip_blanks();

@@ -140,7 +140,7 @@ struct CsvColumn {
   Index missing = 0;
   Index texts = 0;  ///< everything else
   Index quoted = 0;
-  bool whole = true;      ///< all numbers, see looks_whole
+  Index wholes = 0;       ///< numbers that are whole, see looks_whole
   bool thousands = true;  ///< all numbers with a comma, see may_be_thousands
   CsvPlace first_missing, first_text, first_comma, first_point;  ///< by line
   CsvKind text_kind = CsvKind::Text;                             ///< of first_text
@@ -154,14 +154,13 @@ struct CsvColumn {
     quoted += is_quoted ? 1 : 0;
     if (kind == CsvKind::Number) {
       ++numbers;
-      if (whole) whole = looks_whole(text);
+      wholes += looks_whole(text) ? 1 : 0;
       if ((first_point.line == 0 || line < first_point.line) &&
           text.find('.') != std::string_view::npos) {
         note(first_point);
       }
     } else if (kind == CsvKind::CommaNumber) {
       ++numbers;
-      whole = false;
       thousands = thousands && may_be_thousands(text);
       note(first_comma);
     } else if (kind == CsvKind::Missing) {
@@ -274,6 +273,9 @@ class CsvSurveyor {
       const Index skipped = m_scanner.skip_ignored();
       if (blank == 0) blank = skipped;
     }
+    // What was longer than the first record was no record: there was nothing in it.
+    if (first.size() == 1) cols = std::ssize(first[0].fields);
+    columns.resize(static_cast<std::size_t>(cols));
   }
 
   static std::string line_text(Index line) { return "line " + std::to_string(line); }
@@ -348,7 +350,7 @@ class CsvSurveyor {
   [[noreturn]] void fail_ragged(Index found, const std::string& where) const {
     // Where the first line is shorter than the second, the rest does not say which one is right.
     const Index cols = m_survey.cols - (m_longer_at.empty() ? 0 : 1);
-    m_scanner.fail(std::to_string(cols) + (cols == 1 ? " field" : " fields"),
+    m_scanner.fail(std::to_string(cols) + (cols == 1 ? " field, as in the first line" : " fields"),
                    std::to_string(m_longer_at.empty() ? found : cols + 1),
                    m_longer_at.empty() ? where : m_longer_at);
   }

@@ -49,7 +49,9 @@ void check_flags(const ConvexFlags& flags) {
                   });
   detail::require_option(flags.validation >= 0 && flags.validation < 1, "--validation",
                          "a value in [0, 1)", flags.validation);
-  require_samples(flags, given(flags.input, flags.target), given(flags.csv, flags.target_columns));
+  const bool csv = given(flags.csv, flags.target_columns);
+  require_samples(flags, given(flags.input, flags.target), csv);
+  require_csv(flags.table, csv);
   if (!flags.gates.empty() + flags.gate_count.has_value() + flags.all_patterns > 1) {
     throw InvalidArgument("gates", "one of --gates, --gate-count and --all-patterns", "several");
   }
@@ -139,7 +141,7 @@ ExitCode run(const ConvexFlags& flags) {
   ResultFiles results("convex");
   if (outcome.is_usable()) {
     results.write(flags.output, [&](const std::string& path) {
-      save_model(path, *outcome.model, &outcome.summary);
+      save_model(path, *outcome.model, &outcome.summary, nullptr, &outcome.names);
     });
     results.write(flags.solution,
                   [&](const std::string& path) { write_npy_array(path, outcome.solution); });

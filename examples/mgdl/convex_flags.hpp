@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "csv_flags.hpp"
 #include "mgdl/convex/regularization_path.hpp"
 #include "mgdl/core/types.hpp"
 
@@ -19,6 +20,7 @@ struct ConvexFlags {
   std::string target;
   std::string csv;
   std::vector<std::string> target_columns;
+  CsvFlags table;
   double validation = 0;
 
   std::string formulation = "gated";
@@ -58,6 +60,7 @@ void for_each_option(Flags& flags,
   visit(data, "--csv", flags.csv, "inputs and targets: a CSV file instead of --input, --target");
   visit(data, "--target-columns", flags.target_columns,
         "names or numbers (from 1) of the target columns of the CSV file; the others are inputs");
+  for_each_csv_flag(flags.table, data, visit);
   visit(data, "--validation", flags.validation,
         "part of the samples, in [0, 1), that is held out to choose the penalty of a path by");
 

@@ -29,16 +29,17 @@
 namespace mgdl::command {
 namespace {
 
-Dataset<double> read_samples(const ConvexFlags& flags) {
+NamedSamples<double> read_samples(const ConvexFlags& flags) {
   const std::string& file = flags.csv.empty() ? flags.input : flags.csv;
-  Dataset<double> data =
-      flags.csv.empty() ? read_npy_samples<double>(flags.input, flags.target)
-                        : csv_samples(read_csv<double>(flags.csv), flags.target_columns, flags.csv);
+  NamedSamples<double> samples =
+      flags.csv.empty() ? NamedSamples<double>{read_npy_samples<double>(flags.input, flags.target)}
+                        : read_csv_samples<double>(flags.csv, flags.table, flags.target_columns);
+  const Dataset<double>& data = samples.data;
   if (data.inputs().isZero(0)) throw InvalidArgument(file, "an input that is not 0", "all zero");
   if (flags.all_patterns && data.inputs().cols() > 2) {
     throw InvalidArgument("--all-patterns", "1 or 2 inputs", std::to_string(data.inputs().cols()));
   }
-  return data;
+  return samples;
 }
 
 RowMatrix<double> read_gates(const std::string& file, Index d, bool bias) {
@@ -61,6 +62,9 @@ std::optional<Gates> make_gates(const ConvexFlags& flags, const RowMatrix<double
     return enumerate_gates(X, bias);
   }
   if (flags.gates.empty()) {
+    const auto count = static_cast<double>(flags.gate_count.value_or(kDefaultGates));
+    require_memory("--gate-count", count * (static_cast<double>(X.cols() + 1) * sizeof(double) +
+                                            static_cast<double>(X.rows()) / 8));
     return sample_gaussian_gates(X, flags.gate_count.value_or(kDefaultGates), flags.seed, bias);
   }
   const RowMatrix<double> vectors = read_gates(flags.gates, X.cols(), bias);
@@ -207,7 +211,8 @@ FitSummary summary_of(const ConvexOutcome& outcome, const ConvexFlags& flags,
 }  // namespace
 
 ConvexOutcome solve_convex(const ConvexFlags& flags) {
-  const auto data = split(read_samples(flags), flags.validation, flags.seed);
+  NamedSamples<double> samples = read_samples(flags);
+  const auto data = split(std::move(samples.data), flags.validation, flags.seed);
   const Dataset<double>& train = data.train;
   const Dataset<double>* validation = data.validation ? &*data.validation : nullptr;
   const auto gates = make_gates(flags, train.inputs());
@@ -216,12 +221,14 @@ ConvexOutcome solve_convex(const ConvexFlags& flags) {
                           "gates");
   }
   ConvexOutcome outcome;
+  outcome.names = usable_names(std::move(samples.names));
   outcome.inputs = train.inputs().cols();
   outcome.patterns = gates ? gates->size() : count_patterns(train.inputs());
   outcome.given = gates ? gates->given() : outcome.patterns;
 
   catch_interrupts();
   Monitor monitor(flags);
+  if (!samples.text.empty()) monitor.note(samples.text);
   monitor.note(sizes_text(train.size(), validation != nullptr ? validation->size() : 0, 0,
                           train.inputs().cols(), train.targets().cols()) +
                ", " + std::to_string(outcome.patterns) + " patterns");

@@ -17,6 +17,7 @@ struct ConvexOutcome {
   PathReport path;
   Index chosen = 0;           ///< the point of the path that is the result
   Index inputs = 0;           ///< d
+  ColumnNames names;          ///< of the samples
   Index patterns = 0;         ///< different ones
   Index given = 0;            ///< gates, before equal and empty patterns were dropped
   NpyArray<double> solution;  ///< gated: U in the order of the given gates

@@ -12,6 +12,7 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/io/c_header.hpp"
 #include "mgdl/io/cpp_header.hpp"
+#include "mgdl/io/file.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/onnx.hpp"
 #include "samples.hpp"
@@ -29,7 +30,7 @@ struct ExportOptions {
   double tolerance = OnnxOptions().tolerance;
   std::string input;
   std::string csv;
-  std::vector<std::string> columns;
+  CsvFlags table;
   std::vector<double> lower;
   std::vector<double> upper;
 };
@@ -60,14 +61,32 @@ void print(const CHeaderReport& report) {
   }
 }
 
+/// What inputs and outputs are called, for a comment; nothing if they have no names.
+std::string names_text(const ColumnNames& names) {
+  std::string text;
+  const auto add = [&](const char* what, const std::vector<std::string>& list) {
+    if (list.empty()) return;
+    text += (text.empty() ? "" : "; ") + std::string(what) + ": ";
+    for (std::size_t j = 0; j < list.size(); ++j) {
+      text += (j == 0 ? "" : ", ") + detail::printable(list[j]);
+    }
+  };
+  add("inputs", names.inputs);
+  add("outputs", names.targets);
+  return text;
+}
+
 template <class Scalar>
-void write_c(const MultigradeModel<Scalar>& model, const ExportOptions& options) {
+void write_c(const SavedModel<Scalar>& saved, const ExportOptions& options) {
+  const auto& model = saved.model;
   CHeaderOptions<Scalar> header;
   header.name = options.name;
   header.number = c_number<Scalar>(options);
+  if (const std::string names = names_text(saved.names); !names.empty()) header.notes = {names};
   if (given(options.input, options.csv)) {
-    header.samples =
-        read_inputs<Scalar>(options.input, options.csv, options.columns, model.inputs());
+    std::string taken;
+    header.samples = read_inputs<Scalar>(options.input, options.csv, options.table, saved, taken);
+    if (!taken.empty()) complain("export", taken);
   }
   if (!options.lower.empty()) {
     header.lower = side_of_box<Scalar>("--lower", options.lower, model.inputs());
@@ -80,19 +99,27 @@ void write_c(const MultigradeModel<Scalar>& model, const ExportOptions& options)
 }
 
 template <class Scalar>
-void write(const MultigradeModel<Scalar>& model, const ExportOptions& options) {
+void write(const SavedModel<Scalar>& saved, const ExportOptions& options) {
+  const auto& model = saved.model;
   if (options.format == "c-header") {
-    write_c(model, options);
+    write_c(saved, options);
   } else if (options.format == "cpp-header") {
-    with_flag_names({{"name", "--name"}},
-                    [&] { write_cpp_header(options.output, model, options.name); });
+    with_flag_names({{"name", "--name"}}, [&] {
+      write_file(options.output, [&](std::ostream& out) {
+        // A full stop, as a backslash at the end would make the next line part of the comment.
+        const std::string names = names_text(saved.names);
+        if (!names.empty()) out << "// " << names << ".\n";
+        write_cpp_header(out, model, options.name);
+      });
+    });
   } else {
     OnnxOptions onnx{.double_precision = options.number == "float64",
                      .prefixes = options.prefixes,
                      .tolerance = options.tolerance};
     if (given(options.input, options.csv)) {
-      onnx.samples =
-          read_inputs<double>(options.input, options.csv, options.columns, model.inputs());
+      std::string taken;
+      onnx.samples = read_inputs<double>(options.input, options.csv, options.table, saved, taken);
+      if (!taken.empty()) complain("export", taken);
     }
     with_flag_names(
         {{"OnnxOptions.double_precision", "--number"}, {"OnnxOptions.tolerance", "--tolerance"}},
@@ -112,9 +139,7 @@ ExitCode run(const ExportOptions& options, bool named, bool tolerance_given) {
   if (given(options.input) && given(options.csv)) {
     throw InvalidArgument("samples", "--input or --csv", "both");
   }
-  if (given(options.columns) && !given(options.csv)) {
-    throw InvalidArgument("--columns", "--csv with it", "none");
-  }
+  require_csv(options.table, given(options.csv));
   const bool c = options.format == "c-header";
   const bool onnx = options.format == "onnx";
   require_unused(options, "--name", !onnx, named);
@@ -132,8 +157,7 @@ ExitCode run(const ExportOptions& options, bool named, bool tolerance_given) {
                           given(options.number) ? options.number : "none");
   }
   check_outputs({{"--output", options.output}}, {options.model, options.input, options.csv});
-  std::visit([&](const auto& saved) { write(saved.model, options); },
-             load_any_model(options.model));
+  std::visit([&](const auto& saved) { write(saved, options); }, load_any_model(options.model));
   return kOk;
 }
 
@@ -166,9 +190,7 @@ Command add_export(CLI::App& app) {
             "chooses its ranges: a .npy file, n x d",
             "FILE");
   flags.add("--csv", &options->csv, "c-header, onnx: these inputs in a CSV file", "FILE");
-  flags.add("--columns", &options->columns,
-            "names or numbers (from 1) of the input columns of the CSV file [all columns]",
-            "NAMES");
+  add_csv_flags(flags, options->table);
   add_box(flags, *options,
           "int16 and int8, with --upper: prove the error for all inputs in a box, of which this is "
           "the lower end, a number for each input [that of the inputs]");

@@ -66,8 +66,22 @@ void check_outputs(const std::vector<OutputFile>& outputs, const std::vector<std
   }
 }
 
+std::string one_line(const std::string& text) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string result;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      result += c;
+    } else {
+      result += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+    }
+  }
+  return result;
+}
+
 void complain(const std::string& command, const std::string& text) {
-  std::cerr << "mgdl " << command << ": " << text << '\n';
+  std::cerr << "mgdl " << command << ": " << one_line(text) << '\n';
 }
 
 std::string extension_of(const std::string& path) {

@@ -21,6 +21,10 @@ struct OutputFile {
 /// \throws InvalidArgument
 void check_outputs(const std::vector<OutputFile>& outputs, const std::vector<std::string>& inputs);
 
+/// A message as it may be shown: control characters, which names of files and of flags may have,
+/// are escaped.
+std::string one_line(const std::string& text);
+
 /// Prints a message of a command on the standard error stream.
 void complain(const std::string& command, const std::string& text);
 

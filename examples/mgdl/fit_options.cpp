@@ -1,5 +1,7 @@
 #include "fit_options.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -172,6 +174,7 @@ void check_options(const FitOptions& options) {
   const bool npy = given(options.input, options.target, options.test_input, options.test_target);
   const bool csv = given(options.csv, options.target_columns, options.test_csv);
   require_samples(options, npy, csv);
+  require_csv(options.table, csv);
   if (given(options.test_input, options.test_target)) {
     require_given("--test-input", options.test_input);
     require_given("--test-target", options.test_target);
@@ -182,7 +185,73 @@ void check_options(const FitOptions& options) {
   }
 }
 
-void check_samples(const FitOptions& options, Index inputs, Index samples, bool validation) {
+namespace {
+
+/// Bytes that training takes at least, and the flag that has the largest part in them. In double,
+/// which sizes do not exceed.
+std::pair<double, const char*> least_memory(const FitOptions& options, Index inputs, Index outputs,
+                                            Index samples) {
+  const double scalar = options.scalar == "float32" ? sizeof(float) : sizeof(double);
+  const auto d = static_cast<double>(inputs);
+  const auto c = static_cast<double>(outputs);
+  const auto n = static_cast<double>(samples);
+  const auto parameters = [&](double width, double layers) {
+    return width * (d + c) + (layers - 1) * width * width;
+  };
+  std::pair<double, const char*> most{0, "--width"};
+  const auto add = [&](double bytes, const char* flag) {
+    if (bytes > most.first) most = {bytes, flag};
+  };
+  if (options.uses("gradient") || options.uses("auto")) {
+    const GradientOptions gradient = gradient_options(options);
+    const auto width = static_cast<double>(gradient.width);
+    const auto layers = static_cast<double>(gradient.hidden_layers);
+    // Weights, their gradient and two moments.
+    add(4 * scalar * parameters(width, layers), layers > width ? "--hidden-layers" : "--width");
+  }
+  if (options.uses("sampled") || options.uses("auto")) {
+    const SampledOptions sampled = sampled_options(options);
+    const auto width = static_cast<double>(sampled.width);
+    // The normal equations, their factor and its inverse.
+    add(3 * sizeof(double) * (width + 1) * (width + 1) +
+            scalar * parameters(width, static_cast<double>(sampled.hidden_layers)),
+        static_cast<double>(sampled.hidden_layers) > width ? "--hidden-layers" : "--width");
+  }
+  if (options.uses("convex") && options.patterns) {
+    const auto patterns = static_cast<double>(*options.patterns);
+    add(patterns * (sizeof(double) * (d + 1) + n / 8), "--patterns");
+  }
+  if (options.uses("constructive")) {
+    // One to three inputs; a unit has a bias and d weights, and there are at most as many as
+    // samples have nodes around them.
+    const auto hats = static_cast<double>(constructive_options(options).hats);
+    add(std::min(hats, (d + 1) * n) * sizeof(double) * (d + 1), "--hats");
+  }
+  return most;
+}
+
+std::string bytes_text(double bytes) {
+  const char* unit = "bytes";
+  for (const char* larger : {"KB", "MB", "GB", "TB", "PB", "EB"}) {
+    if (bytes < 1000) break;
+    bytes /= 1000;
+    unit = larger;
+  }
+  return detail::to_text(std::round(10 * bytes) / 10) + " " + unit;
+}
+
+}  // namespace
+
+void require_memory(const char* flag, double bytes) {
+  const double pages = static_cast<double>(sysconf(_SC_PHYS_PAGES));
+  const double memory = pages * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  if (!(memory > 0) || bytes <= memory) return;
+  throw InvalidArgument(flag, "a size that fits into the " + bytes_text(memory) + " of memory",
+                        "one that needs at least " + bytes_text(bytes));
+}
+
+void check_samples(const FitOptions& options, Index inputs, Index outputs, Index samples,
+                   bool validation) {
   if (options.folds.value_or(0) > samples) {
     throw InvalidArgument("--folds", "at most " + std::to_string(samples) + ", the samples",
                           std::to_string(*options.folds));
@@ -190,6 +259,8 @@ void check_samples(const FitOptions& options, Index inputs, Index samples, bool 
   if (options.uses("constructive") && inputs > 3) {
     throw InvalidArgument("--trainer", "1 to 3 inputs for constructive", std::to_string(inputs));
   }
+  const auto [bytes, flag] = least_memory(options, inputs, outputs, samples);
+  require_memory(flag, bytes);
   if (options.penalty == "validation" && !validation) {
     throw InvalidArgument("--penalty", "--validation with validation", "no held out samples");
   }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "csv_flags.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/training/affine_trainer.hpp"
 #include "mgdl/training/auto_trainer.hpp"
@@ -28,6 +29,7 @@ struct FitOptions {
   std::string test_input;
   std::string test_target;
   std::string test_csv;
+  CsvFlags table;
   std::optional<double> validation;
   std::optional<Index> folds;
 
@@ -83,6 +85,7 @@ void for_each_option(Options& options, Visit&& visit) {
   visit(data, "--test-input", options.test_input, "inputs that every grade is tested on");
   visit(data, "--test-target", options.test_target, "their targets");
   visit(data, "--test-csv", options.test_csv, "both, as a CSV file with the columns of --csv");
+  for_each_csv_flag(options.table, data, visit);
   visit(data, "--validation", options.validation,
         "part of the samples, in [0, 1), that is held out to choose by [without --folds: 0.1 from "
         "10000 samples on, if some grades are not convex or constructive]");
@@ -175,6 +178,7 @@ HeldOut held_out(const FitOptions& options, Index samples);
 void check_options(const FitOptions& options);
 
 /// The same for what depends on the samples.
-void check_samples(const FitOptions& options, Index inputs, Index samples, bool validation);
+void check_samples(const FitOptions& options, Index inputs, Index outputs, Index samples,
+                   bool validation);
 
 }  // namespace mgdl::command

@@ -32,13 +32,22 @@ namespace mgdl::command {
 template <class Scalar>
 struct FitData {
   Dataset<Scalar> samples;
-  std::optional<Dataset<Scalar>> test;
+  std::optional<Dataset<Scalar>> test = {};
+  ColumnNames names = {};
+  std::vector<std::string> texts = {};  ///< on what was taken of CSV files
 };
+
+/// For a file whose columns are found by their names.
+inline CsvFlags without_columns(CsvFlags flags) {
+  flags.columns.clear();
+  flags.exclude.clear();
+  return flags;
+}
 
 template <class Scalar>
 FitData<Scalar> read_data(const FitOptions& o) {
   if (o.csv.empty()) {
-    FitData<Scalar> data{read_npy_samples<Scalar>(o.input, o.target), std::nullopt};
+    FitData<Scalar> data{read_npy_samples<Scalar>(o.input, o.target)};
     if (o.test_input.empty()) return data;
     data.test = read_npy_samples<Scalar>(o.test_input, o.test_target);
     const auto& train = data.samples;
@@ -46,15 +55,18 @@ FitData<Scalar> read_data(const FitOptions& o) {
     detail::require_cols(o.test_target, train.targets().cols(), data.test->targets().cols());
     return data;
   }
-  const auto table = read_csv_as<Scalar>(o.csv);
-  FitData<Scalar> data{csv_samples(table, o.target_columns, o.csv), std::nullopt};
+  NamedSamples<Scalar> samples = read_csv_samples<Scalar>(o.csv, o.table, o.target_columns);
+  FitData<Scalar> data{std::move(samples.data)};
+  data.names = usable_names(std::move(samples.names));
+  data.texts.push_back(std::move(samples.text));
   if (o.test_csv.empty()) return data;
-  const auto test = read_csv_as<Scalar>(o.test_csv);
-  detail::require_cols(o.test_csv, table.values.cols(), test.values.cols());
-  if (test.names != table.names) {
-    throw InvalidArgument(o.test_csv, "the column names of " + o.csv, "others");
-  }
-  data.test = csv_samples(test, o.target_columns, o.test_csv);
+  const bool named = !data.names.inputs.empty();
+  NamedSamples<Scalar> test =
+      read_csv_samples<Scalar>(o.test_csv, named ? without_columns(o.table) : o.table,
+                               named ? std::vector<std::string>() : o.target_columns, data.names);
+  detail::require_cols(o.test_csv, data.samples.inputs().cols(), test.data.inputs().cols());
+  data.test = std::move(test.data);
+  data.texts.push_back(std::move(test.text));
   return data;
 }
 
@@ -121,7 +133,7 @@ FitOutcome fit(const FitOptions& options) {
   const Index inputs = data.samples.inputs().cols();
   const Index outputs = data.samples.targets().cols();
   const HeldOut held = held_out(options, samples);
-  check_samples(options, inputs, samples, held.fraction > 0 || held.folds > 0);
+  check_samples(options, inputs, outputs, samples, held.fraction > 0 || held.folds > 0);
   // One of the two holds the samples.
   std::optional<DataFolds<Scalar>> in_folds;
   std::optional<DataSplit<Scalar>> in_parts;
@@ -135,6 +147,7 @@ FitOutcome fit(const FitOptions& options) {
   catch_interrupts();
   FitOutcome outcome;
   ProgressDisplay display(options.quiet, options.time_limit);
+  for (const std::string& text : data.texts) display.note(text);
   display.note(sizes_text(train.size(), samples - train.size(), held.folds, inputs, outputs));
   bool told = false;
   MultigradeOptions multigrade = multigrade_options(options);
@@ -175,9 +188,10 @@ FitOutcome fit(const FitOptions& options) {
   }
   outcome.summary.seed = options.seed;
   outcome.summary.validation_fraction = held.fraction;
-  outcome.write_model = [model = fit.model, intervals = std::move(intervals)](
-                            const std::string& path, const FitSummary& report) {
-    save_model(path, model, &report, intervals ? &*intervals : nullptr);
+  outcome.write_model = [model = fit.model, intervals = std::move(intervals),
+                         names = std::move(data.names)](const std::string& path,
+                                                        const FitSummary& report) {
+    save_model(path, model, &report, intervals ? &*intervals : nullptr, &names);
   };
   return outcome;
 }

@@ -1,6 +1,12 @@
 #include "flags.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "csv_flags.hpp"
+#include "mgdl/io/file.hpp"
 
 namespace mgdl::command {
 namespace {
@@ -21,6 +27,49 @@ std::string value_text(const Field& field) {
   }
 }
 
+template <class Value>
+struct NumberIn {
+  using type = Value;
+};
+template <class Value>
+struct NumberIn<std::optional<Value>> {
+  using type = Value;
+};
+template <>
+struct NumberIn<std::vector<double>> {
+  using type = double;
+};
+template <class Value>
+using NumberOf = typename NumberIn<Value>::type;
+
+/// What is wrong with a number; nothing if it is one that fits.
+template <class Number>
+std::string number_error(const std::string& text) {
+  const char* first = text.data();
+  const char* last = first + text.size();
+  if (text.starts_with('+') && !text.starts_with("+-")) ++first;
+  Number value{};
+  const auto [end, error] = std::from_chars(first, last, value);
+  if (error == std::errc() && end == last) return {};
+  std::string expected = "a number";
+  if constexpr (std::is_integral_v<Number>) {
+    expected = "a whole number from " + std::to_string(std::numeric_limits<Number>::min()) +
+               " to " + std::to_string(std::numeric_limits<Number>::max());
+  }
+  return "expected " + expected + ", found " + detail::excerpt(text);
+}
+
+/// Why a list is not made of choices only; nothing if it is.
+std::string choice_error(const std::vector<std::string>& choices, const std::string& list) {
+  for (const std::string& name : split_names(list)) {
+    if (std::ranges::count(choices, name) > 0) continue;
+    std::string text = "expected ";
+    for (const std::string& choice : choices) text += (text.size() > 9 ? ", " : "") + choice;
+    return text + ", found " + detail::excerpt(name);
+  }
+  return {};
+}
+
 }  // namespace
 
 Flags::Flags(CLI::App& app, const char* name, const char* description)
@@ -34,17 +83,29 @@ void Flags::add(const char* flag, Field field, const char* help, const char* tex
         if constexpr (std::is_same_v<Value, bool>) {
           return m_app->add_flag(flag, *value, help);
         } else {
-          CLI::Option* added = m_app->add_option(flag, *value, help);
-          if constexpr (std::is_same_v<Value, std::vector<std::string>> ||
-                        std::is_same_v<Value, std::vector<double>>) {
+          CLI::Option* added = nullptr;
+          if constexpr (std::is_same_v<Value, std::vector<std::string>>) {
+            // Names may have commas, in quotes.
+            added = m_app->add_option_function<std::string>(
+                flag,
+                [value, flag](const std::string& names) {
+                  try {
+                    *value = split_names(names);
+                  } catch (const InvalidArgument& error) {
+                    throw CLI::ValidationError(flag, error.what());
+                  }
+                },
+                help);
+          } else {
+            added = m_app->add_option(flag, *value, help);
+          }
+          if constexpr (std::is_same_v<Value, std::vector<double>>) {
             added->delimiter(',')->allow_extra_args(false);
           }
-          if constexpr (std::is_same_v<Value, std::uint64_t>) {
-            // Some versions of CLI11 take -1 for the largest number.
-            added->check([](const std::string& number) {
-              return std::string(number.find('-') == number.npos ? "" : "expected a value >= 0");
-            });
-          }
+          // What CLI11 makes of numbers that do not fit, of an empty text and of -1 for an unsigned
+          // number depends on its version.
+          using Number = NumberOf<Value>;
+          if constexpr (std::is_arithmetic_v<Number>) added->check(number_error<Number>);
           return added->option_text(text != nullptr ? text : value_text(*value));
         }
       },
@@ -55,7 +116,7 @@ void Flags::add(const char* flag, Field field, const char* help, const char* tex
 void Flags::restrict_to(const char* flag, const std::vector<std::string>& choices,
                         const std::string& text) {
   m_app->get_option(flag)
-      ->check(CLI::IsMember(choices))
+      ->check([choices](const std::string& list) { return choice_error(choices, list); })
       ->option_text(text.empty() ? "NAME [" + choices.front() + "]" : text);
 }
 

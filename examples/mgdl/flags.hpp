@@ -112,8 +112,9 @@ void require_given(const char* flag, const Value& value) {
 }
 
 /// Flags that the samples of a fit come from: .npy files or one CSV file.
+/// \param named  whether a model may know the names of the targets
 template <class Options>
-void require_samples(const Options& options, bool npy, bool csv) {
+void require_samples(const Options& options, bool npy, bool csv, bool named = false) {
   if (npy == csv) {
     throw InvalidArgument("samples", "--input and --target, or --csv and --target-columns",
                           npy ? "flags of both" : "neither");
@@ -123,9 +124,12 @@ void require_samples(const Options& options, bool npy, bool csv) {
     require_given("--target", options.target);
   } else {
     require_given("--csv", options.csv);
-    require_given("--target-columns", options.target_columns);
+    if (!named) require_given("--target-columns", options.target_columns);
   }
 }
+
+/// Throws InvalidArgument naming the flag if the machine has less memory than that.
+void require_memory(const char* flag, double bytes);
 
 /// Calls check(), where an error about an option of the library is one about the flag it belongs
 /// to. \param flags  pairs of option ("GradientOptions.width") and flag

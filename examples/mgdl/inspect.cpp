@@ -11,6 +11,7 @@
 
 #include "box.hpp"
 #include "command.hpp"
+#include "files.hpp"
 #include "flags.hpp"
 #include "mgdl/core/table.hpp"
 #include "mgdl/io/model_file.hpp"
@@ -202,6 +203,8 @@ Json json_of(const SavedModel<Scalar>& saved, const std::vector<PrefixBounds>& b
           {"link", to_string(model.link())},
           {"inputs", model.inputs()},
           {"outputs", model.outputs()},
+          {"input_names", saved.names.inputs.empty() ? Json() : Json(saved.names.inputs)},
+          {"target_names", saved.names.targets.empty() ? Json() : Json(saved.names.targets)},
           {"parameters", model.parameters()},
           {"multiply_adds", model.multiply_adds()},
           {"knots_between", interval ? Json{interval->first, interval->second} : Json()},
@@ -319,14 +322,22 @@ void print_samples(std::ostream& out, const SavedModel<Scalar>& saved) {
   }
 }
 
+/// Names, after a number of them.
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? ": " : ", ") + one_line(name);
+  return text;
+}
+
 template <class Scalar>
 void print(std::ostream& out, const SavedModel<Scalar>& saved,
            const std::vector<PrefixBounds>& bounds, const Json& report) {
   const auto& model = saved.model;
-  out << "inputs         " << model.inputs() << "\noutputs        " << model.outputs()
-      << "\nscalar         " << detail::scalar_name<Scalar>() << "\nlink           "
-      << to_string(model.link()) << "\nparameters     " << model.parameters() << "\nmultiply-adds  "
-      << model.multiply_adds() << " for one sample\n";
+  out << "inputs         " << model.inputs() << listed(saved.names.inputs) << "\noutputs        "
+      << model.outputs() << listed(saved.names.targets) << "\nscalar         "
+      << detail::scalar_name<Scalar>() << "\nlink           " << to_string(model.link())
+      << "\nparameters     " << model.parameters() << "\nmultiply-adds  " << model.multiply_adds()
+      << " for one sample\n";
   if (const auto interval = usual_inputs(model)) {
     out << "knots          of inputs from " << interval->first << " to " << interval->second
         << '\n';

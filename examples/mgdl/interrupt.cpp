@@ -8,6 +8,8 @@ namespace {
 
 volatile std::sig_atomic_t caught = 0;
 
+volatile std::sig_atomic_t pipe_broken = 0;
+
 extern "C" void note_interrupt(int signal) {
   if (caught != 0) {
     std::signal(signal, SIG_DFL);
@@ -16,14 +18,23 @@ extern "C" void note_interrupt(int signal) {
   caught = 1;
 }
 
+/// A terminal that goes says so more than once, and every line for a reader that has gone, too.
+extern "C" void note_end_of_reader(int signal) {
+  if (signal == SIGPIPE) pipe_broken = 1;
+  caught = 1;
+}
+
 }  // namespace
 
 void catch_interrupts() {
-  for (const int signal : {SIGINT, SIGTERM}) {
-    if (std::signal(signal, note_interrupt) == SIG_IGN) std::signal(signal, SIG_IGN);
-  }
+  const auto note = [](int signal, void (*handler)(int)) {
+    if (std::signal(signal, handler) == SIG_IGN) std::signal(signal, SIG_IGN);
+  };
+  for (const int signal : {SIGINT, SIGTERM}) note(signal, note_interrupt);
+  for (const int signal : {SIGHUP, SIGPIPE}) note(signal, note_end_of_reader);
 }
 
 bool interrupted() noexcept { return caught != 0; }
+bool reader_has_gone() noexcept { return pipe_broken != 0; }
 
 }  // namespace mgdl::command

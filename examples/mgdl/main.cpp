@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "command.hpp"
+#include "files.hpp"
+#include "interrupt.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/version.hpp"
 
@@ -33,7 +35,7 @@ ExitCode run(int argc, char** argv) {
       if (!command.flags.parsed()) continue;
       name += " " + command.name;
       const ExitCode code = command.run();
-      if (std::cout.flush()) return code;
+      if (std::cout.flush() || reader_has_gone()) return code;
       std::cerr << name << ": cannot write to the standard output\n";
       return kBadInput;
     }
@@ -45,15 +47,15 @@ ExitCode run(int argc, char** argv) {
       return kOk;
     }
     for (const CLI::App* used : app.get_subcommands()) name += " " + used->get_name();
-    std::cerr << name << ": " << error.what() << " (see " << name << " --help)\n";
+    std::cerr << name << ": " << one_line(error.what()) << " (see " << name << " --help)\n";
     return kBadInput;
   } catch (const mgdl::InvalidArgument& error) {
-    std::cerr << name << ": " << error.what() << '\n';
+    std::cerr << name << ": " << one_line(error.what()) << '\n';
     return kBadInput;
   } catch (const std::bad_alloc&) {
     std::cerr << name << ": not enough memory\n";
   } catch (const std::exception& error) {
-    std::cerr << name << ": " << error.what() << '\n';
+    std::cerr << name << ": " << one_line(error.what()) << '\n';
   }
   return kFailure;
 }

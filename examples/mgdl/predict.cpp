@@ -23,7 +23,7 @@ struct PredictOptions {
   std::string model;
   std::string input;
   std::string csv;
-  std::vector<std::string> columns;
+  CsvFlags table;
   std::string output;
   std::optional<Index> grades;
   std::optional<double> interval;
@@ -44,11 +44,13 @@ Matrix<Scalar> with_limits(const Matrix<Scalar>& predictions,
   return result;
 }
 
-/// Names of its columns: y, y_lower, y_upper, or y1, y1_lower, y1_upper, y2, ...
-std::vector<std::string> limit_names(Index outputs) {
+/// Names of its columns: y, y_lower, y_upper, or y1, y1_lower, y1_upper, y2, ...; with the names of
+/// the targets instead, if they have any.
+std::vector<std::string> limit_names(Index outputs, const std::vector<std::string>& targets) {
   std::vector<std::string> names;
   for (Index j = 1; j <= outputs; ++j) {
-    const std::string name = outputs == 1 ? "y" : "y" + std::to_string(j);
+    std::string name = outputs == 1 ? "y" : "y" + std::to_string(j);
+    if (!targets.empty()) name = targets[static_cast<std::size_t>(j - 1)];
     for (const char* end : {"", "_lower", "_upper"}) names.push_back(name + end);
   }
   return names;
@@ -82,7 +84,9 @@ void predict(const SavedModel<Scalar>& saved, const PredictOptions& options) {
                           std::to_string(grades));
   }
   if (options.interval) check_intervals(saved, grades, options);
-  const auto X = read_inputs<Scalar>(options.input, options.csv, options.columns, model.inputs());
+  std::string taken;
+  const auto X = read_inputs<Scalar>(options.input, options.csv, options.table, saved, taken);
+  if (!taken.empty()) complain("predict", taken);
   Matrix<Scalar> result(X.rows(), model.outputs());
   model.predictor(options.threads).predict_into(X, result, grades);
   std::vector<std::string> names;
@@ -91,7 +95,7 @@ void predict(const SavedModel<Scalar>& saved, const PredictOptions& options) {
         options.interval_width == "scaled" ? IntervalWidth::Scaled : IntervalWidth::Constant;
     result =
         with_limits(result, saved.intervals->predict(X, *options.interval, width, options.threads));
-    names = limit_names(model.outputs());
+    names = limit_names(model.outputs(), saved.names.targets);
   }
   if (extension_of(options.output) == ".csv") {
     write_csv(options.output, result, names);
@@ -105,9 +109,7 @@ ExitCode run(const PredictOptions& options) {
   if (options.input.empty() == options.csv.empty()) {
     throw InvalidArgument("samples", "--input or --csv", options.csv.empty() ? "neither" : "both");
   }
-  if (!options.columns.empty() && options.csv.empty()) {
-    throw InvalidArgument("--columns", "--csv with it", "none");
-  }
+  require_csv(options.table, !options.csv.empty());
   detail::require_threads("--threads", options.threads);
   const std::string extension = extension_of(options.output);
   if (extension != ".npy" && extension != ".csv") {
@@ -132,11 +134,7 @@ Command add_predict(CLI::App& app) {
   flags.add("--model", &options->model, "model that mgdl fit or mgdl convex has written", "FILE");
   flags.add("--input", &options->input, "inputs: a .npy file, n x d", "FILE");
   flags.add("--csv", &options->csv, "inputs: a CSV file instead of --input", "FILE");
-  flags.add(
-      "--columns", &options->columns,
-      "names or numbers (from 1) of the input columns of the CSV file, in the order of the fit "
-      "[all columns]",
-      "NAMES");
+  add_csv_flags(flags, options->table);
   flags.add("--output", &options->output, "predictions: a .npy or .csv file", "FILE");
   flags.add("--grades", &options->grades, "use the first N grades only [all]", "N");
   flags.add(
@@ -152,8 +150,7 @@ Command add_predict(CLI::App& app) {
   flags.footer(
       "Examples:\n"
       "  mgdl predict --model model.mgdl --input X.npy --output Y.npy\n"
-      "  mgdl predict --model houses.mgdl --csv houses.csv --columns rooms,area --grades 2 \\\n"
-      "    --output prices.csv\n"
+      "  mgdl predict --model houses.mgdl --csv houses.csv --grades 2 --output prices.csv\n"
       "  mgdl predict --model model.mgdl --input X.npy --interval 0.9 --output Y.csv");
   return {"predict", flags, [options] { return run(*options); }};
 }

@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "files.hpp"
+
 namespace mgdl::command {
 namespace {
 
@@ -74,7 +76,7 @@ void ProgressDisplay::note(const std::string& text) {
   if (m_quiet) return;
   if (m_bar_shown) std::cerr << "\r\033[K";
   m_bar_shown = false;
-  if (!text.empty()) std::cerr << text << '\n';
+  if (!text.empty()) std::cerr << one_line(text) << '\n';
   std::cerr.flush();
 }
 

@@ -27,6 +27,7 @@ struct VerifyOptions {
   std::string target;
   std::string csv;
   std::vector<std::string> target_columns;
+  CsvFlags table;
   int threads = 0;
 };
 
@@ -39,16 +40,21 @@ void for_each_option(Options& options, Visit&& visit) requires
   visit(group, "--target", options.target, "targets of the fit: a .npy file, n x c");
   visit(group, "--csv", options.csv, "inputs and targets: a CSV file instead of --input, --target");
   visit(group, "--target-columns", options.target_columns,
-        "names or numbers (from 1) of the target columns of the CSV file; the others are inputs");
+        "names or numbers (from 1) of the target columns of the CSV file [those of the fit]");
+  for_each_csv_flag(options.table, group, visit);
   visit(group, "--threads", options.threads, "0 uses all; the result does not depend on it");
 }
 
 template <class Scalar>
-Dataset<Scalar> read_samples(const VerifyOptions& options, const MultigradeModel<Scalar>& model) {
+Dataset<Scalar> read_samples(const VerifyOptions& options, const SavedModel<Scalar>& saved) {
+  const auto& model = saved.model;
   const bool npy = options.csv.empty();
-  const Dataset<Scalar> data =
-      npy ? read_npy_samples<Scalar>(options.input, options.target)
-          : csv_samples(read_csv_as<Scalar>(options.csv), options.target_columns, options.csv);
+  NamedSamples<Scalar> samples =
+      npy ? NamedSamples<Scalar>{read_npy_samples<Scalar>(options.input, options.target)}
+          : read_csv_samples<Scalar>(options.csv, options.table, options.target_columns,
+                                     saved.names);
+  if (!npy) complain("verify", samples.text);
+  Dataset<Scalar>& data = samples.data;
   const auto require = [](const std::string& file, const char* what, Index expected, Index found) {
     if (expected == found) return;
     throw InvalidArgument(file, std::to_string(expected) + what, std::to_string(found));
@@ -57,7 +63,7 @@ Dataset<Scalar> read_samples(const VerifyOptions& options, const MultigradeModel
           data.inputs().cols());
   require(npy ? options.target : options.csv, " targets, as in the model", model.outputs(),
           data.targets().cols());
-  return data;
+  return std::move(data);
 }
 
 /// One line for each output, then the answer.
@@ -112,7 +118,7 @@ ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
     }
     return found;
   };
-  Dataset<Scalar> samples = read_samples(options, saved.model);
+  Dataset<Scalar> samples = read_samples(options, saved);
   const auto verification =
       report.folds > 0 ? check(folds(std::move(samples), report.folds, report.seed))
                        : check(split(std::move(samples), report.validation_fraction, report.seed));
@@ -124,8 +130,9 @@ ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
 
 ExitCode run(const VerifyOptions& options) {
   require_given("--model", options.model);
-  require_samples(options, given(options.input, options.target),
-                  given(options.csv, options.target_columns));
+  const bool csv = given(options.csv, options.target_columns);
+  require_samples(options, given(options.input, options.target), csv, /*named=*/true);
+  require_csv(options.table, csv);
   detail::require_threads("--threads", options.threads);
   return std::visit([&](const auto& saved) { return verify(saved, options); },
                     load_any_model(options.model));
@@ -150,7 +157,7 @@ Command add_verify(CLI::App& app) {
       "\n"
       "Examples:\n"
       "  mgdl verify --model model.mgdl --input X.npy --target Y.npy\n"
-      "  mgdl verify --model houses.mgdl --csv houses.csv --target-columns price");
+      "  mgdl verify --model houses.mgdl --csv houses.csv");
   return {"verify", flags, [options] { return run(*options); }};
 }
 

@@ -129,7 +129,7 @@ TEST_CASE("fit refuses bad samples", "[command/fit]") {
           {csv("good.csv", "z"), {"--target-columns", "\"z\"", folder / "good.csv"}},
           {csv("good.csv", "a,b,y"), {"--target-columns", "as input", folder / "good.csv"}},
           {csv("good.csv", "y") + Arguments{"--test-csv", folder / "other.csv"},
-           {folder / "other.csv", "names"}},
+           {folder / "other.csv", "one column named \"b\"", "\"a\", \"c\""}},
       });
 }
 
@@ -154,7 +154,21 @@ TEST_CASE("fit refuses bad flags", "[command/fit]") {
                 {with("--validation", "1"), {"--validation", "[0, 1)", "found 1"}},
                 {with("--threads", "-2"), {"--threads", "found -2"}},
                 {with("--peak", "0"), {"--peak", "found 0"}},
-                {with("--seed", "-1"), {"--seed"}},
+                {with("--seed", "-1"), {"--seed", "from 0 to 18446744073709551615", "\"-1\""}},
+                {with("--seed", "18446744073709551616"), {"--seed", "to 18446744073709551615"}},
+                {with("--seed", "99999999999999999999999"), {"--seed", "found \"99999"}},
+                {with("--seed", ""), {"--seed", "found \"\""}},
+                {with("--seed", "0x10"), {"--seed", "0x10"}},
+                {with("--seed", "1e3"), {"--seed", "1e3"}},
+                {with("--seed", "7 "), {"--seed", "7 "}},
+                {with("--width", ""), {"--width", "a whole number", "found \"\""}},
+                {with("--width", "9223372036854775808"), {"--width", "to 9223372036854775807"}},
+                {with("--threads", "4294967297"), {"--threads", "to 2147483647"}},
+                {with("--tolerance", ""), {"--tolerance", "a number"}},
+                {with("--tolerance", "1e999"), {"--tolerance", "1e999"}},
+                {with("--tolerance", "1,5"), {"--tolerance", "1,5"}},
+                {with("--threads", "100000"), {"--threads", "16 for each thread of the machine"}},
+                {with("--threads", "2147483647"), {"--threads", "at most"}},
                 {with("--width", "many"), {"--width", "many"}},
                 {with("--width", "1.5"), {"--width", "1.5"}},
                 {with("--scalar", "float16"), {"--scalar", "float16"}},
@@ -222,6 +236,32 @@ TEST_CASE("fit refuses bad trainers and flags that are not theirs", "[command/fi
            {"--trainer", "1 to 3 inputs for constructive", "found 4"}},
           {with("gradient", {"--measure", "mae"}), {"--measure", "mae"}},
       });
+}
+
+TEST_CASE("sizes that no memory holds are refused with what they need", "[command/fit]") {
+  const Folder folder;
+  const Arguments good{"--input",        folder / "X.npy", "--target",
+                       folder / "Y.npy", "--output",       folder / "kept"};
+  const auto with = [&](const std::string& trainer, const std::string& flag,
+                        const std::string& value) {
+    return good + Arguments{"--trainer", trainer, flag, value};
+  };
+  const std::string needs = "one that needs at least ";
+  check_all(
+      folder, "fit",
+      {
+          {with("gradient", "--width", "1000000000"), {"--width", "of memory", needs, " EB"}},
+          {with("gradient", "--width", "10000000"), {"--width", needs, " PB"}},
+          {with("sampled", "--width", "10000000"), {"--width", needs, " PB"}},
+          {with("auto", "--width", "9223372036854775807"), {"--width", needs}},
+          {with("gradient", "--hidden-layers", "1000000000000"), {"--hidden-layers", needs, " PB"}},
+          {with("convex", "--patterns", "1000000000000"), {"--patterns", needs, " TB"}},
+          {with("sampled", "--hidden-layers", "9223372036854775807"), {"--hidden-layers"}},
+      });
+  check_all(folder, "convex",
+            {{{"--input", folder / "X.npy", "--target", folder / "Y.npy", "--gate-count",
+               "1000000000000", "--output", folder / "kept"},
+              {"--gate-count", needs, " TB"}}});
 }
 
 TEST_CASE("fit finds out before training what it cannot write", "[command/fit]") {

@@ -188,6 +188,12 @@ TEST_CASE("the report tells all options", "[command/fit]") {
                          {"test_input", nullptr},
                          {"test_target", nullptr},
                          {"test_csv", nullptr},
+                         {"columns", nullptr},
+                         {"exclude", nullptr},
+                         {"header", "auto"},
+                         {"delimiter", "auto"},
+                         {"decimal", "auto"},
+                         {"comment", "auto"},
                          {"validation", nullptr},
                          {"folds", 0},
                          {"grades", 3},
@@ -224,8 +230,9 @@ TEST_CASE("the report tells all options", "[command/fit]") {
   // The model keeps what decides on it, and where nothing came from or went to.
   Json kept = expected;
   for (const char* key :
-       {"input", "target", "csv", "target_columns", "test_input", "test_target", "test_csv",
-        "validation", "folds", "threads", "output", "report", "plot", "peak", "quiet"}) {
+       {"input",   "target",  "csv",    "target_columns", "test_input", "test_target", "test_csv",
+        "columns", "exclude", "header", "delimiter",      "decimal",    "comment",     "validation",
+        "folds",   "threads", "output", "report",         "plot",       "peak",        "quiet"}) {
     kept.erase(key);
   }
   CHECK(mgdl::load_model<double>(folder / "m").report->options == kept);
@@ -247,7 +254,10 @@ TEST_CASE("CSV and npy files of the same numbers give the same model", "[command
                                    "--output", folder / "n"});
   INFO(outcome.errors);
   REQUIRE(outcome.code == 0);
-  CHECK(mgdl::read_file(folder / "m") == mgdl::read_file(folder / "n"));
+  const auto from_csv = mgdl::load_model<double>(folder / "n");
+  CHECK(mgdl::load_model<double>(folder / "m").model == from_csv.model);
+  CHECK(from_csv.names.inputs == std::vector<std::string>{"a", "b"});
+  CHECK(from_csv.names.targets == std::vector<std::string>{"v", "u"});
   const auto expected = mgdl::compute_metrics(
       predict(folder, "3"), mgdl::read_npy<double>(fs::path(folder / "Yt.npy")), {}, 1,
       mgdl::load_model<double>(folder / "n").model.output_standardizer().scale());

@@ -14,6 +14,7 @@
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/npy.hpp"
 #include "support/catch.hpp"
+#include "support/shell.hpp"
 
 using Catch::Matchers::ContainsSubstring;
 using Json = nlohmann::ordered_json;
@@ -68,6 +69,52 @@ TEST_CASE("Ctrl-C ends training and keeps what there is", "[command/fit]") {
   }
 }
 
+TEST_CASE("a terminal that goes ends training and keeps what there is", "[command/fit]") {
+  const mgdl::test::TemporaryFolder folder;
+  mgdl::test::Process process(endless(folder));
+  REQUIRE(process.wait_for("grade 1/4: "));
+  // From the terminal and from the shell.
+  process.kill(SIGHUP);
+  process.kill(SIGHUP);
+  const auto outcome = process.wait();
+  INFO(outcome.errors);
+  CHECK(outcome.code == 0);
+  CHECK_THAT(outcome.output, ContainsSubstring("StoppedByObserver"));
+  CHECK(mgdl::load_model<double>(folder / "m").model.grades() == 1);
+}
+
+TEST_CASE("behind nohup, training goes on without a terminal", "[command/fit]") {
+  const mgdl::test::TemporaryFolder folder;
+  const auto before = ::signal(SIGHUP, SIG_IGN);  // passed on to the process
+  mgdl::test::Process process(endless(folder) + Arguments{"--time-limit", "2"});
+  ::signal(SIGHUP, before);
+  REQUIRE(process.wait_for("grade 1/4: "));
+  process.kill(SIGHUP);
+  const auto outcome = process.wait();
+  CHECK(outcome.code == 0);
+  CHECK_THAT(outcome.output, ContainsSubstring("TimeLimit"));
+}
+
+TEST_CASE("a reader of the progress that goes ends training and keeps what there is",
+          "[command/fit]") {
+  // Progress, the table at the end, or both go to a reader of one line.
+  for (const std::string to : {"2>&1 >/dev/null | head -n 1", "2>&1 | head -n 1"}) {
+    const mgdl::test::TemporaryFolder folder;
+    std::string line = mgdl::test::quoted(MGDL_COMMAND);
+    for (const auto& argument : endless(folder)) line += " " + mgdl::test::quoted(argument);
+    line = "( " + line + "; echo $? > " + mgdl::test::quoted(folder / "code") + " ) ";
+    REQUIRE(mgdl::test::shell(line + to + " > " + mgdl::test::quoted(folder / "head")) == 0);
+    INFO(to);
+    CHECK(mgdl::read_file(folder / "head") == "300 samples, 2 inputs, 2 outputs\n");
+    // The shell waits for the reader alone.
+    for (int i = 0; i < 6000 && folder.content().count("code") == 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    CHECK(mgdl::read_file(folder / "code") == "0\n");
+    CHECK(mgdl::load_model<double>(folder / "m").model.grades() == 1);
+  }
+}
+
 TEST_CASE("the second Ctrl-C ends at once", "[command/fit]") {
   const mgdl::test::TemporaryFolder folder;
   // An epoch takes much longer than it takes to press twice.
@@ -83,6 +130,45 @@ TEST_CASE("the second Ctrl-C ends at once", "[command/fit]") {
   const auto outcome = process.wait();
   CHECK(outcome.signal == SIGINT);
   CHECK(folder.content().count("m") == 0);
+}
+
+TEST_CASE("time limit and Ctrl-C are kept by trainers without iterations", "[command/fit]") {
+  const mgdl::test::TemporaryFolder folder;
+  const auto [X, Y] = mgdl::test::samples(60000);
+  mgdl::write_npy(folder / "X.npy", X);
+  mgdl::write_npy(folder / "Y.npy", Y);
+  // Minutes of work, were it not stopped.
+  const Arguments fit{"fit",
+                      "--input",
+                      folder / "X.npy",
+                      "--target",
+                      folder / "Y.npy",
+                      "--trainer",
+                      "sampled",
+                      "--width",
+                      "3000",
+                      "--validation",
+                      "0",
+                      "--threads",
+                      "1",
+                      "--output",
+                      folder / "m",
+                      "--report",
+                      folder / "r"};
+  const auto limited = mgdl::test::run(fit + Arguments{"--time-limit", "1"});
+  CHECK(limited.code == 0);
+  Json report = Json::parse(mgdl::read_file(folder / "r"));
+  CHECK(report["termination"] == "TimeLimit");
+  CHECK(report["seconds"] < 15);  // of a loaded machine
+
+  mgdl::test::Process process(fit);
+  REQUIRE(process.wait_for("iteration "));
+  process.kill(SIGINT);
+  const auto outcome = process.wait();
+  CHECK(outcome.code == 0);
+  report = Json::parse(mgdl::read_file(folder / "r"));
+  CHECK(report["termination"] == "StoppedByObserver");
+  CHECK(mgdl::load_model<double>(folder / "m").model.inputs() == 2);
 }
 
 TEST_CASE("a time limit is kept", "[command/fit]") {

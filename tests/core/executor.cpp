@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -151,6 +152,19 @@ TEST_CASE("numbers of threads", "[core/executor]") {
   mgdl::detail::require_threads("threads", 3);
   CHECK(mgdl::test::error_of([] { mgdl::detail::require_threads("threads", -1); }) ==
         "threads: expected a value >= 0 (0: all available), found -1");
+}
+
+TEST_CASE("more threads than make sense are refused", "[core/executor]") {
+  const int most = 16 * mgdl::detail::thread_count(0);
+  mgdl::detail::require_threads("threads", most);
+  for (const int threads : {most + 1, 2 * most, 100000, 1 << 30, std::numeric_limits<int>::max()}) {
+    const mgdl::Executor executor = threads;
+    CHECK(executor.requested() == threads);
+    CHECK(executor.pool().size() == most);
+    CHECK(mgdl::test::error_of([&] { mgdl::detail::require_threads("threads", executor); }) ==
+          "threads: expected at most " + std::to_string(most) +
+              ", 16 for each thread of the machine, found " + std::to_string(threads));
+  }
 }
 
 TEST_CASE("an executor is made of a number, and its copies share its threads", "[core/executor]") {

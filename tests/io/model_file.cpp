@@ -524,3 +524,44 @@ TEST_CASE("a model that cannot be written leaves the file as it was", "[io/model
   CHECK_THAT(error_of("\x93NUMPY and so on"), ContainsSubstring("expected a header of at most"));
   CHECK_THAT(error_of("{\"format\": \"mgdl-model\"}"), ContainsSubstring("a header of"));
 }
+
+TEMPLATE_TEST_CASE("names of inputs and targets are kept", "[io/model_file]", float, double) {
+  const auto model = saved_model<TestType>();
+  const auto names_of = [](const std::string& start, mgdl::Index count) {
+    std::vector<std::string> names;
+    for (mgdl::Index j = 0; j < count; ++j) names.push_back(start + std::to_string(j));
+    return names;
+  };
+  const mgdl::ColumnNames names{names_of("x \"\n\xC3\xA4,", model.inputs()),
+                                names_of("", model.outputs())};
+  const auto bytes = mgdl::save_model(model, nullptr, nullptr, &names);
+  const auto back = mgdl::load_model<TestType>(bytes);
+  CHECK(back.names.inputs == names.inputs);
+  CHECK(back.names.targets == names.targets);
+  CHECK(mgdl::load_model<double>(bytes).names.inputs == names.inputs);
+  CHECK(mgdl::save_model(model, nullptr, nullptr, &back.names) == bytes);
+
+  const mgdl::ColumnNames none, inputs_only{names.inputs, {}};
+  CHECK(mgdl::save_model(model, nullptr, nullptr, &none) == mgdl::save_model(model));
+  CHECK(mgdl::load_model<TestType>(mgdl::save_model(model)).names.inputs.empty());
+  const auto half = mgdl::save_model(model, nullptr, nullptr, &inputs_only);
+  CHECK(mgdl::load_model<TestType>(half).names.inputs == names.inputs);
+  CHECK(mgdl::load_model<TestType>(half).names.targets.empty());
+
+  for (const std::string wrong :
+       {"5", "{}", "x", R"({"inputs":[],"targets":5})", R"({"inputs":[1],"targets":[]})",
+        R"({"inputs":["a","b","c","d","e","f","g"],"targets":[]})", R"({"inputs":["a"]})"}) {
+    const std::string text(reinterpret_cast<const char*>(half.data()), half.size());
+    const auto damaged = changed(text, [&](auto& c) { c.metadata["names"] = wrong; });
+    CHECK_THAT(error_of(damaged), Catch::Matchers::Contains("metadata names"));
+  }
+
+  const mgdl::ColumnNames more{names_of("x", model.inputs() + 1), {}};
+  const mgdl::ColumnNames fewer{{}, names_of("y", model.outputs() - 1)};
+  CHECK_THROWS_WITH(mgdl::save_model(model, nullptr, nullptr, &more),
+                    Catch::Matchers::StartsWith("names.inputs: expected "));
+  if (model.outputs() > 1) {
+    CHECK_THROWS_WITH(mgdl::save_model(model, nullptr, nullptr, &fewer),
+                      Catch::Matchers::StartsWith("names.targets: expected "));
+  }
+}

@@ -445,3 +445,18 @@ TEST_CASE("files: read, replace, refuse", "[io/npy]") {
   CHECK_THROWS_AS(mgdl::read_npy_array<float>(folder / "mgdl-does-not-exist.npy"),
                   mgdl::InvalidArgument);
 }
+
+TEST_CASE("NPY: what NumPy writes and nobody reads here is refused with the way out", "[io/npy]") {
+  for (const std::string type : {"<f2", ">f2", "<f16", "<c8", "<c16"}) {
+    CHECK_THAT(error_of(file(header(type, "False", "(1,)"), std::string(16, '\0'))),
+               ContainsSubstring("found \"" + type + "\" (x.astype('f8') in NumPy makes one"));
+  }
+  for (const std::string type : {"<U5", "|S3", "<M8[ns]"}) {
+    CHECK_THAT(error_of(file(header(type, "False", "(1,)"), std::string(16, '\0'))),
+               ContainsSubstring("\"" + type + "\""));
+  }
+  for (const std::string start : {"PK\x03\x04", "PK\x05\x06"}) {
+    CHECK_THAT(error_of(start + std::string(100, 'x')),
+               ContainsSubstring("numpy.save writes it, found a zip file, as .npz files are"));
+  }
+}

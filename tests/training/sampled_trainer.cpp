@@ -205,3 +205,45 @@ TEST_CASE("Options of sampled grades are refused by name", "[training/sampled_tr
   CHECK_THAT(error({.hidden_layers = 0}), ContainsSubstring("hidden_layers"));
   CHECK_THAT(error({.ridge = -1.0}), ContainsSubstring("ridge"));
 }
+
+TEST_CASE("A sampled grade asks between its steps whether to go on", "[training/sampled_trainer]") {
+  const Samples s = steep_samples(20000);
+  const mgdl::SampledOptions options{.width = 200, .hidden_layers = 2};
+  mgdl::Index calls = 0;
+  auto problem = s.problem();
+  problem.threads = 1;
+  problem.observer = [&](const mgdl::Progress& progress) {
+    CHECK(progress.iteration == ++calls);
+    CHECK(progress.iteration <= progress.max_iterations);
+    return mgdl::Action::Continue;
+  };
+  mgdl::SampledTrainer<double> trainer(options);
+  const auto whole = trainer.fit(problem);
+  CHECK(whole.report.termination == mgdl::Termination::ToleranceReached);
+  const mgdl::Index steps = calls;
+  CHECK(steps > 20);
+
+  // Stopped anywhere, the network is usable, and it is the whole one or one that lowers the error.
+  for (mgdl::Index last = 1; last <= steps; last += 3) {
+    calls = 0;
+    problem.observer = [&](const mgdl::Progress&) {
+      return ++calls == last ? mgdl::Action::Stop : mgdl::Action::Continue;
+    };
+    const auto fit = trainer.fit(problem);
+    CHECK(calls == last);
+    CHECK(fit.report.termination == mgdl::Termination::StoppedByObserver);
+    CHECK(fit.report.final_objective <= 1);
+    CHECK(fit.network.inputs() == 3);
+    CHECK(fit.network.outputs() == 2);
+    const auto Y = fit.network.predict(s.X);
+    const double loss = (s.w.asDiagonal() * (Y - s.Y).cwiseAbs2()).sum() /
+                        (s.w.asDiagonal() * s.Y.cwiseAbs2()).sum();
+    CHECK(std::abs(loss - fit.report.final_objective) <= 1e-9);
+  }
+
+  problem.observer = {};
+  problem.time_limit_seconds = 0;
+  const auto fit = trainer.fit(problem);
+  CHECK(fit.report.termination == mgdl::Termination::TimeLimit);
+  CHECK(fit.report.final_objective == 1);
+}

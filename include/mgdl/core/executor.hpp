@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -20,10 +21,19 @@
 
 namespace mgdl::detail {
 
+/// Threads of the machine.
+inline int available_threads() noexcept {
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+/// Threads to ask for at most: for each of the machine's so many. Every one takes memory, and what
+/// is beyond the machine's own only stands in the way.
+inline constexpr int kThreadsForEach = 16;
+
 /// Threads to use for a request: all of the machine's for 0.
 inline int thread_count(int requested) noexcept {
-  if (requested > 0) return requested;
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  return requested > 0 ? std::min(requested, kThreadsForEach * available_threads())
+                       : available_threads();
 }
 
 /// Threads that share the tasks of one caller, who works along.
@@ -167,8 +177,9 @@ namespace mgdl {
 /// once: the threads then serve one of them, and the others work alone.
 class Executor {
  public:
-  /// \param threads  at most so many, the caller's among them; 0: all available. Values below 0 are
-  ///                 refused by whatever the executor is given to.
+  /// \param threads  at most so many, the caller's among them; 0: all available. Values below 0,
+  ///                 and above 16 for each thread of the machine, are refused by whatever the
+  ///                 executor is given to.
   Executor(
       int threads = 0)  // NOLINT(google-explicit-constructor): `.threads = 2` is how it is used
       : m_requested(threads),
@@ -197,6 +208,12 @@ namespace detail {
 inline void require_threads(const char* field, const Executor& executor) {
   require_option(executor.requested() >= 0, field, "a value >= 0 (0: all available)",
                  executor.requested());
+  const int most = kThreadsForEach * available_threads();
+  if (executor.requested() <= most) return;
+  throw InvalidArgument(field,
+                        "at most " + std::to_string(most) + ", " + std::to_string(kThreadsForEach) +
+                            " for each thread of the machine",
+                        std::to_string(executor.requested()));
 }
 
 }  // namespace detail

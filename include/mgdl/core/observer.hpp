@@ -99,4 +99,33 @@ class RunControl {
   Stopwatch m_clock;
 };
 
+/// Whether to go on, asked by work that nobody wants to stop.
+inline constexpr auto kGoOn = [] { return true; };
+
+/// Work in steps that have no objective: counts them, and asks after each whether to go on.
+class StepControl {
+ public:
+  /// \param steps  about so many; 0 if unknown
+  StepControl(Observer observer, double time_limit_seconds, Index grade, Index steps)
+      : m_control(std::move(observer), time_limit_seconds, steps), m_grade(grade) {}
+
+  /// To be called by the thread that the observer is called from. False from the first no on.
+  bool proceed() {
+    if (m_reason == Termination::NotRun) {
+      m_reason = m_control.observe({.grade = m_grade, .iteration = ++m_done});
+    }
+    return m_reason == Termination::NotRun;
+  }
+
+  /// Why the work was stopped, or NotRun.
+  Termination reason() const noexcept { return m_reason; }
+  double seconds() const { return m_control.seconds(); }
+
+ private:
+  RunControl m_control;
+  Index m_grade;
+  Index m_done = 0;
+  Termination m_reason = Termination::NotRun;
+};
+
 }  // namespace mgdl::detail

@@ -42,6 +42,9 @@ struct CHeaderOptions {
   Vector<Scalar> lower{};
   Vector<Scalar> upper{};
   /// \}
+  /// Lines for the first comment, e.g. what the inputs are; characters that could end it, and
+  /// others than printable ASCII, are escaped.
+  std::vector<std::string> notes{};
 
   /// \throws InvalidArgument for values that cannot be used with a model of d inputs
   void validate(Index inputs) const;

@@ -15,6 +15,21 @@
 #include "mgdl/io/file.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 
+namespace mgdl::detail {
+
+/// Text that neither ends a comment nor goes on in the next line.
+inline std::string in_c_comment(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    const bool ends = c == '/' && result.ends_with('*');
+    const std::string shown = excerpt(std::string_view(&c, 1));
+    result += ends ? "\\x2f" : shown.substr(1, shown.size() - 2);
+  }
+  return result.ends_with('\\') ? result + "." : result;
+}
+
+}  // namespace mgdl::detail
+
 namespace mgdl {
 
 template <class Scalar>
@@ -65,6 +80,7 @@ CHeaderReport write_c_header(std::ostream& out, const MultigradeModel<Scalar>& m
   };
 
   std::vector<std::string> notes;
+  for (const std::string& note : options.notes) notes.push_back(detail::in_c_comment(note));
   if (options.number == CNumber::Float32 || in_double) {
     code.add_floating(model);
     const auto predict = [&](const Matrix<Scalar>& inputs) -> Matrix<double> {

@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <filesystem>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -18,40 +19,88 @@ namespace mgdl {
 
 /// Whether the first record holds the names of the columns.
 enum class CsvHeader {
-  Auto,  ///< names if none of its fields is a number, data if all are; a mixture is an error
-  Yes,   ///< it does
-  No,    ///< it does not
+  /// Found out from whole columns: text above numbers is a name, and so are numbers in quotes above
+  /// numbers without, and the numbers 0, 1, 2, ... above fractions. An error if nothing tells.
+  Auto,
+  Yes,  ///< it does
+  No,   ///< it does not
 };
 
-/// How a CSV file is written.
+/// How a CSV file is written, and what is wanted of it. What is not given is found out, and
+/// CsvTable::dialect says what was found; what the file leaves open is an error.
 struct CsvOptions {
-  char delimiter = ',';                ///< one of comma, semicolon, tab, space and '|'
-  CsvHeader header = CsvHeader::Auto;  ///< whether the first record holds names
-  char comment = '\0';  ///< lines that start with it are skipped, e.g. '#'; '\0': there are none
+  /// One of comma, semicolon, tab, '|' and space, which stands for any number of blanks. Without:
+  /// the one that cuts all records into as many fields.
+  std::optional<char> delimiter = {};
+  /// Whether the first record holds names. A second one of text above columns of numbers (units) is
+  /// left out.
+  CsvHeader header = CsvHeader::Auto;
+  /// Lines that start with it are skipped: one of # % ! ; / *, or '\0' for none. Without: '#'.
+  std::optional<char> comment = {};
+  /// Decimal point or comma. Without: a comma, where the delimiter is another one, if numbers have
+  /// no point.
+  std::optional<char> decimal = {};
+  /// Names or numbers (from 1) of the columns to read, in this order, see find_columns. Without:
+  /// all but those of text, empty ones, and a first one of row numbers without a name.
+  std::vector<std::string> columns = {};
+  /// The same of columns to leave out.
+  std::vector<std::string> exclude = {};
+  /// Instead of `columns`: names of the columns to read, in this order, if the file has a header;
+  /// without one, and for an empty list, they change nothing. A first record that has them all is a
+  /// header.
+  std::vector<std::string> names = {};
 
   /// \throws InvalidArgument naming the field
   void validate() const {
     const auto text = [](char c) { return detail::excerpt(std::string_view(&c, 1)); };
-    if (std::string_view(",;\t |").find(delimiter) == std::string_view::npos) {
+    if (delimiter && std::string_view(",;\t |").find(*delimiter) == std::string_view::npos) {
       throw InvalidArgument("CsvOptions.delimiter", "a comma, semicolon, tab, space or '|'",
-                            text(delimiter));
+                            text(*delimiter));
     }
-    if (comment != '\0' && std::string_view("#%!;/*").find(comment) == std::string_view::npos) {
+    if (comment && *comment != '\0' &&
+        std::string_view("#%!;/*").find(*comment) == std::string_view::npos) {
       throw InvalidArgument("CsvOptions.comment", "one of # % ! ; / * or '\\0' for none",
-                            text(comment));
+                            text(*comment));
     }
-    if (comment == delimiter) {
+    if (comment && comment == delimiter) {
       throw InvalidArgument("CsvOptions.comment", "another character than the delimiter",
-                            text(comment));
+                            text(*comment));
+    }
+    if (!names.empty() && !columns.empty()) {
+      throw InvalidArgument("CsvOptions.names", "none with CsvOptions.columns",
+                            std::to_string(names.size()));
+    }
+    if (decimal && *decimal != '.' && *decimal != ',') {
+      throw InvalidArgument("CsvOptions.decimal", "a point or a comma", text(*decimal));
     }
   }
+};
+
+/// How a file turned out to be written.
+struct CsvDialect {
+  char delimiter = ',';           ///< between fields; means nothing for a single column
+  char decimal = '.';             ///< point or comma
+  bool header = false;            ///< whether there are names
+  bool names_in_comment = false;  ///< whether these are in the comment above the first record
+  bool units = false;             ///< whether a record of units was left out
+  Index comments = 0;             ///< lines that were skipped
+};
+
+/// A column of a file that is not in the table.
+struct CsvLeftOut {
+  Index position = 0;  ///< in the file, from 0
+  std::string name;    ///< empty if it has none
+  std::string reason;  ///< e.g. "text"
 };
 
 /// Columns of finite numbers.
 template <std::floating_point Scalar>
 struct CsvTable {
-  std::vector<std::string> names;  ///< one per column, or empty if the file has no header
-  Matrix<Scalar> values;           ///< n x d, one row a record
+  std::vector<std::string> names;         ///< one per column, or empty if the file has no header
+  Matrix<Scalar> values;                  ///< n x d, one row a record
+  std::vector<Index> positions = {};      ///< of the columns in the file, from 0; empty: 0, 1, ...
+  std::vector<CsvLeftOut> left_out = {};  ///< in the order of the file
+  CsvDialect dialect = {};                ///< of the file
 };
 
 /// Inputs and targets of the same samples: `auto [X, Y] = split_targets(table, {"price"})`.
@@ -63,14 +112,16 @@ struct CsvSplit {
 
 /// Parses CSV text that is in memory already.
 ///
-/// Accepts quoted fields (with doubled quotes, in the header also line breaks), LF and CRLF line
-/// ends, a UTF-8 byte order mark, blanks around fields, and blank lines before the first and behind
-/// the last record. Between rows a blank line is an error: it would hide a missing value. Numbers
-/// have a decimal point; one too small for Scalar becomes zero.
+/// Accepts quoted fields (with doubled quotes and line breaks), LF, CR LF and CR line ends, a UTF-8
+/// byte order mark, blanks around fields, blank lines (or delimiters alone) before the first and
+/// behind the last record, a delimiter at the end of all rows, and names of rows that the header
+/// does not count. Between rows a blank line is an error: it would hide a missing value. Names that
+/// are not UTF-8 are taken for Latin-1. A number that is too small for Scalar becomes zero.
 ///
 /// \param source  how errors call the text
-/// \throws InvalidArgument for a field with text, NaN, infinity, nothing or a number beyond Scalar,
-///         for rows of another length and for no rows: names source, line and column (from 1)
+/// \throws InvalidArgument for a field with text, NaN, infinity, nothing or a number beyond Scalar
+///         in a column that is wanted, for rows of another length, for no rows and for what can be
+///         read in two ways: names source, line and column (from 1)
 template <std::floating_point Scalar = double>
 CsvTable<Scalar> parse_csv(std::string_view text, const CsvOptions& options = {},
                            const std::string& source = "CSV text");
@@ -81,11 +132,12 @@ CsvTable<Scalar> parse_csv(std::string_view text, const CsvOptions& options = {}
 template <std::floating_point Scalar = double>
 CsvTable<Scalar> read_csv(const std::filesystem::path& path, const CsvOptions& options = {});
 
-/// Positions from 0 of columns given by name or by number from 1; a name wins over a number.
+/// Positions from 0, in the table, of columns given by name or by their number, from 1, in the
+/// file; a name wins over a number.
 ///
 /// \param argument  how errors call `columns`
-/// \throws InvalidArgument for none, and for one that does not exist, shares its name or is asked
-///         for twice: lists what there is
+/// \throws InvalidArgument for none, and for one that does not exist, was left out, shares its name
+///         or is asked for twice: lists what there is
 template <std::floating_point Scalar>
 std::vector<Index> find_columns(const CsvTable<Scalar>& table,
                                 const std::vector<std::string>& columns,
@@ -124,8 +176,8 @@ void write_csv_values(const std::filesystem::path& path, const MatrixView<Scalar
 /// same. Errors of the stream are left in its state.
 ///
 /// \param matrix  n x d, n and d at least 1, finite; any expression of float or double
-/// \param names   d names for a header, quoted where needed, or none; where all look like
-///                numbers, only CsvHeader::Yes reads them back as names
+/// \param names   d names for a header, quoted where needed, or none; where none of them is text,
+///                CsvHeader::Yes reads them back for certain
 /// \throws InvalidArgument before anything is written
 template <class Derived>
 void write_csv(std::ostream& out, const Eigen::DenseBase<Derived>& matrix,

@@ -4,7 +4,6 @@
 #include <charconv>
 #include <concepts>
 #include <cstddef>
-#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <ostream>
@@ -17,6 +16,10 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/csv.hpp"
+#include "mgdl/io/csv/delimiter.hpp"
+#include "mgdl/io/csv/header.hpp"
+#include "mgdl/io/csv/scanner.hpp"
+#include "mgdl/io/csv/survey.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/io/number_text.hpp"
 
@@ -26,14 +29,16 @@ namespace mgdl::detail {
 inline std::string csv_column_text(Index column, const std::vector<std::string>& names) {
   const auto j = static_cast<std::size_t>(column);
   return "column " + std::to_string(column + 1) +
-         (j < names.size() ? " (\"" + names[j] + "\")" : std::string());
+         (j < names.size() ? " (" + excerpt(names[j]) + ")" : std::string());
 }
 
 /// Appends a name of a header, in quotes where a reader with any delimiter needs them. An empty
-/// name could be the whole line, and one that starts beyond ASCII could pass for a byte order mark.
+/// name could be the whole line, one that starts beyond ASCII could pass for a byte order mark, and
+/// one that is a number for data.
 inline void append_csv_name(std::string& text, std::string_view name) {
   const bool is_plain = !name.empty() && static_cast<unsigned char>(name.front()) < 0x80 &&
-                        name.find_first_of(",;\t |\"\r\n#") == std::string_view::npos;
+                        name.find_first_of(",;\t |\"\r\n#") == std::string_view::npos &&
+                        csv_value<double>(trimmed(name), '\0').kind == CsvKind::Text;
   if (is_plain) {
     text += name;
     return;
@@ -43,233 +48,397 @@ inline void append_csv_name(std::string& text, std::string_view name) {
   text += '"';
 }
 
-/// Walks through the text of a CSV file, one record after the other. Numbers are parsed where they
-/// stand; nothing is allocated per field. Copying it marks a place to return to.
-template <class Scalar>
-class CsvScanner {
- public:
-  struct Field {
-    std::string text;
-    bool is_number = false;  ///< NaN, infinity and numbers out of range included
+/// The text if it is UTF-8, else the same from Latin-1.
+inline std::string utf8_of(const std::string& text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  bool valid = true;
+  for (std::size_t i = 0; i < text.size() && valid; ++i) {
+    if (byte(i) < 0x80) continue;
+    const int more = byte(i) >= 0xF0 ? 3 : byte(i) >= 0xE0 ? 2 : 1;
+    // Neither too long nor too large, nor half of a pair of UTF-16.
+    const unsigned second = i + 1 < text.size() ? byte(i + 1) : 0;
+    valid = byte(i) >= 0xC2 && byte(i) <= 0xF4 && !(byte(i) == 0xE0 && second < 0xA0) &&
+            !(byte(i) == 0xED && second > 0x9F) && !(byte(i) == 0xF0 && second < 0x90) &&
+            !(byte(i) == 0xF4 && second > 0x8F);
+    for (int k = 0; k < more && valid; ++k) valid = ++i < text.size() && byte(i) >> 6 == 2;
+  }
+  if (valid) return text;
+  std::string result;
+  for (const char c : text) {
+    const auto code = static_cast<unsigned char>(c);
+    if (code >= 0x80) result += static_cast<char>(0xC0 | code >> 6);
+    result += static_cast<char>(code < 0x80 ? code : 0x80 | (code & 0x3F));
+  }
+  return result;
+}
+
+/// Throws if the file is one of another kind, which people take for CSV or have beside it.
+inline void require_text(std::string_view text, const std::string& source) {
+  const auto fail = [&](const char* found) {
+    throw InvalidArgument(source, "text in UTF-8 or ASCII", found, "byte 0");
   };
-
-  /// \param text       must outlive the scanner
-  /// \param delimiter  between fields
-  /// \param comment    first character of lines to skip, or '\0'
-  /// \param source     how errors call the file; must outlive the scanner
-  CsvScanner(std::string_view text, char delimiter, char comment, const std::string& source)
-      : m_at(text.data()),
-        m_end(text.data() + text.size()),
-        m_delimiter(delimiter),
-        m_comment(comment),
-        m_source(&source) {
-    if (text.starts_with("\xEF\xBB\xBF")) m_at += 3;  // byte order mark of UTF-8
+  using namespace std::string_view_literals;
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF") ||
+      (text.size() > 1 && (text[0] == '\0' || text[1] == '\0') && text[0] != text[1])) {
+    fail("UTF-16");
   }
+  if (text.starts_with("PK\x03\x04")) fail("a zip file, as workbooks (.xlsx) and .npz files are");
+  if (text.starts_with("\x93NUMPY")) fail("a .npy file");
+  if (text.starts_with("\x1F\x8B")) fail("a gzip file");
+  if (text.starts_with("\x89HDF") || text.starts_with("PAR1")) fail("an HDF5 or Parquet file");
+  if (text.starts_with("<!DOCTYPE") || text.starts_with("<html") || text.starts_with("<?xml")) {
+    fail("HTML or XML");
+  }
+  if (text.starts_with("\xD0\xCF\x11\xE0")) fail("a workbook (.xls)");
+}
 
-  bool at_end() const { return m_at == m_end; }
-  Index line() const { return m_line; }
+/// Positions in `numbers` (of columns in their file, from 0) of the columns that are asked for.
+inline std::vector<Index> find_csv_columns(const std::vector<std::string>& names,
+                                           const std::vector<Index>& numbers,
+                                           const std::vector<CsvLeftOut>& left_out,
+                                           const std::vector<std::string>& columns,
+                                           const std::string& argument) {
+  const auto available = [&] {
+    constexpr std::size_t max_listed = 20;
+    std::string text;
+    for (std::size_t j = 0; j < std::min(names.size(), max_listed); ++j) {
+      text += excerpt(names[j]) + ", ";
+    }
+    if (names.size() > max_listed) text += "..., ";
+    text += text.empty() ? "the numbers" : "or a number from";
+    return text + " 1 to " + std::to_string(numbers.empty() ? 0 : numbers.back() + 1);
+  };
+  if (columns.empty()) throw InvalidArgument(argument, "at least one of " + available(), "none");
 
-  /// Skips comments and blank lines; the number of the first blank line, or 0.
-  Index skip_ignored() {
-    Index first_blank = 0;
-    for (; !at_end(); next_line()) {
-      if (is_blank_line()) {
-        if (first_blank == 0) first_blank = m_line;
-      } else if (!is_comment()) {
-        break;
+  std::vector<Index> result;
+  for (const std::string& column : columns) {
+    const auto same_name = std::ranges::count(names, column);
+    if (same_name > 1) {
+      throw InvalidArgument(
+          argument, "a column that can be told by its name, or its number",
+          excerpt(column) + ", the name of " + std::to_string(same_name) + " columns");
+    }
+    Index number = 0;
+    const char* end = column.data() + column.size();
+    const auto [stop, error] = std::from_chars(column.data(), end, number);
+    if (error != std::errc() || stop != end) number = 0;
+    for (const CsvLeftOut& other : left_out) {
+      if (same_name > 0 || (other.name != column && other.position + 1 != number)) continue;
+      if (other.name != column && other.name.empty() && other.position + 1 != number) continue;
+      throw InvalidArgument(argument, "a column of numbers",
+                            excerpt(column) + ", which was left out (" + other.reason + ")");
+    }
+    const auto place = same_name == 1 ? std::ranges::find(names, column) - names.begin()
+                                      : std::ranges::find(numbers, number - 1) - numbers.begin();
+    const Index position = static_cast<Index>(place);
+    if (position == std::ssize(numbers)) {
+      throw InvalidArgument(argument, "one of " + available(), excerpt(column));
+    }
+    if (std::ranges::find(result, position) != result.end()) {
+      throw InvalidArgument(argument, "every column once, of " + available(),
+                            excerpt(column) + " again");
+    }
+    result.push_back(position);
+  }
+  return result;
+}
+
+/// Makes a table of what was found in a file.
+template <class Scalar>
+class CsvTableMaker {
+ public:
+  CsvTableMaker(CsvSurvey<Scalar> survey, const CsvOptions& options, CsvDialect dialect,
+                const std::string& source)
+      : m_survey(std::move(survey)), m_options(options), m_dialect(dialect), m_source(source) {}
+
+  CsvTable<Scalar> table() {
+    if (m_survey.first.empty()) fail_no_rows();
+    take_names();
+    if (m_survey.rows == m_skipped) fail_no_rows();
+    // Held back so far.
+    for (auto i = static_cast<std::size_t>(m_skipped); i < m_survey.first.size(); ++i) {
+      const CsvRecord& record = m_survey.first[i];
+      for (std::size_t j = 0; j < record.fields.size(); ++j) {
+        const auto& field = record.fields[j];
+        m_survey.columns[j].add(trimmed(field.text), field.quoted, field.kind, record.line);
       }
     }
-    return first_blank;
-  }
-
-  /// Reads one record as text: quotes are removed, blanks around unquoted fields too. A quoted
-  /// field may contain line breaks.
-  std::vector<Field> read_fields() {
-    std::vector<Field> fields;
-    do {
-      if (!fields.empty()) ++m_at;
-      skip_blanks();
-      std::string text = at('"') ? take_quoted() : std::string(take_unquoted());
-      skip_blanks();
-      if (!at(m_delimiter) && !at_line_end()) {
-        fail("a delimiter or the end of the line behind the closing quote",
-             excerpt(rest_of_field()), line_text());
-      }
-      const ParsedNumber<Scalar> number =
-          parse_number<Scalar>(text.data(), text.data() + text.size());
-      const bool is_number =
-          number.status != NumberStatus::NotANumber && number.end == text.data() + text.size();
-      fields.push_back({std::move(text), is_number});
-    } while (at(m_delimiter));
-    take_line_end();
-    return fields;
-  }
-
-  /// Fields in the record of this line, which must not be a header with line breaks.
-  Index count_fields() const {
-    Index count = 1;
-    bool quoted = false;
-    for (const char* p = m_at; p != m_end && *p != '\n'; ++p) {
-      if (*p == '"') quoted = !quoted;
-      if (*p == m_delimiter && !quoted) ++count;
+    if (m_short) complete_names();
+    CsvTable<Scalar> result;
+    result.positions = wanted(result.left_out);
+    require_numbers(result.positions);
+    m_dialect.decimal = decimal_of(result.positions);
+    m_dialect.comments = m_survey.comments - (m_dialect.names_in_comment ? 1 : 0);
+    result.dialect = m_dialect;
+    for (const Index j : result.positions) {
+      if (!m_names.empty()) result.names.push_back(m_names[static_cast<std::size_t>(j)]);
     }
-    return count;
-  }
-
-  /// Reads all that is left as rows of `cols` finite numbers.
-  Matrix<Scalar> read_rows(Index cols, const std::vector<std::string>& names) {
-    // A row takes at least two bytes per column, so a file that claims more cells than that fails
-    // in row number `possible` at the latest, before anything is stored behind it.
-    const Index possible = (static_cast<Index>(m_end - m_at) + 1) / (2 * cols) + 1;
-    Matrix<Scalar> values(std::min(count_rows(), possible), cols);
-    for (Index row = 0;; ++row) {
-      const Index blank = skip_ignored();
-      if (at_end()) break;
-      if (blank > 0 && row > 0) {
-        fail("blank lines only behind the last row", "rows behind a blank line",
-             "line " + std::to_string(blank));
-      }
-      read_row(values, row, names);
-    }
-    return values;
+    result.values =
+        m_survey.values(Eigen::seqN(m_skipped, m_survey.rows - m_skipped), result.positions);
+    return result;
   }
 
  private:
   [[noreturn]] void fail(const std::string& expected, const std::string& found,
                          const std::string& where) const {
-    throw InvalidArgument(*m_source, expected, found, where);
+    throw InvalidArgument(m_source, expected, found, where);
+  }
+  static std::string line_text(Index line) { return "line " + std::to_string(line); }
+
+  [[noreturn]] void fail_no_rows() const {
+    fail("at least one row of numbers", "none", line_text(m_survey.end_line));
   }
 
-  std::string line_text() const { return "line " + std::to_string(m_line); }
+  const CsvColumn& column(Index j) const { return m_survey.columns[static_cast<std::size_t>(j)]; }
 
-  bool at(char c) const { return m_at != m_end && *m_at == c; }
-  bool at_line_end() const {
-    return at_end() || *m_at == '\n' || (*m_at == '\r' && (m_end - m_at == 1 || m_at[1] == '\n'));
-  }
-  bool is_blank(char c) const { return (c == ' ' || c == '\t') && c != m_delimiter; }
-  void skip_blanks() {
-    while (m_at != m_end && is_blank(*m_at)) ++m_at;
-  }
-  bool is_comment() const { return m_comment != '\0' && at(m_comment); }
-  bool is_blank_line() const {
-    CsvScanner ahead = *this;
-    ahead.skip_blanks();
-    return ahead.at_line_end();
-  }
-
-  const char* line_break() const {
-    if (at_end()) return m_end;
-    const void* found = std::memchr(m_at, '\n', static_cast<std::size_t>(m_end - m_at));
-    return found == nullptr ? m_end : static_cast<const char*>(found);
-  }
-  void next_line() {
-    m_at = line_break();
-    take_line_end();
-  }
-  void take_line_end() {
-    if (at('\r')) ++m_at;
-    if (at_end()) return;
-    ++m_at;
-    ++m_line;
-  }
-
-  Index count_rows() const {
-    CsvScanner ahead = *this;
-    Index count = 0;
-    for (; !ahead.at_end(); ahead.next_line()) {
-      if (!ahead.is_comment() && !ahead.is_blank_line()) ++count;
+  /// Decides what the first records are, and keeps the names.
+  void take_names() {
+    const CsvRecord& record = m_survey.first[0];
+    const CsvHeaderJudge<Scalar> judge(m_survey, m_options.names);
+    CsvFirst first = CsvFirst::Data;
+    const std::vector<std::string> comment = names_in_comment();
+    if (m_options.header == CsvHeader::Auto) {
+      first = judge.judge();
+      if (!comment.empty() && (first == CsvFirst::Data || first == CsvFirst::Unclear)) {
+        fail("names in the comment above the numbers, or none (CsvOptions.header yes or no)",
+             excerpt(m_survey.comment_before), line_text(record.line));
+      }
+      if (first == CsvFirst::Unclear) {
+        fail("a first line that is clearly names or numbers (CsvOptions.header yes or no)",
+             excerpt(text_of(record)), line_text(record.line));
+      }
+    } else if (m_options.header == CsvHeader::Yes) {
+      if (!comment.empty() && judge.judge() == CsvFirst::Data) {
+        m_names = comment;
+        m_dialect.names_in_comment = true;
+      } else {
+        first = judge.has_units() ? CsvFirst::NamesAndUnits : CsvFirst::Names;
+      }
     }
-    return count;
+    m_short = std::ssize(record.fields) < m_survey.cols;
+    if (first == CsvFirst::Data) {
+      if (m_short) fail_short();
+      if (m_survey.blank_behind_first > 0) {
+        fail("blank lines only behind the last row", "rows behind a blank line",
+             line_text(m_survey.blank_behind_first));
+      }
+    } else {
+      for (const auto& field : record.fields) m_names.push_back(utf8_of(field.text));
+    }
+    m_dialect.header = !m_names.empty();
+    m_dialect.units = first == CsvFirst::NamesAndUnits;
+    m_skipped = first == CsvFirst::Data ? 0 : first == CsvFirst::Names ? 1 : 2;
   }
 
-  /// Text up to the next delimiter or the end of the line, without blanks behind it.
-  std::string_view rest_of_field() const {
-    const char* end = m_at;
-    while (end != m_end && *end != m_delimiter && *end != '\n') ++end;
-    if (end != m_at && end[-1] == '\r' && (end == m_end || *end == '\n')) --end;
-    while (end != m_at && is_blank(end[-1])) --end;
-    return {m_at, static_cast<std::size_t>(end - m_at)};
-  }
-  std::string_view take_unquoted() {
-    const std::string_view text = rest_of_field();
-    m_at += text.size();
+  static std::string text_of(const CsvRecord& record) {
+    std::string text;
+    for (const auto& field : record.fields) text += (text.empty() ? "" : ",") + field.text;
     return text;
   }
 
-  std::string take_quoted() {
-    const std::string start = line_text();
-    std::string text;
-    for (++m_at;; ++m_at) {
-      if (at_end()) fail("a closing quote", "the end of the file", start);
-      if (*m_at == '\n') ++m_line;
-      if (*m_at == '"') {
-        ++m_at;
-        if (!at('"')) return text;  // a doubled quote is a quote
+  /// Names in the comment right above the first record, as numpy.savetxt writes them: if it has as
+  /// many fields. Not looked for if it is said that the line is a comment.
+  std::vector<std::string> names_in_comment() const {
+    std::string_view line = m_survey.comment_before;
+    if (m_options.comment || line.empty() || m_survey.cols < 2) return {};
+    line.remove_prefix(1);
+    std::vector<std::string> names;
+    try {
+      CsvScanner scanner(line, m_dialect.delimiter, '\0', m_source);
+      CsvCell cell;
+      do {
+        cell = scanner.next();
+        names.push_back(utf8_of(cell.value()));
+      } while (!cell.last);
+    } catch (const InvalidArgument&) {
+      return {};
+    }
+    if (std::ssize(names) != m_survey.cols) return {};
+    return names;
+  }
+
+  [[noreturn]] void fail_short() const {
+    const Index found = m_survey.cols - 1;
+    fail(std::to_string(found) + (found == 1 ? " field" : " fields"), std::to_string(m_survey.cols),
+         line_text(m_survey.first[1].line));
+  }
+
+  /// Rows have one field more than there are names: an empty one at their end, or a name of the row
+  /// at their start.
+  void complete_names() {
+    const Index last = m_survey.cols - 1;
+    const CsvColumn& end = column(last);
+    if (end.numbers + end.texts == 0 && end.first_missing.text.empty()) {
+      m_names.emplace_back();
+      return;
+    }
+    const CsvColumn& start = column(0);
+    const Index rows = m_survey.rows - m_skipped;
+    const bool blanks = m_dialect.delimiter == ' ' || m_dialect.delimiter == '\t';
+    if ((start.numbers == 0 && start.texts == rows) || start.quoted == rows ||
+        (blanks && counts_rows(0))) {
+      m_names.insert(m_names.begin(), std::string());
+      m_row_names = true;
+      return;
+    }
+    fail_short();
+  }
+
+  /// Whether a column has the numbers of the rows, from 0 or 1.
+  bool counts_rows(Index j) const {
+    if (column(j).wholes != column(j).numbers) return false;
+    const auto first = m_survey.values(m_skipped, j);
+    if (first != 0 && first != 1) return false;
+    for (Index i = m_skipped; i < m_survey.rows; ++i) {
+      if (m_survey.values(i, j) != first + static_cast<Scalar>(i - m_skipped)) return false;
+    }
+    return true;
+  }
+
+  /// Whether the first column, which has no name, only tells rows apart.
+  bool is_row_index() const {
+    if (m_row_names) return true;
+    const bool nameless = !m_names.empty() && (m_names[0].empty() || m_names[0] == "Unnamed: 0");
+    if (!nameless || column(0).wholes != m_survey.rows - m_skipped) return false;
+    std::vector<Scalar> numbers(m_survey.values.col(0).begin() + m_skipped,
+                                m_survey.values.col(0).begin() + m_survey.rows);
+    std::ranges::sort(numbers);
+    return numbers.front() >= 0 && std::ranges::adjacent_find(numbers) == numbers.end();
+  }
+
+  /// Position of the one column of that name.
+  Index named(const std::string& name) const {
+    const auto place = std::ranges::find(m_names, name);
+    if (place != m_names.end() && std::find(place + 1, m_names.end(), name) == m_names.end()) {
+      return static_cast<Index>(place - m_names.begin());
+    }
+    std::string found;
+    for (std::size_t j = 0; j < m_names.size() && place == m_names.end(); ++j) {
+      if (j > 9) {
+        found += ", ...";
+        break;
       }
-      text += *m_at;
+      found += (j == 0 ? "" : ", ") + excerpt(m_names[j]);
     }
+    throw InvalidArgument(m_source, "one column named " + excerpt(name),
+                          found.empty() ? "several" : found);
   }
 
-  void read_row(Matrix<Scalar>& values, Index row, const std::vector<std::string>& names) {
-    const CsvScanner start = *this;
-    const Index cols = values.cols();
-    for (Index j = 0; j < cols; ++j) {
-      if (j > 0) {
-        if (!at(m_delimiter)) start.fail_ragged(cols);
-        ++m_at;
+  /// Positions of the columns of the table.
+  std::vector<Index> wanted(std::vector<CsvLeftOut>& left_out) const {
+    std::vector<Index> all;
+    for (Index j = 0; j < m_survey.cols; ++j) all.push_back(j);
+    const auto find = [&](const std::vector<std::string>& columns, const char* argument) {
+      return find_csv_columns(m_names, all, {}, columns, argument);
+    };
+    const std::vector<Index> excluded =
+        m_options.exclude.empty() ? all : find(m_options.exclude, "CsvOptions.exclude");
+    const auto is_excluded = [&](Index j) {
+      return !m_options.exclude.empty() && std::ranges::count(excluded, j) > 0;
+    };
+    if (!m_options.columns.empty()) {
+      std::vector<Index> positions = find(m_options.columns, "CsvOptions.columns");
+      for (std::size_t k = 0; k < positions.size(); ++k) {
+        if (!is_excluded(positions[k])) continue;
+        throw InvalidArgument("CsvOptions.exclude", "other columns than CsvOptions.columns",
+                              excerpt(m_options.columns[k]));
       }
-      values(row, j) = read_number(j, names);
+      return positions;
     }
-    if (!at_line_end()) start.fail_ragged(cols);
-    take_line_end();
+    std::vector<Index> positions;
+    if (!m_options.names.empty() && !m_names.empty()) {
+      for (const std::string& name : m_options.names) positions.push_back(named(name));
+      return positions;
+    }
+    for (const Index j : all) {
+      const CsvColumn& found = column(j);
+      const char* reason = nullptr;
+      if (is_excluded(j)) {
+        reason = "excluded";
+      } else if (found.numbers == 0 && found.texts == 0) {
+        reason = "empty";
+      } else if (j == 0 && is_row_index() && m_survey.cols > 1) {
+        reason = m_row_names ? "row names" : "row numbers";
+      } else if (found.numbers == 0 && found.text_kind == CsvKind::Text &&
+                 !is_broken_number(found.first_text.text)) {
+        reason = "text";
+      }
+      if (reason == nullptr) {
+        positions.push_back(j);
+      } else {
+        const auto i = static_cast<std::size_t>(j);
+        left_out.push_back({j, m_names.empty() ? std::string() : m_names[i], reason});
+      }
+    }
+    if (positions.empty()) {
+      // What is wrong with the first column is wrong with all.
+      if (column(0).texts + column(0).missing > 0 && !is_excluded(0)) require_numbers({0});
+      fail("at least one column of numbers", "none", line_text(m_survey.end_line));
+    }
+    return positions;
   }
 
-  Scalar read_number(Index column, const std::vector<std::string>& names) {
-    skip_blanks();
-    const CsvScanner start = *this;
-    const bool quoted = at('"');
-    if (quoted) {
-      ++m_at;
-      skip_blanks();
+  /// Throws at the first field, line by line, that is no number.
+  void require_numbers(const std::vector<Index>& positions) const {
+    const CsvPlace* first = nullptr;
+    Index at = 0;
+    for (const Index j : positions) {
+      for (const CsvPlace* place : {&column(j).first_missing, &column(j).first_text}) {
+        if (place->line == 0 || (first != nullptr && first->line <= place->line)) continue;
+        first = place;
+        at = j;
+      }
     }
-    const ParsedNumber<Scalar> number = parse_number<Scalar>(m_at, m_end);
-    m_at = number.end;
-    skip_blanks();
-    bool whole = true;
-    if (quoted) {
-      whole = at('"');
-      if (whole) ++m_at;
-      skip_blanks();
-    }
-    whole = whole && (at(m_delimiter) || at_line_end());
-    if (number.status == NumberStatus::Ok && whole) return number.value;
-    start.fail_number(whole ? number.status : NumberStatus::NotANumber, column, names);
-  }
-
-  [[noreturn]] void fail_ragged(Index cols) const {
-    fail(std::to_string(cols) + (cols == 1 ? " field" : " fields"), std::to_string(count_fields()),
-         line_text());
-  }
-
-  [[noreturn]] void fail_number(NumberStatus status, Index column,
-                                const std::vector<std::string>& names) const {
-    const std::string_view text = rest_of_field();
+    if (first == nullptr) return;
+    const CsvKind kind = first == &column(at).first_text ? column(at).text_kind : CsvKind::Missing;
     std::string expected = "a number";
-    if (status == NumberStatus::NotFinite) expected = "a finite number";
-    if (status == NumberStatus::TooLarge) {
+    const char* end = first->text.data() + first->text.size();
+    const ParsedNumber<Scalar> number = parse_number<Scalar>(first->text.data(), end);
+    if (number.status == NumberStatus::NotFinite && number.end == end) {
+      expected = "a finite number";
+    }
+    if (kind == CsvKind::TooLarge) {
       expected = "a number of size at most ";
       append_number(expected, std::numeric_limits<Scalar>::max());
     }
-    fail(expected, text.empty() ? "an empty field" : excerpt(text),
-         line_text() + ", " + csv_column_text(column, names));
+    fail(expected, first->text.empty() ? "an empty field" : excerpt(first->text),
+         line_text(first->line) + ", " + csv_column_text(at, m_names));
   }
 
-  const char* m_at;
-  const char* m_end;
-  Index m_line = 1;
-  char m_delimiter;
-  char m_comment;
-  const std::string* m_source;
+  char decimal_of(const std::vector<Index>& positions) const {
+    if (m_options.decimal) return *m_options.decimal;
+    const CsvPlace* comma = nullptr;
+    const CsvPlace* point = nullptr;
+    bool thousands = true;
+    for (const Index j : positions) {
+      if (comma == nullptr && column(j).first_comma.line > 0) comma = &column(j).first_comma;
+      if (point == nullptr && column(j).first_point.line > 0) point = &column(j).first_point;
+      thousands = thousands && column(j).thousands;
+    }
+    if (comma == nullptr) return '.';
+    if (point != nullptr) {
+      fail("numbers all with a point or all with a comma (CsvOptions.decimal)",
+           excerpt(comma->text) + " and " + excerpt(point->text) + " in line " +
+               std::to_string(point->line),
+           line_text(comma->line));
+    }
+    if (thousands) {
+      fail(
+          "a comma that is clearly for decimals or for thousands (CsvOptions.decimal comma for the "
+          "former)",
+          excerpt(comma->text), line_text(comma->line));
+    }
+    return ',';
+  }
+
+  CsvSurvey<Scalar> m_survey;
+  const CsvOptions& m_options;
+  CsvDialect m_dialect;
+  const std::string& m_source;
+  std::vector<std::string> m_names;
+  Index m_skipped = 0;       // records that are no rows
+  bool m_short = false;      // fewer names than fields in a row
+  bool m_row_names = false;  // which are what the names lack
 };
 
 }  // namespace mgdl::detail
@@ -280,41 +449,32 @@ template <std::floating_point Scalar>
 CsvTable<Scalar> parse_csv(std::string_view text, const CsvOptions& options,
                            const std::string& source) {
   options.validate();
-  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) {
-    throw InvalidArgument(source, "text in UTF-8 or ASCII", "UTF-16", "byte 0");
+  detail::require_text(text, source);
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // byte order mark of UTF-8
+  std::string changed;
+  if (text.find('\n') == std::string_view::npos && text.find('\r') != std::string_view::npos) {
+    changed = text;
+    std::ranges::replace(changed, '\r', '\n');
+    text = changed;
   }
-  using Scanner = detail::CsvScanner<Scalar>;
-  Scanner scanner(text, options.delimiter, options.comment, source);
-  scanner.skip_ignored();
-
-  CsvTable<Scalar> table;
-  Index cols = scanner.count_fields();
-  if (options.header != CsvHeader::No && !scanner.at_end()) {
-    const Scanner first = scanner;
-    std::vector<typename Scanner::Field> fields = scanner.read_fields();
-    const auto is_number = [](const auto& field) { return field.is_number; };
-    const auto text_field = std::ranges::find_if_not(fields, is_number);
-    if (options.header == CsvHeader::Auto && std::ranges::any_of(fields, is_number)) {
-      if (text_field != fields.end()) {
-        throw InvalidArgument(
-            source, "names or numbers in the first record (CsvOptions.header = Yes allows both)",
-            detail::excerpt(text_field->text) + " beside numbers",
-            "line " + std::to_string(first.line()) + ", " +
-                detail::csv_column_text(text_field - fields.begin(), {}));
-      }
-      scanner = first;
-    } else {
-      cols = static_cast<Index>(fields.size());
-      for (auto& field : fields) table.names.push_back(std::move(field.text));
-      scanner.skip_ignored();
+  const char comment = options.comment.value_or(detail::kFoundComment);
+  CsvDialect dialect;
+  if (text.size() > 5 && text.starts_with("sep=") && text.find_first_of("\r\n") == 5) {
+    // A line in which some tell Excel the delimiter; a blank one keeps the numbers of the others.
+    if (!options.delimiter) {
+      CsvOptions said = options;
+      said.delimiter = text[4];
+      changed = text.substr(5);
+      return parse_csv<Scalar>(changed, said, source);
     }
+    text.remove_prefix(5);
   }
-  if (scanner.at_end()) {
-    throw InvalidArgument(source, "at least one row of numbers", "none",
-                          "line " + std::to_string(scanner.line()));
-  }
-  table.values = scanner.read_rows(cols, table.names);
-  return table;
+  dialect.delimiter =
+      options.delimiter ? *options.delimiter : detail::find_delimiter(text, comment, source);
+  const char decimal = options.decimal.value_or(dialect.delimiter == ',' ? '.' : '\0');
+  detail::CsvSurveyor<Scalar> surveyor(detail::CsvScanner(text, dialect.delimiter, comment, source),
+                                       decimal);
+  return detail::CsvTableMaker<Scalar>(surveyor.read(), options, dialect, source).table();
 }
 
 template <std::floating_point Scalar>
@@ -327,48 +487,11 @@ template <std::floating_point Scalar>
 std::vector<Index> find_columns(const CsvTable<Scalar>& table,
                                 const std::vector<std::string>& columns,
                                 const std::string& argument) {
-  const Index cols = table.values.cols();
-  const auto available = [&] {
-    constexpr std::size_t max_listed = 50;
-    std::string text;
-    for (std::size_t j = 0; j < std::min(table.names.size(), max_listed); ++j) {
-      text += "\"" + table.names[j] + "\", ";
-    }
-    if (table.names.size() > max_listed) text += "..., ";
-    return text + (text.empty() ? "the numbers" : "or a number from") + " 1 to " +
-           std::to_string(cols);
-  };
-  if (columns.empty()) throw InvalidArgument(argument, "at least one of " + available(), "none");
-
-  std::vector<Index> result;
-  for (const std::string& column : columns) {
-    const auto same_name = std::ranges::count(table.names, column);
-    if (same_name > 1) {
-      throw InvalidArgument(
-          argument, "a column that can be told by its name, or its number",
-          "\"" + column + "\", the name of " + std::to_string(same_name) + " columns");
-    }
-    Index position = -1;
-    if (same_name == 1) {
-      position = std::ranges::find(table.names, column) - table.names.begin();
-    } else {
-      Index number = 0;
-      const char* end = column.data() + column.size();
-      const auto [stop, error] = std::from_chars(column.data(), end, number);
-      if (error == std::errc() && stop == end && number >= 1 && number <= cols) {
-        position = number - 1;
-      }
-    }
-    if (position < 0) {
-      throw InvalidArgument(argument, "one of " + available(), "\"" + column + "\"");
-    }
-    if (std::ranges::find(result, position) != result.end()) {
-      throw InvalidArgument(argument, "every column once, of " + available(),
-                            "\"" + column + "\" again");
-    }
-    result.push_back(position);
+  std::vector<Index> positions = table.positions;
+  if (positions.empty()) {
+    for (Index j = 0; j < table.values.cols(); ++j) positions.push_back(j);
   }
-  return result;
+  return detail::find_csv_columns(table.names, positions, table.left_out, columns, argument);
 }
 
 template <std::floating_point Scalar>
@@ -383,7 +506,11 @@ CsvTable<Scalar> select_columns(const CsvTable<Scalar>& table,
     if (!table.names.empty()) {
       result.names.push_back(table.names[static_cast<std::size_t>(position)]);
     }
+    if (!table.positions.empty()) {
+      result.positions.push_back(table.positions[static_cast<std::size_t>(position)]);
+    }
   }
+  result.dialect = table.dialect;
   return result;
 }
 

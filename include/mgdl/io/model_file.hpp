@@ -29,12 +29,15 @@ namespace mgdl {
 ///
 /// \param report     summarise() of its fit, or null
 /// \param intervals  calibrate() of its fit, or null; those of a model of folds need the report
+/// \param names      of the inputs and the targets, or null
 /// \throws InvalidArgument, before anything is written, if the report has another number of grades,
-///         or if the intervals are not those of the model
+///         if the intervals are not those of the model, or if there are more or fewer names than
+///         inputs or targets
 template <std::floating_point Scalar>
 void save_model(std::ostream& out, const MultigradeModel<Scalar>& model,
                 const FitSummary* report = nullptr,
-                const std::type_identity_t<PredictionIntervals<Scalar>>* intervals = nullptr);
+                const std::type_identity_t<PredictionIntervals<Scalar>>* intervals = nullptr,
+                const ColumnNames* names = nullptr);
 
 /// Creates or replaces a model file, completely or not at all (see write_file): who is interrupted,
 /// or has a full disk, keeps the old one.
@@ -43,7 +46,8 @@ void save_model(std::ostream& out, const MultigradeModel<Scalar>& model,
 template <std::floating_point Scalar>
 void save_model(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
                 const FitSummary* report = nullptr,
-                const std::type_identity_t<PredictionIntervals<Scalar>>* intervals = nullptr);
+                const std::type_identity_t<PredictionIntervals<Scalar>>* intervals = nullptr,
+                const ColumnNames* names = nullptr);
 
 /// The bytes of a model file.
 ///
@@ -51,7 +55,8 @@ void save_model(const std::filesystem::path& path, const MultigradeModel<Scalar>
 template <std::floating_point Scalar>
 std::vector<std::byte> save_model(
     const MultigradeModel<Scalar>& model, const FitSummary* report = nullptr,
-    const std::type_identity_t<PredictionIntervals<Scalar>>* intervals = nullptr);
+    const std::type_identity_t<PredictionIntervals<Scalar>>* intervals = nullptr,
+    const ColumnNames* names = nullptr);
 
 /// Reads a model file from memory, with the number type it was saved with.
 ///
@@ -97,6 +102,7 @@ SavedModel<Scalar> load_model(Source&& source) {
   if constexpr (std::same_as<Scalar, double>) {
     auto& narrow = std::get<SavedModel<float>>(any);
     SavedModel<double> wide{detail::widened(narrow.model), std::move(narrow.report)};
+    wide.names = std::move(narrow.names);
     if (narrow.intervals) wide.intervals = detail::widened(*narrow.intervals);
     return wide;
   } else {
@@ -113,17 +119,21 @@ SavedModel<Scalar> load_model(Source&& source) {
 #ifdef MGDL_COMPILED
 namespace mgdl {
 extern template void save_model(std::ostream&, const MultigradeModel<float>&, const FitSummary*,
-                                const PredictionIntervals<float>*);
+                                const PredictionIntervals<float>*, const ColumnNames*);
 extern template void save_model(std::ostream&, const MultigradeModel<double>&, const FitSummary*,
-                                const PredictionIntervals<double>*);
+                                const PredictionIntervals<double>*, const ColumnNames*);
 extern template void save_model(const std::filesystem::path&, const MultigradeModel<float>&,
-                                const FitSummary*, const PredictionIntervals<float>*);
+                                const FitSummary*, const PredictionIntervals<float>*,
+                                const ColumnNames*);
 extern template void save_model(const std::filesystem::path&, const MultigradeModel<double>&,
-                                const FitSummary*, const PredictionIntervals<double>*);
+                                const FitSummary*, const PredictionIntervals<double>*,
+                                const ColumnNames*);
 extern template std::vector<std::byte> save_model(const MultigradeModel<float>&, const FitSummary*,
-                                                  const PredictionIntervals<float>*);
+                                                  const PredictionIntervals<float>*,
+                                                  const ColumnNames*);
 extern template std::vector<std::byte> save_model(const MultigradeModel<double>&, const FitSummary*,
-                                                  const PredictionIntervals<double>*);
+                                                  const PredictionIntervals<double>*,
+                                                  const ColumnNames*);
 }  // namespace mgdl
 #else
 #include "mgdl/io/model_file_impl.hpp"  // IWYU pragma: export

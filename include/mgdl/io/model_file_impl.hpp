@@ -43,24 +43,26 @@ namespace mgdl {
 
 template <std::floating_point Scalar>
 void save_model(std::ostream& out, const MultigradeModel<Scalar>& model, const FitSummary* report,
-                const std::type_identity_t<PredictionIntervals<Scalar>>* intervals) {
-  write_safetensors(out, detail::ModelContent<Scalar>(model, report, intervals).content());
+                const std::type_identity_t<PredictionIntervals<Scalar>>* intervals,
+                const ColumnNames* names) {
+  write_safetensors(out, detail::ModelContent<Scalar>(model, report, intervals, names).content());
 }
 
 template <std::floating_point Scalar>
 void save_model(const std::filesystem::path& path, const MultigradeModel<Scalar>& model,
                 const FitSummary* report,
-                const std::type_identity_t<PredictionIntervals<Scalar>>* intervals) {
-  const detail::ModelContent<Scalar> content(model, report, intervals);
+                const std::type_identity_t<PredictionIntervals<Scalar>>* intervals,
+                const ColumnNames* names) {
+  const detail::ModelContent<Scalar> content(model, report, intervals, names);
   write_safetensors(path, content.content());
 }
 
 template <std::floating_point Scalar>
 std::vector<std::byte> save_model(
     const MultigradeModel<Scalar>& model, const FitSummary* report,
-    const std::type_identity_t<PredictionIntervals<Scalar>>* intervals) {
+    const std::type_identity_t<PredictionIntervals<Scalar>>* intervals, const ColumnNames* names) {
   std::ostringstream out;
-  save_model(out, model, report, intervals);
+  save_model(out, model, report, intervals, names);
   const auto bytes = std::as_bytes(std::span(out.view()));
   return {bytes.begin(), bytes.end()};
 }

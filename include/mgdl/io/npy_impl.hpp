@@ -150,7 +150,11 @@ class NpyDictionary {
     }
     const bool has_order = !type.empty() && std::string_view("<>=|").find(type[0]) != type.npos;
     if (!has_order || std::ranges::find(known, type.substr(1)) == known.end()) {
-      fail(expected, excerpt(type), start);
+      const bool is_number =
+          has_order && type.size() > 1 && std::string_view("fgciu").find(type[1]) != type.npos;
+      fail(expected,
+           excerpt(type) + (is_number ? " (x.astype('f8') in NumPy makes one of them)" : ""),
+           start);
     }
     header.kind = type[1];
     header.item_size = static_cast<std::size_t>(type[2] - '0');
@@ -232,6 +236,10 @@ inline NpyHeader read_npy_header(std::istream& in, std::uint64_t size, const std
 
   require_size(10);
   const std::string start = take(8);
+  if (start.starts_with("PK\x03\x04") || start.starts_with("PK\x05\x06")) {
+    throw InvalidArgument(name, "a .npy file, with a single array as numpy.save writes it",
+                          "a zip file, as .npz files are", "byte 0");
+  }
   if (!start.starts_with(magic)) {
     throw InvalidArgument(name, "a .npy file, which starts with " + excerpt(magic),
                           excerpt(start.substr(0, magic.size())), "byte 0");

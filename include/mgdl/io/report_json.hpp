@@ -191,6 +191,12 @@ FitSummary summarise(const MultigradeFit<Scalar>& fit, const Dataset<Scalar>* te
   return summary;
 }
 
+/// What the columns of inputs and targets are called, in UTF-8. An empty list: they have no names.
+struct ColumnNames {
+  std::vector<std::string> inputs;   ///< d names, or none
+  std::vector<std::string> targets;  ///< c names, or none
+};
+
 /// What a model file holds.
 template <class Scalar_ = double>
 struct SavedModel {
@@ -202,6 +208,8 @@ struct SavedModel {
   std::optional<FitSummary> report = {};
   /// Its prediction intervals, if those were saved too.
   std::optional<PredictionIntervals<Scalar>> intervals = {};
+  /// What its inputs and targets are called, if that was saved too.
+  ColumnNames names = {};
 };
 
 namespace detail {

@@ -34,7 +34,6 @@ class AffineTrainer {
 
 template <class Scalar>
 GradeFit<Scalar> AffineTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem) {
-  const detail::Stopwatch clock;
   const Index d = problem.train.inputs.cols();
   detail::PanelNetwork<Scalar> network({d, 2 * d, problem.train.targets.cols()});
   // Of the readout's rows, the bias last, only differences of two units count.
@@ -50,18 +49,25 @@ GradeFit<Scalar> AffineTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
   for (int exponent = -24; exponent <= 6; ++exponent)
     ridges.push_back(std::pow(10.0, exponent / 2.0));
   double ridge = 0;
+  detail::StepControl control(problem.observer, problem.time_limit_seconds, problem.grade,
+                              detail::moment_steps(problem.train.size()) + std::ssize(ridges));
   const detail::RelativeLoss loss =
-      detail::gcv_readout(network, problem, ridges, problem.threads.pool(), ridge, basis);
+      detail::gcv_readout(network, problem, ridges, problem.threads.pool(), ridge, basis,
+                          [&control] { return control.proceed(); });
   GradeFitReport report;
   report.termination = ridge > 0 ? Termination::ToleranceReached : Termination::NoProgress;
   report.message = ridge > 0 ? "Linear regression with ridge " + detail::to_text(ridge) + "."
                              : "No affine function lowers the residual.";
+  if (control.reason() != Termination::NotRun) {
+    report.termination = control.reason();
+    report.message = detail::RunControl::explain(control.reason());
+  }
   report.trainer = "affine";
   report.iterations = 1;
   report.initial_objective = 1;
   report.final_objective = loss.train;
   report.validation = loss.validation;
-  report.elapsed_seconds = clock.seconds();
+  report.elapsed_seconds = control.seconds();
   return {ReluNetwork<Scalar>(network.to_layers()), std::move(report)};
 }
 

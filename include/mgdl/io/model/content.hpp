@@ -219,12 +219,14 @@ inline std::string content_checksum(const SafeTensors& content) {
   return text;
 }
 
-/// A model as content of a safetensors file. Borrows the model, the report and the intervals.
+/// A model as content of a safetensors file. Borrows the model, the report and the
+/// intervals.
 template <class Scalar>
 class ModelContent {
  public:
   ModelContent(const MultigradeModel<Scalar>& model, const FitSummary* report,
-               const PredictionIntervals<Scalar>* intervals = nullptr) {
+               const PredictionIntervals<Scalar>* intervals = nullptr,
+               const ColumnNames* names = nullptr) {
     if (report != nullptr && std::ssize(report->grades) != model.grades()) {
       throw InvalidArgument("report", std::to_string(model.grades()) + " grades, as in the model",
                             std::to_string(report->grades.size()));
@@ -284,6 +286,11 @@ class ModelContent {
       require_of_model(*intervals, model, report);
       metadata["intervals"] = dump(intervals_json(*intervals));
     }
+    if (names != nullptr && !(names->inputs.empty() && names->targets.empty())) {
+      require_names("names.inputs", names->inputs, model.inputs());
+      require_names("names.targets", names->targets, model.outputs());
+      metadata["names"] = dump({{"inputs", names->inputs}, {"targets", names->targets}});
+    }
     metadata[kChecksumKey] = content_checksum(m_content);
   }
   ModelContent(const ModelContent&) = delete;
@@ -298,6 +305,13 @@ class ModelContent {
   static Json exact_number(double value) {
     if (std::isinf(value)) return "inf";
     return report_number(value);
+  }
+
+  static void require_names(const char* argument, const std::vector<std::string>& names,
+                            Index columns) {
+    if (names.empty() || std::ssize(names) == columns) return;
+    throw InvalidArgument(argument, std::to_string(columns) + " names or none",
+                          std::to_string(names.size()));
   }
 
   /// Texts of users, such as names of files, may hold bytes that are no UTF-8; they must not cost

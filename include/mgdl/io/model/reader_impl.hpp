@@ -56,6 +56,7 @@ class ModelReader {
     SavedModel<Scalar> saved{model<Scalar>()};
     saved.report = report(saved.model);
     saved.intervals = intervals(saved);
+    saved.names = names(saved.model.inputs(), saved.model.outputs());
     self_test(saved.model);
     require_all_used();
     return saved;
@@ -161,6 +162,21 @@ class ModelReader {
     if (std::isnan(stated) ? std::isfinite(expected) : !(std::abs(stated - expected) <= rounding)) {
       part.fail(to_text(expected) + ", as the file says elsewhere");
     }
+  }
+
+  ColumnNames names(Index inputs, Index targets) const {
+    if (!m_content.metadata.contains("names")) return {};
+    const auto json = parse_json(text("names"), m_file, "metadata names");
+    const auto list = [&](const char* key, Index columns) {
+      const JsonPart part = JsonPart(m_file, json, "metadata names")[key];
+      std::vector<std::string> result;
+      if (part.size() != 0 && part.size() != columns) {
+        part.fail(std::to_string(columns) + " names or none", std::to_string(part.size()));
+      }
+      for (Index j = 0; j < part.size(); ++j) result.push_back(part[j].text());
+      return result;
+    };
+    return {list("inputs", inputs), list("targets", targets)};
   }
 
   /// After model() and report(), whose members they are about.

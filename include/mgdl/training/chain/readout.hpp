@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -8,6 +9,7 @@
 
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
+#include "mgdl/core/observer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/dense_factorisations.hpp"
 #include "mgdl/linalg/outer_product.hpp"
@@ -20,10 +22,17 @@ namespace mgdl::detail {
 /// `columns` numbers that `fill` makes of sample s, block by block, so that they are never held
 /// whole.
 ///
-/// \param fill  fill(first, count, z, stride, thread) writes rows z of samples first..first+count
+/// \param fill     fill(first, count, z, stride, thread) writes rows z of samples
+///                 first..first+count
+/// \param proceed  called now and then by the thread of the caller; false ends the work, and the
+///                 result is empty
 template <class Real>
 Matrix<Real> sample_moments(Index samples, Index rows, Index columns, ThreadPool& pool,
-                            FunctionRef<void(Index, Index, Real*, Index, int)> fill);
+                            FunctionRef<void(Index, Index, Real*, Index, int)> fill,
+                            FunctionRef<bool()> proceed = kGoOn);
+
+/// How often sample_moments() asks whether to go on.
+constexpr Index moment_steps(Index samples) noexcept;
 
 /// Weighted second moments of [features, 1] (m + 1 columns) and of their products with the targets,
 /// in double: all that a least squares readout needs to know of the samples.
@@ -32,9 +41,11 @@ struct ReadoutMoments {
   Eigen::MatrixXd cross;  // (m + 1) x c
 };
 
+/// \param proceed  as for sample_moments()
 template <class Scalar>
 ReadoutMoments readout_moments(const PanelNetwork<Scalar>& network,
-                               const SampleView<Scalar>& samples, ThreadPool& pool);
+                               const SampleView<Scalar>& samples, ThreadPool& pool,
+                               FunctionRef<bool()> proceed = kGoOn);
 
 /// A ridge, what it solves to, and the trace of the map from targets to predictions (with the
 /// weights' square roots on both sides), its degrees of freedom.
@@ -150,20 +161,29 @@ RelativeLoss finish_readout(PanelNetwork<Scalar>& network, const GradeProblem<Sc
 /// \param basis   if not empty: the readouts are basis * B, whose B the ridge is for; (m + 1) x
 /// any,
 ///                the last row and column of the bias alone
+/// \param proceed called now and then by the thread of the caller; after false the best of what is
+///                there is taken, ridges from the largest down, or the zero readout
 ///
 /// Source: Golub, Heath & Wahba, "Generalized cross-validation as a method for choosing a good
 /// ridge parameter" (Technometrics 21, 1979).
 template <class Scalar>
 RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
                          const std::vector<double>& ridges, ThreadPool& pool, double& chosen,
-                         const Matrix<double>& basis = {});
+                         const Matrix<double>& basis = {}, FunctionRef<bool()> proceed = kGoOn);
+
+/// Samples between two sums.
+inline constexpr Index kMomentRows = 16 * kForwardRows;
+
+constexpr Index moment_steps(Index samples) noexcept {
+  return (samples + kMomentRows - 1) / kMomentRows;
+}
 
 template <class Real>
 Matrix<Real> sample_moments(Index samples, Index rows, Index columns, ThreadPool& pool,
-                            FunctionRef<void(Index, Index, Real*, Index, int)> fill) {
-  constexpr Index kBlocks = 16;  // blocks filled between two sums
+                            FunctionRef<void(Index, Index, Real*, Index, int)> fill,
+                            FunctionRef<bool()> proceed) {
   const Index stride = padded<Real>(columns);
-  const Index rows_at_once = std::min(kBlocks * kForwardRows, samples);
+  const Index rows_at_once = std::min(kMomentRows, samples);
   AlignedVector<Real> z = AlignedVector<Real>::Zero(rows_at_once * stride);
   const PanelShape<Real> shape{rows, columns};
   AlignedVector<Real> sums = AlignedVector<Real>::Zero(shape.size());
@@ -180,6 +200,7 @@ Matrix<Real> sample_moments(Index samples, Index rows, Index columns, ThreadPool
       add_outer_products(count, z.data(), stride, z.data(), stride, shape, chunk_range(shape, task),
                          sums.data(), start > 0, buffers[static_cast<std::size_t>(thread)].data());
     });
+    if (!proceed()) return {};
   }
   Matrix<Real> result(rows, columns);
   for (Index i = 0; i < rows; ++i) {
@@ -190,7 +211,8 @@ Matrix<Real> sample_moments(Index samples, Index rows, Index columns, ThreadPool
 
 template <class Scalar>
 ReadoutMoments readout_moments(const PanelNetwork<Scalar>& network,
-                               const SampleView<Scalar>& samples, ThreadPool& pool) {
+                               const SampleView<Scalar>& samples, ThreadPool& pool,
+                               FunctionRef<bool()> proceed) {
   const Index m = network.width();
   const Index c = network.outputs();
   std::vector<ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
@@ -210,7 +232,9 @@ ReadoutMoments readout_moments(const PanelNetwork<Scalar>& network,
             z[m + 1 + j] = root * static_cast<double>(samples.targets(first + i, j));
           }
         }
-      });
+      },
+      proceed);
+  if (moments.size() == 0) return {};
   return {moments.leftCols(m + 1), moments.rightCols(c)};
 }
 
@@ -424,18 +448,21 @@ RowVector<double> losses_of(const PanelNetwork<Scalar>& network,
 template <class Scalar>
 RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
                          const std::vector<double>& ridges, ThreadPool& pool, double& chosen,
-                         const Matrix<double>& basis) {
-  ReadoutMoments moments = readout_moments(network, problem.train, pool);
-  if (basis.size() > 0) {
+                         const Matrix<double>& basis, FunctionRef<bool()> proceed) {
+  ReadoutMoments moments = readout_moments(network, problem.train, pool, proceed);
+  std::atomic<bool> stopped = moments.gram.size() == 0;
+  if (basis.size() > 0 && !stopped) {
     moments = {basis.transpose() * moments.gram * basis, basis.transpose() * moments.cross};
   }
   std::vector<RidgeCandidate> candidates(ridges.size());
-  pool.parallel_for(std::ssize(ridges), [&](Index k, int) {
-    const auto i = static_cast<std::size_t>(k);
+  pool.parallel_for(std::ssize(ridges), [&](Index k, int thread) {
+    if (stopped) return;
+    const auto i = ridges.size() - 1 - static_cast<std::size_t>(k);
     candidates[i] = solve_ridge(moments, ridges[i], /*degrees=*/true);
     if (basis.size() > 0 && candidates[i].solved()) {
       candidates[i].readout = basis * candidates[i].readout;
     }
+    if (thread == 0 && !proceed()) stopped = true;
   });
   // Where all degrees of freedom are used up, the criterion is zero by zero.
   constexpr double kFewestFree = 1e-6;
@@ -476,10 +503,11 @@ RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scala
 #ifdef MGDL_COMPILED
 namespace mgdl::detail {
 extern template Matrix<double> sample_moments(Index, Index, Index, ThreadPool&,
-                                              FunctionRef<void(Index, Index, double*, Index, int)>);
+                                              FunctionRef<void(Index, Index, double*, Index, int)>,
+                                              FunctionRef<bool()>);
 extern template RidgeCandidate solve_ridge<double>(const ReadoutMoments&, double, bool);
 extern template ReadoutMoments readout_moments(const PanelNetwork<float>&, const SampleView<float>&,
-                                               ThreadPool&);
+                                               ThreadPool&, FunctionRef<bool()>);
 extern template Eigen::MatrixXd get_readout(const PanelNetwork<float>&);
 extern template void set_readout(PanelNetwork<float>&, const Eigen::MatrixXd&);
 extern template double zero_loss(const SampleView<float>&);
@@ -491,9 +519,10 @@ extern template RelativeLoss finish_readout(PanelNetwork<float>&, const GradePro
                                             double, ThreadPool&);
 extern template RelativeLoss gcv_readout(PanelNetwork<float>&, const GradeProblem<float>&,
                                          const std::vector<double>&, ThreadPool&, double&,
-                                         const Matrix<double>&);
+                                         const Matrix<double>&, FunctionRef<bool()>);
 extern template ReadoutMoments readout_moments(const PanelNetwork<double>&,
-                                               const SampleView<double>&, ThreadPool&);
+                                               const SampleView<double>&, ThreadPool&,
+                                               FunctionRef<bool()>);
 extern template Eigen::MatrixXd get_readout(const PanelNetwork<double>&);
 extern template void set_readout(PanelNetwork<double>&, const Eigen::MatrixXd&);
 extern template double zero_loss(const SampleView<double>&);
@@ -505,7 +534,7 @@ extern template RelativeLoss finish_readout(PanelNetwork<double>&, const GradePr
                                             double, ThreadPool&);
 extern template RelativeLoss gcv_readout(PanelNetwork<double>&, const GradeProblem<double>&,
                                          const std::vector<double>&, ThreadPool&, double&,
-                                         const Matrix<double>&);
+                                         const Matrix<double>&, FunctionRef<bool()>);
 extern template class SampleLoss<float>;
 extern template class SampleLoss<double>;
 }  // namespace mgdl::detail

@@ -8,6 +8,7 @@
 
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/observer.hpp"
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/sample_pairs.hpp"
 #include "mgdl/core/types.hpp"
@@ -61,7 +62,8 @@ class SampledUnits {
   };
 
   /// Up to `width` different units of the next layer; fewer if there are not so many.
-  Units draw(Index width) {
+  /// \param proceed  called now and then; false ends the work, and there are no units
+  Units draw(Index width, FunctionRef<bool()> proceed = kGoOn) {
     const ConstRowMatrixRef<Real> values = by_rows(m_values);
     const SamplePairs pairs(values);
     Units units{RowMatrix<Real>(values.cols(), width), RowVector<Real>(width)};
@@ -76,12 +78,19 @@ class SampledUnits {
         drawn.resize(static_cast<std::size_t>(std::min({kAtOnce, width - count, draw.left()})));
         for (auto& pair : drawn) pair = candidates[static_cast<std::size_t>(draw.draw(m_random))];
         count = add_units(drawn, count, units);
+        if (!proceed()) {
+          count = 0;
+          break;
+        }
       }
     }
     units.weights.conservativeResize(Eigen::NoChange, count);
     units.bias.conservativeResize(count);
     return units;
   }
+
+  /// How often draw() asks whether to go on, about.
+  static constexpr Index steps(Index width) noexcept { return (width + kAtOnce - 1) / kAtOnce; }
 
   /// Makes the values of these units the layer below of the next draw.
   void advance(const Units& units) {

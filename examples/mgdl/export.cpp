@@ -12,6 +12,7 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/io/c_header.hpp"
 #include "mgdl/io/cpp_header.hpp"
+#include "mgdl/io/model/content.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/onnx.hpp"
 #include "samples.hpp"
@@ -60,7 +61,8 @@ void print(const CHeaderReport& report) {
 }
 
 template <class Scalar>
-void write_c(const MultigradeModel<Scalar>& model, const ExportOptions& options) {
+void write_c(const SavedModel<Scalar>& saved, const ExportOptions& options) {
+  const MultigradeModel<Scalar>& model = saved.model;
   CHeaderOptions<Scalar> header;
   header.name = options.name;
   header.number = c_number<Scalar>(options);
@@ -71,6 +73,11 @@ void write_c(const MultigradeModel<Scalar>& model, const ExportOptions& options)
   if (!options.lower.empty()) {
     header.lower = side_of_box<Scalar>("--lower", options.lower, model.inputs());
     header.upper = side_of_box<Scalar>("--upper", options.upper, model.inputs());
+  } else if (header.samples.rows() == 0 && saved.report && !saved.report->input_mean.empty()) {
+    // The standardiser does not say where the samples lie.
+    const auto inputs = detail::usual_inputs(model, &*saved.report);
+    header.lower = (inputs.mean() - 4 * inputs.scale()).transpose();
+    header.upper = (inputs.mean() + 4 * inputs.scale()).transpose();
   }
   with_flag_names({{"CHeaderOptions.name", "--name"},
                    {"CHeaderOptions.lower", "--lower"},
@@ -79,9 +86,10 @@ void write_c(const MultigradeModel<Scalar>& model, const ExportOptions& options)
 }
 
 template <class Scalar>
-void write(const MultigradeModel<Scalar>& model, const ExportOptions& options) {
+void write(const SavedModel<Scalar>& saved, const ExportOptions& options) {
+  const MultigradeModel<Scalar>& model = saved.model;
   if (options.format == "c-header") {
-    write_c(model, options);
+    write_c(saved, options);
   } else if (options.format == "cpp-header") {
     with_flag_names({{"name", "--name"}},
                     [&] { write_cpp_header(options.output, model, options.name); });
@@ -117,8 +125,7 @@ ExitCode run(const ExportOptions& options, bool named) {
                           given(options.number) ? options.number : "none");
   }
   check_outputs({{"--output", options.output}}, {options.model, options.input, options.csv});
-  std::visit([&](const auto& saved) { write(saved.model, options); },
-             load_any_model(options.model));
+  std::visit([&](const auto& saved) { write(saved, options); }, load_any_model(options.model));
   return kOk;
 }
 

@@ -13,6 +13,7 @@
 #include "command.hpp"
 #include "flags.hpp"
 #include "mgdl/core/table.hpp"
+#include "mgdl/io/model/content.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/network/bounds.hpp"
@@ -40,10 +41,11 @@ struct PrefixBounds {
 /// Where the knots of a model with one input are counted: the samples of the fit lie around its
 /// middle. Nothing if rounding leaves no interval.
 template <class Scalar>
-std::optional<std::pair<double, double>> usual_inputs(const MultigradeModel<Scalar>& model) {
-  if (model.inputs() != 1) return {};
-  const double mean = model.input_standardizer().mean()[0];
-  const double reach = 4 * static_cast<double>(model.input_standardizer().scale()[0]);
+std::optional<std::pair<double, double>> usual_inputs(const SavedModel<Scalar>& saved) {
+  if (saved.model.inputs() != 1) return {};
+  const auto inputs = detail::usual_inputs(saved.model, saved.report ? &*saved.report : nullptr);
+  const double mean = inputs.mean()[0];
+  const double reach = 4 * static_cast<double>(inputs.scale()[0]);
   if (!(mean - reach < mean + reach) || !std::isfinite(mean - reach) ||
       !std::isfinite(mean + reach))
     return {};
@@ -51,15 +53,16 @@ std::optional<std::pair<double, double>> usual_inputs(const MultigradeModel<Scal
 }
 
 template <class Scalar>
-std::vector<PrefixBounds> bounds_of(const MultigradeModel<Scalar>& model,
+std::vector<PrefixBounds> bounds_of(const SavedModel<Scalar>& saved,
                                     const InspectOptions& options) {
+  const MultigradeModel<Scalar>& model = saved.model;
   const bool boxed = !options.lower.empty();
   Vector<Scalar> lower, upper;
   if (boxed) {
     lower = side_of_box<Scalar>("--lower", options.lower, model.inputs());
     upper = side_of_box<Scalar>("--upper", options.upper, model.inputs());
   }
-  const auto interval = usual_inputs(model);
+  const auto interval = usual_inputs(saved);
   std::vector<PrefixBounds> bounds(static_cast<std::size_t>(model.grades()));
   for (Index k = 1; k <= model.grades(); ++k) {
     PrefixBounds& line = bounds[static_cast<std::size_t>(k - 1)];
@@ -166,7 +169,7 @@ Json json_of(const SavedModel<Scalar>& saved, const std::vector<PrefixBounds>& b
                       {"output_lower", line.box ? json_of(line.box->lower) : Json()},
                       {"output_upper", line.box ? json_of(line.box->upper) : Json()}});
   }
-  const auto interval = usual_inputs(model);
+  const auto interval = usual_inputs(saved);
   return {{"scalar", detail::scalar_name<Scalar>()},
           {"link", to_string(model.link())},
           {"inputs", model.inputs()},
@@ -204,6 +207,16 @@ const Json& grade_report(const Json& report, Index k) {
   return grades.is_array() && i < grades.size() ? grades[i] : none;
 }
 
+void print_certificate(std::ostream& out, const char* of, const Json& certificate) {
+  if (!certificate.is_object()) return;
+  out << "  " << of << ": objective " << number_text(certificate, "primal") << ", optimum at least "
+      << number_text(certificate, "dual") << ", relative gap "
+      << number_text(certificate, "relative_gap") << ", lambda "
+      << number_text(certificate, "lambda") << " of " << number_text(certificate, "lambda_max")
+      << ", " << text_of(certificate, "scope") << ", " << text_of(certificate, "bound")
+      << ", cone violation " << number_text(certificate, "cone_violation") << '\n';
+}
+
 void print_messages(std::ostream& out, const Json& report, Index grades) {
   if (report.is_null()) return;
   out << "\nfit: " << text_of(report, "termination") << ". " << text_of(report, "message") << '\n';
@@ -212,15 +225,11 @@ void print_messages(std::ostream& out, const Json& report, Index grades) {
     if (!value_of(line, "message").is_string()) continue;
     out << "grade " << k << ": " << text_of(line, "termination") << ". " << text_of(line, "message")
         << '\n';
-    const Json& certificate = value_of(line, "certificate");
-    if (certificate.is_object()) {
-      out << "  certificate: objective " << number_text(certificate, "primal")
-          << ", optimum at least " << number_text(certificate, "dual") << ", relative gap "
-          << number_text(certificate, "relative_gap") << ", lambda "
-          << number_text(certificate, "lambda") << " of " << number_text(certificate, "lambda_max")
-          << ", " << text_of(certificate, "scope") << ", " << text_of(certificate, "bound")
-          << ", cone violation " << number_text(certificate, "cone_violation") << '\n';
-    }
+    const bool gated = value_of(line, "network_certificate").is_object();
+    print_certificate(out, gated ? "certificate of the gated problem" : "certificate",
+                      value_of(line, "certificate"));
+    print_certificate(out, "of the network, in the ReLU problem",
+                      value_of(line, "network_certificate"));
     for (const Json& trial : value_of(line, "trials")) {
       out << "  tried " << text_of(trial, "trainer") << ": objective "
           << number_text(trial, "objective") << '\n';
@@ -264,7 +273,7 @@ void print(std::ostream& out, const SavedModel<Scalar>& saved,
       << "\nscalar         " << detail::scalar_name<Scalar>() << "\nlink           "
       << to_string(model.link()) << "\nparameters     " << model.parameters() << "\nmultiply-adds  "
       << model.multiply_adds() << " for one sample\n";
-  if (const auto interval = usual_inputs(model)) {
+  if (const auto interval = usual_inputs(saved)) {
     out << "knots          of inputs from " << interval->first << " to " << interval->second
         << '\n';
   }
@@ -295,9 +304,8 @@ ExitCode run(const InspectOptions& options) {
   require_box(options);
   std::visit(
       [&](const auto& saved) {
-        const auto& model = saved.model;
         const Json report = saved.report ? model_report(*saved.report) : Json();
-        const auto bounds = bounds_of(model, options);
+        const auto bounds = bounds_of(saved, options);
         if (options.json) {
           std::cout << json_of(saved, bounds, report).dump(2) << '\n';
         } else {

@@ -13,7 +13,7 @@ namespace mgdl {
 
 /// What GatedReluSolver returns.
 struct GatedReluResult {
-  GatedSolution solution;  ///< the last iterate
+  GatedSolution solution;  ///< the iterate of the smallest gap
   ConvexReport report;     ///< with the certificate of `solution`
 };
 

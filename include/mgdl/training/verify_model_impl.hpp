@@ -131,6 +131,20 @@ ModelVerification verify_grades(const MultigradeModel<Scalar>& model, const Data
         }
       }
       note(line.certificate_holds, "certificate, " + message);
+      if (claim.network_certificate && claim.witness) {
+        bool holds = false;
+        try {
+          const Verification found =
+              verify_certificate(*claim.network_certificate, network_witness(*claim.witness),
+                                 chain.view(), grade.network, threads);
+          holds = found.valid;
+          message = found.message;
+        } catch (const InvalidArgument& error) {
+          message = error.what();
+        }
+        line.certificate_holds =
+            note(holds, "certificate of the network, " + message) && line.certificate_holds;
+      }
     }
     const double before = chain.rse();
     chain.try_grade(grade.network, pool);

@@ -52,7 +52,11 @@ CertifyResidual<Real> certify_residual(const Dataset<Real>& data, const RowMatri
     long double residual_mean = 0;
     long double target_mean = 0;
     for (Index i = 0; centred && i < n; ++i) {
-      residual_mean += static_cast<long double>(w[i]) * (data.targets()(i, o) - prediction(i, o));
+      // The same difference as below: where predictions without bias are large, one of doubles has
+      // another mean, and N would not sum to 0.
+      residual_mean += static_cast<long double>(w[i]) *
+                       (static_cast<long double>(data.targets()(i, o)) -
+                        static_cast<long double>(prediction(i, o)));
       target_mean += static_cast<long double>(w[i]) * data.targets()(i, o);
     }
     residual_mean /= total;

@@ -36,7 +36,9 @@ Certificate certify_gated(const Dataset<Real>& data, const Gates& gates,
   const auto zero = certify_residual<Real>(data, RowMatrix<Real>::Zero(data.size(), c),
                                            RowVector<Real>::Zero(c), solution.output_bias);
   Real penalty = 0;
-  for (Index k = 0; k < std::ssize(solution.active); ++k) penalty += solution.block(k).norm();
+  for (Index k = 0; k < std::ssize(solution.active); ++k) {
+    penalty += safe_norm(solution.block(k));
+  }
   Certificate certificate;
   certificate.rounding = rounding_of(data.targets(), data.weights());
   certificate.lambda = solution.lambda;

@@ -56,7 +56,7 @@ void require_same_values(const ReluNetwork<Scalar>& network, const RowMatrix<dou
   const double difference = value_difference(network, values, data, objective);
   if (difference <= recovery_tolerance<Scalar>()) return;
   throw InvalidArgument("network", "the values of the gated solution at the samples",
-                        "others, by " + to_text(difference) + " of the root of its objective");
+                        "others, by " + to_text(difference) + " of its root mean square error");
 }
 
 }  // namespace detail

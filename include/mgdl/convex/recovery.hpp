@@ -112,8 +112,9 @@ struct Recovery {
   RecoveryReport report;  ///< what the conversion has cost
   RecoveryMethod method = RecoveryMethod::Shortest;
   /// Root mean square of what the values of the network, its weights rounded to Scalar, differ from
-  /// those of the gated solution, in units of the root of twice the gated objective: the network's
-  /// loss exceeds the gated one by at most (1 + difference)^2 - 1 of that objective.
+  /// those of the gated solution, in units of sqrt(2 P) + 1e-3 s, P the gated objective and s the
+  /// standard deviation of the targets: the network's loss exceeds the gated one by little of P, or
+  /// where P is next to nothing, by little of 1e-6 of what there is to fit.
   double difference = 0;
   /// Whether the difference is at most recovery_tolerance(): what is proven of the gated solution
   /// then holds for the values of the network.
@@ -156,7 +157,10 @@ double value_difference(const ReluNetwork<Scalar>& network, const RowMatrix<doub
   const Vector<double> roots = data.weights().cwiseSqrt();
   const double difference = (roots.asDiagonal() * (values - other)).stableNorm();
   if (difference == 0) return 0;
-  const double unit = std::sqrt(2 * objective);
+  const RowVector<double> mean = data.weights().transpose() * data.targets();
+  const double deviation =
+      (roots.asDiagonal() * (data.targets().rowwise() - mean).eval()).stableNorm();
+  const double unit = std::sqrt(2 * objective) + 1e-3 * deviation;
   return unit > 0 ? difference / unit : std::numeric_limits<double>::infinity();
 }
 

@@ -20,6 +20,7 @@
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/dense_factorisations.hpp"
+#include "mgdl/linalg/orthonormal_basis.hpp"
 #include "mgdl/network/relu_network.hpp"
 
 namespace mgdl::detail {
@@ -31,32 +32,43 @@ bool same_direction(const RowVector<Real>& a, const RowVector<Real>& b) {
   return (a - b).cwiseAbs().maxCoeff() <= kRounding;
 }
 
-/// Coordinates z = R v in which the samples x~'R^-1 have about the unit matrix as covariance.
+/// Coordinates z of vectors v in which X~ v = Z z and the rows of Z have the unit matrix as
+/// covariance.
 template <class Real>
 struct SampleCoordinates {
-  Matrix<Real> R;        ///< p x p, upper triangular
-  RowMatrix<Real> rows;  ///< x~_i'R^-1, n x p
+  RowMatrix<Real> rows;        ///< Z, n x r, r the rank of X~
+  Matrix<Real> samples;        ///< X~
+  std::vector<Index> columns;  ///< r columns of X~ that span the others
+  Matrix<Real> R;              ///< these are Z R, R upper triangular
 
-  Vector<Real> to(const Vector<Real>& v) const { return R * v; }
+  Vector<Real> to(const Vector<Real>& v) const {
+    const Vector<Real> values = samples * v;
+    return rows.transpose() * values / static_cast<Real>(rows.rows());
+  }
   Vector<Real> from(const Vector<Real>& z) const {
-    return R.template triangularView<Eigen::Upper>().solve(z);
+    Vector<Real> v = Vector<Real>::Zero(samples.cols());
+    v(columns) = R.template triangularView<Eigen::Upper>().solve(z);
+    return v;
   }
 };
 
-/// None if the columns of X~ are dependent up to rounding.
 template <class Real>
-std::optional<SampleCoordinates<Real>> sample_coordinates(const CertifySamples<Real>& samples) {
-  const Matrix<Real> X = samples.values().topRows(samples.size());
-  if (X.rows() < X.cols()) return {};
+SampleCoordinates<Real> sample_coordinates(const CertifySamples<Real>& samples) {
   SampleCoordinates<Real> result;
-  result.R = orthogonal_coordinates<Real>(X, Matrix<Real>::Zero(X.rows(), 1)).first /
-             std::sqrt(static_cast<Real>(X.rows()));
-  const Vector<Real> diagonal = result.R.diagonal().cwiseAbs();
-  for (Index k = 0; k < diagonal.size(); ++k) {
-    if (!(diagonal[k] > 1e-13 * result.R.col(k).norm())) return {};
+  result.samples = samples.values().topRows(samples.size());
+  const Matrix<Real>& X = result.samples;
+  OrthonormalBasis<Real> basis(X.rows());
+  for (Index k = X.cols() - 1; k >= 0; --k) {  // the bias first: sums of inputs are less exact
+    const Real norm = safe_norm(X.col(k));
+    if (norm > 0 && basis.add(X.col(k) / norm)) result.columns.push_back(k);
   }
-  result.rows =
-      result.R.transpose().template triangularView<Eigen::Lower>().solve(X.transpose()).transpose();
+  const Matrix<Real> chosen = X(Eigen::all, result.columns);
+  const Real root = std::sqrt(static_cast<Real>(X.rows()));
+  result.R = orthogonal_coordinates<Real>(chosen, Matrix<Real>::Zero(X.rows(), 1)).first / root;
+  result.rows = result.R.transpose()
+                    .template triangularView<Eigen::Lower>()
+                    .solve(chosen.transpose())
+                    .transpose();
   return result;
 }
 
@@ -100,8 +112,9 @@ void account(const Dataset<Real>& data, const CertifySamples<Real>& samples, con
              ThreadPool& pool) {
   const Index c = data.targets().cols();
   report.penalty_gated = 0;
-  for (Index k = 0; k < std::ssize(gated.active); ++k)
-    report.penalty_gated += gated.block(k).norm();
+  for (Index k = 0; k < std::ssize(gated.active); ++k) {
+    report.penalty_gated += safe_norm(gated.block(k));
+  }
   report.penalty_relu = 0;
   for (Index k = 0; k < solution.hidden.rows(); ++k) {
     report.penalty_relu +=
@@ -143,7 +156,7 @@ RecoveredRelu recovered_from(const Dataset<Real>& data, const CertifySamples<Rea
       const auto& part = parts[static_cast<std::size_t>(k * c + o)];
       if (exact && !part.exact) ++report.approximated;
       for (const auto& [vector, sign] : {std::pair(&part.v, 1.0), std::pair(&part.w, -1.0)}) {
-        const Real length = vector->norm();
+        const Real length = safe_norm(*vector);
         if (length == 0) continue;
         solution.hidden.row(count) = vector->transpose() / std::sqrt(length);
         solution.output(count, o) = sign * std::sqrt(length);
@@ -173,7 +186,7 @@ ReluSolution refitted(const Dataset<Real>& data, const CertifySamples<Real>& sam
   Index row = 0;
   for (const auto* network : networks) {
     for (Index k = 0; k < network->hidden.rows(); ++k) {
-      result.hidden.row(row++) = network->hidden.row(k) / network->hidden.row(k).norm();
+      result.hidden.row(row++) = network->hidden.row(k) / safe_norm(network->hidden.row(k));
     }
     result.gates.insert(result.gates.end(), network->gates.begin(), network->gates.end());
   }
@@ -241,11 +254,9 @@ Recovery recover_network(const Dataset<Real>& data, const Gates& gates, const Ga
   if (keep(shortest, RecoveryMethod::Shortest)) return best;
   std::vector<RecoveredRelu> others;
   const auto coordinates = sample_coordinates(samples);
-  if (coordinates) {
-    others.push_back(neurons(&*coordinates, ConeDecomposition::Exact));
-    if (keep(others.back(), RecoveryMethod::Conditioned)) return best;
-    others.push_back(neurons(&*coordinates, ConeDecomposition::Approximate));
-  }
+  others.push_back(neurons(&coordinates, ConeDecomposition::Exact));
+  if (keep(others.back(), RecoveryMethod::Conditioned)) return best;
+  others.push_back(neurons(&coordinates, ConeDecomposition::Approximate));
   others.push_back(neurons(nullptr, ConeDecomposition::Approximate));
   std::vector<const ReluSolution*> networks;
   for (const auto& other : others) networks.push_back(&other.solution);
@@ -253,7 +264,17 @@ Recovery recover_network(const Dataset<Real>& data, const Gates& gates, const Ga
   fitted.report.approximated = shortest.report.approximated;
   fitted.solution = refitted(data, samples, networks, values);
   account(data, samples, gates, gated, fitted.solution, fitted.report, pool);
-  keep(std::move(fitted), RecoveryMethod::Refitted);
+  keep(fitted, RecoveryMethod::Refitted);
+  // None that Scalar can hold: the constant.
+  if (std::isinf(best.difference)) {
+    best.solution = std::move(fitted.solution);
+    best.solution.hidden.resize(0, gates.dimension());
+    best.solution.output.resize(0, values.cols());
+    best.solution.gates.clear();
+    best.report = fitted.report;
+    best.method = RecoveryMethod::Refitted;
+    account(data, samples, gates, gated, best.solution, best.report, pool);
+  }
   return best;
 }
 

@@ -141,7 +141,7 @@ typename ConvexTrainer<Scalar>::Solved ConvexTrainer<Scalar>::choose(
           solved.recovery =
               "; no network that can be computed with has these values, this one "
               "differs by " +
-              detail::to_text(recovery.difference) + " of the root of the objective";
+              detail::to_text(recovery.difference) + " of the root mean square error";
         }
       }
       return solved;

@@ -53,7 +53,7 @@ class GatedReluSolver {
                         const GatedSolution* start = nullptr) const;
 
   /// The smallest penalty whose solution is zero, max_j ||X~' D_j W Y||_F (with an output bias: of
-  /// the centred Y).
+  /// the centred Y); 0 where that is no more than rounding.
   double lambda_max(const Dataset<Scalar>& data, const Gates& gates) const;
 
  private:

@@ -61,7 +61,8 @@ class ReluRun {
   Real lambda_max_over(const Gates& gates) const {
     require_match(gates);
     const GroupLassoProblem<Real> problem(m_data, gates, m_options.output_bias);
-    return problem.lambda_unit() * lambda_max(problem, ConeProjector<Real>(m_data, gates));
+    const Real largest = lambda_max(problem, ConeProjector<Real>(m_data, gates));
+    return largest > problem.rounding() ? problem.lambda_unit() * largest : 0;
   }
 
   ReluResult over_all_patterns() const {
@@ -114,6 +115,15 @@ class ReluRun {
     return largest;
   }
 
+  /// As GroupLassoProblem::rounding, for all patterns of one input.
+  Real rounding() const {
+    const Vector<Real> roots = m_data.weights().cwiseSqrt();
+    const RowMatrix<Real> X = roots.asDiagonal() * m_data.inputs();
+    const RowMatrix<Real> Y = roots.asDiagonal() * m_data.targets();
+    return 64 * std::numeric_limits<Real>::epsilon() * std::hypot(1, X.stableNorm()) *
+           Y.stableNorm();
+  }
+
  private:
   void require_match(const Gates& gates) const {
     require_rows("X", gates.samples(), m_data.size());
@@ -143,15 +153,6 @@ class ReluRun {
       largest = std::max(largest, cone_lambda_max(m_pool, problem, projector, o));
     }
     return largest;
-  }
-
-  /// As GroupLassoProblem::rounding, for all patterns of one input.
-  Real rounding() const {
-    const Vector<Real> roots = m_data.weights().cwiseSqrt();
-    const RowMatrix<Real> X = roots.asDiagonal() * m_data.inputs();
-    const RowMatrix<Real> Y = roots.asDiagonal() * m_data.targets();
-    return 64 * std::numeric_limits<Real>::epsilon() * std::hypot(1, X.stableNorm()) *
-           Y.stableNorm();
   }
 
   /// Whether the outputs that are still to be solved have to do without neurons.
@@ -262,7 +263,9 @@ double ReluSolver<Scalar>::lambda_max(const Dataset<Scalar>& data, const Gates& 
 template <class Scalar>
 double ReluSolver<Scalar>::lambda_max_all_patterns(const Dataset<Scalar>& data) const {
   const auto& samples = detail::in_double(data);
-  return detail::ReluRun(m_options, samples).lambda_max_over_all_patterns();
+  const detail::ReluRun<double> run(m_options, samples);
+  const double largest = run.lambda_max_over_all_patterns();
+  return largest > run.rounding() ? largest : 0;
 }
 
 }  // namespace mgdl

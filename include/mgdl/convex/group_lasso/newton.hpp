@@ -125,7 +125,7 @@ class GroupLassoNewton {
     const Index c = m_problem.outputs();
     const auto p = static_cast<Real>(m_problem.products().dimension());
     const auto N = static_cast<Real>(m_problem.targets().size());
-    if (point.norms.size() == 0) {  // a first step has failed: from zero
+    if (point.norms.size() == 0 || !std::isfinite(point.primal)) {  // the first step has failed
       point.coefficients.gates.clear();
       point.coefficients.values.resize(0, m_problem.products().dimension() * c);
       evaluate(m_pool, m_problem, m_lambda, point);

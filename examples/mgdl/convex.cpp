@@ -83,6 +83,14 @@ Json path_json(const PathReport& path) {
   return list;
 }
 
+/// Of the network in --output, as a point of the ReLU problem, where the certificate is about the
+/// gated problem.
+Json network_json(const ConvexOutcome& outcome) {
+  if (outcome.summary.grades.empty()) return {};
+  const auto& certificate = outcome.summary.grades.front().fit.network_certificate;
+  return certificate ? detail::fields_json(*certificate, true) : Json();
+}
+
 /// The result is one point of the path; iterations and seconds are those of all of them.
 Json report_json(const ConvexFlags& flags, const ConvexOutcome& outcome) {
   const PathPoint& point = outcome.point();
@@ -119,6 +127,7 @@ Json report_json(const ConvexFlags& flags, const ConvexOutcome& outcome) {
           {"termination", to_string(outcome.path.termination)},
           {"message", outcome.path.message},
           {"recovery", outcome.recovery},
+          {"network", network_json(outcome)},
           {"path", path_json(outcome.path)},
           {"chosen", outcome.chosen},
           {"best", number_or_null(outcome.path.best)},
@@ -127,6 +136,20 @@ Json report_json(const ConvexFlags& flags, const ConvexOutcome& outcome) {
           {"options", flags_json(flags)},
           {"version", version()},
           {"build", detail::build_json()}};
+}
+
+void print(const ConvexOutcome& outcome) {
+  std::cout << outcome.path;
+  if (!outcome.model || outcome.summary.grades.empty()) {
+    std::cout << outcome.point().report.certificate;
+    return;
+  }
+  const GradeFitReport& fit = outcome.summary.grades.front().fit;
+  if (fit.network_certificate) std::cout << "gated problem: ";
+  std::cout << *fit.certificate;
+  if (fit.network_certificate) {
+    std::cout << "network, as a point of the ReLU problem: " << *fit.network_certificate;
+  }
 }
 
 ExitCode run(const ConvexFlags& flags) {
@@ -149,7 +172,8 @@ ExitCode run(const ConvexFlags& flags) {
   }
   results.write(flags.report,
                 [&](const std::string& path) { write_report(path, report_json(flags, outcome)); });
-  if (!flags.quiet) std::cout << outcome.path << outcome.point().report.certificate;
+  if (!flags.quiet) print(outcome);
+  if (!outcome.warning.empty()) complain("convex", "warning: " + outcome.warning);
   if (outcome.path.termination == Termination::NumericalFailure) {
     complain("convex", "numerical failure; scale the data");
     if (!results.failed()) return kNumericalFailure;

@@ -149,8 +149,11 @@ NpyArray<double> dense(const GatedSolution& solution, const Gates& gates, Index 
 }
 
 /// What it costs that the gated solution becomes a network.
-nlohmann::ordered_json recovery_json(const RecoveryReport& report, Index neurons) {
-  return {{"neurons", neurons},
+nlohmann::ordered_json recovery_json(const Recovery& recovery) {
+  const RecoveryReport& report = recovery.report;
+  return {{"method", to_string(recovery.method)},
+          {"same_values", recovery.same_values},
+          {"neurons", recovery.solution.hidden.rows()},
           {"difference", report.difference},
           {"violation", report.violation},
           {"approximated", report.approximated},
@@ -180,7 +183,7 @@ MultigradeModel<double> model_of(const ReluSolution& neurons, const ConvexFlags&
   return model;
 }
 
-/// What the model's file says of it, with a certificate that is about the network as it is: neurons
+/// What the model's file says of it, with certificates that are about the network as it is: neurons
 /// that look in the same direction have become one.
 FitSummary summary_of(const ConvexOutcome& outcome, const ConvexFlags& flags,
                       const Dataset<double>& train, CertificateWitness witness) {
@@ -192,6 +195,7 @@ FitSummary summary_of(const ConvexOutcome& outcome, const ConvexFlags& flags,
   summary.initial_rse = 1;
   summary.seed = flags.seed;
   summary.validation_fraction = flags.validation;
+  summary.set_inputs(train);
   GradeReport& line = summary.grades.emplace_back();
   line.fit.trainer =
       (witness.gated ? "gated 1x" : "convex 1x") + std::to_string(grade.network.width());
@@ -201,11 +205,38 @@ FitSummary summary_of(const ConvexOutcome& outcome, const ConvexFlags& flags,
   line.fit.termination = point.report.termination;
   line.fit.message = point.report.message;
   for (Index j = 0; j < train.inputs().cols(); ++j) witness.columns.push_back(j);
-  line.fit.certificate = witness.gated ? point.report.certificate
-                                       : recertify(witness, point.report.certificate.lambda, train,
-                                                   grade.network, flags.threads);
+  const Certificate of_network =
+      recertify(network_witness(witness), point.report.certificate.lambda, train, grade.network,
+                flags.threads);
+  if (witness.gated) {
+    line.fit.certificate = point.report.certificate;
+    line.fit.network_certificate = of_network;
+  } else {
+    line.fit.certificate = of_network;
+  }
   line.fit.witness = std::move(witness);
   return summary;
+}
+
+/// The gated solution has no network that can be computed with: what is said of it becomes what is
+/// true of the network that takes its place.
+void report_network_instead(ConvexOutcome& outcome) {
+  PathPoint& point = outcome.path.points[static_cast<std::size_t>(outcome.chosen)];
+  char text[300];
+  std::snprintf(text, sizeof(text),
+                "the gated solution (train RSE %.3e) needs neurons too long to compute with; the "
+                "network that comes nearest to its values has the train RSE %.3e",
+                point.train_rse, outcome.model->grade(1).train_rse);
+  outcome.warning = text;
+  const FitSummary& summary = outcome.summary;
+  point.report.certificate = *summary.grades.front().fit.certificate;
+  point.report.active_groups = outcome.model->grade(1).network.width();
+  if (point.report.termination == Termination::ToleranceReached) {
+    point.report.termination = Termination::NoProgress;
+  }
+  point.report.message = outcome.warning;
+  outcome.path.termination = point.report.termination;
+  outcome.path.message = outcome.warning;
 }
 
 }  // namespace
@@ -237,6 +268,7 @@ ConvexOutcome solve_convex(const ConvexFlags& flags) {
   const RegularizationPath path(options);
   ReluSolution neurons;
   std::optional<GatedSolution> gated;
+  std::optional<Recovery> recovery;
   if (flags.is_relu()) {
     auto [solutions, report] = gates ? path.solve_relu(train, *gates, validation)
                                      : path.solve_all_patterns(train, validation);
@@ -251,16 +283,26 @@ ConvexOutcome solve_convex(const ConvexFlags& flags) {
     gated = std::move(solutions[static_cast<std::size_t>(outcome.chosen)]);
     outcome.solution = dense(*gated, *gates, train.targets().cols());
     if (!flags.output.empty() && outcome.is_usable()) {
-      RecoveredRelu recovered =
-          to_relu(train, *gates, *gated, ConeDecomposition::Exact, flags.threads);
-      neurons = std::move(recovered.solution);
-      outcome.recovery = recovery_json(recovered.report, neurons.hidden.rows());
+      recovery = recover(train, *gates, *gated, flags.threads);
+      neurons = recovery->solution;
+      outcome.recovery = recovery_json(*recovery);
+      if (!recovery->same_values) gated.reset();
     }
   }
   if (!flags.output.empty() && outcome.is_usable()) {
     outcome.model = model_of(neurons, flags, data);
     outcome.summary =
         summary_of(outcome, flags, train, make_witness(gates, neurons, std::move(gated)));
+    if (recovery && !recovery->same_values) report_network_instead(outcome);
+    // What is printed is about the network.
+    PathPoint& point = outcome.path.points[static_cast<std::size_t>(outcome.chosen)];
+    point.train_rse = outcome.model->grade(1).train_rse;
+    point.validation_rse = outcome.model->grade(1).validation_rse;
+    GradeReport& line = outcome.summary.grades.front();
+    line.fit.termination = point.report.termination;
+    line.fit.message = point.report.message;
+    outcome.summary.termination = outcome.path.termination;
+    outcome.summary.message = outcome.path.message;
   }
   monitor.note("");
   return outcome;

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
 
 #include "convex_flags.hpp"
 #include "mgdl/convex/regularization_path.hpp"
@@ -24,6 +25,7 @@ struct ConvexOutcome {
   RowMatrix<double> dual;     ///< relu, all patterns of one input: ReluSolution::dual
   std::optional<MultigradeModel<double>> model;  ///< with --output
   FitSummary summary;                            ///< of the model
+  std::string warning;                           ///< what the user should know of the network
   nlohmann::ordered_json recovery;  ///< gated, with --output: what it costs to be a network
 
   const PathPoint& point() const { return path.points[static_cast<std::size_t>(chosen)]; }

@@ -13,6 +13,7 @@
 #include "mgdl/io/c_header.hpp"
 #include "mgdl/io/cpp_header.hpp"
 #include "mgdl/io/file.hpp"
+#include "mgdl/io/model/content.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/onnx.hpp"
 #include "samples.hpp"
@@ -91,6 +92,11 @@ void write_c(const SavedModel<Scalar>& saved, const ExportOptions& options) {
   if (!options.lower.empty()) {
     header.lower = side_of_box<Scalar>("--lower", options.lower, model.inputs());
     header.upper = side_of_box<Scalar>("--upper", options.upper, model.inputs());
+  } else if (header.samples.rows() == 0 && saved.report && !saved.report->input_mean.empty()) {
+    // The standardiser does not say where the samples lie.
+    const auto inputs = detail::usual_inputs(model, &*saved.report);
+    header.lower = (inputs.mean() - 4 * inputs.scale()).transpose();
+    header.upper = (inputs.mean() + 4 * inputs.scale()).transpose();
   }
   with_flag_names({{"CHeaderOptions.name", "--name"},
                    {"CHeaderOptions.lower", "--lower"},

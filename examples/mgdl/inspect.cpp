@@ -14,6 +14,7 @@
 #include "files.hpp"
 #include "flags.hpp"
 #include "mgdl/core/table.hpp"
+#include "mgdl/io/model/content.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/network/bounds.hpp"
@@ -49,10 +50,11 @@ struct PrefixBounds {
 /// Where the knots of a model with one input are counted: the samples of the fit lie around its
 /// middle. Nothing if rounding leaves no interval.
 template <class Scalar>
-std::optional<std::pair<double, double>> usual_inputs(const MultigradeModel<Scalar>& model) {
-  if (model.inputs() != 1) return {};
-  const double mean = model.input_standardizer().mean()[0];
-  const double reach = 4 * static_cast<double>(model.input_standardizer().scale()[0]);
+std::optional<std::pair<double, double>> usual_inputs(const SavedModel<Scalar>& saved) {
+  if (saved.model.inputs() != 1) return {};
+  const auto inputs = detail::usual_inputs(saved.model, saved.report ? &*saved.report : nullptr);
+  const double mean = inputs.mean()[0];
+  const double reach = 4 * static_cast<double>(inputs.scale()[0]);
   if (!(mean - reach < mean + reach) || !std::isfinite(mean - reach) ||
       !std::isfinite(mean + reach))
     return {};
@@ -60,15 +62,16 @@ std::optional<std::pair<double, double>> usual_inputs(const MultigradeModel<Scal
 }
 
 template <class Scalar>
-std::vector<PrefixBounds> bounds_of(const MultigradeModel<Scalar>& model,
+std::vector<PrefixBounds> bounds_of(const SavedModel<Scalar>& saved,
                                     const InspectOptions& options) {
+  const MultigradeModel<Scalar>& model = saved.model;
   const bool boxed = !options.lower.empty();
   Vector<Scalar> lower, upper;
   if (boxed) {
     lower = side_of_box<Scalar>("--lower", options.lower, model.inputs());
     upper = side_of_box<Scalar>("--upper", options.upper, model.inputs());
   }
-  const auto interval = usual_inputs(model);
+  const auto interval = usual_inputs(saved);
   std::vector<PrefixBounds> bounds(static_cast<std::size_t>(model.grades()));
   for (Index k = 1; k <= model.grades(); ++k) {
     PrefixBounds& line = bounds[static_cast<std::size_t>(k - 1)];
@@ -198,7 +201,7 @@ Json json_of(const SavedModel<Scalar>& saved, const std::vector<PrefixBounds>& b
          {"slope_met", line.slope ? detail::report_number(line.slope->met) : Json()},
          {"slope_boxes", line.slope ? Json(line.slope->boxes) : Json()}});
   }
-  const auto interval = usual_inputs(model);
+  const auto interval = usual_inputs(saved);
   return {{"scalar", detail::scalar_name<Scalar>()},
           {"link", to_string(model.link())},
           {"inputs", model.inputs()},
@@ -239,17 +242,24 @@ const Json& grade_report(const Json& report, Index k) {
   return grades.is_array() && i < grades.size() ? grades[i] : none;
 }
 
+void print_certificate(std::ostream& out, const std::string& of, const Certificate& certificate) {
+  out << "\n"
+      << of << ": objective " << detail::error_text(certificate.primal) << ", optimum at least "
+      << detail::error_text(certificate.dual) << ", relative gap "
+      << detail::error_text(certificate.relative_gap()) << ", lambda "
+      << detail::error_text(certificate.lambda) << " of "
+      << detail::error_text(certificate.lambda_max) << ", " << scope_text(certificate) << '\n';
+}
+
 void print_certificates(std::ostream& out, const std::optional<FitSummary>& report) {
   if (!report) return;
   for (const GradeReport& grade : report->grades) {
-    if (!grade.fit.certificate) continue;
-    const Certificate& certificate = *grade.fit.certificate;
-    out << "\ngrade " << grade.grade << ", certificate: objective "
-        << detail::error_text(certificate.primal) << ", optimum at least "
-        << detail::error_text(certificate.dual) << ", relative gap "
-        << detail::error_text(certificate.relative_gap()) << ", lambda "
-        << detail::error_text(certificate.lambda) << " of "
-        << detail::error_text(certificate.lambda_max) << ", " << scope_text(certificate) << '\n';
+    const std::string of = "grade " + std::to_string(grade.grade) + ", certificate";
+    const auto& network = grade.fit.network_certificate;
+    if (grade.fit.certificate) {
+      print_certificate(out, of + (network ? " of the gated problem" : ""), *grade.fit.certificate);
+    }
+    if (network) print_certificate(out, of + " of the network, in the ReLU problem", *network);
   }
 }
 
@@ -338,7 +348,7 @@ void print(std::ostream& out, const SavedModel<Scalar>& saved,
       << detail::scalar_name<Scalar>() << "\nlink           " << to_string(model.link())
       << "\nparameters     " << model.parameters() << "\nmultiply-adds  " << model.multiply_adds()
       << " for one sample\n";
-  if (const auto interval = usual_inputs(model)) {
+  if (const auto interval = usual_inputs(saved)) {
     out << "knots          of inputs from " << interval->first << " to " << interval->second
         << '\n';
   }
@@ -383,9 +393,8 @@ ExitCode run(const InspectOptions& options) {
   detail::require_threads("--threads", options.threads);
   std::visit(
       [&](const auto& saved) {
-        const auto& model = saved.model;
         const Json report = saved.report ? model_report(*saved.report) : Json();
-        const auto bounds = bounds_of(model, options);
+        const auto bounds = bounds_of(saved, options);
         if (options.json) {
           std::cout << json_of(saved, bounds, report).dump(2) << '\n';
         } else {

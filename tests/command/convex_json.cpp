@@ -204,6 +204,7 @@ TEST_CASE("a gated solution, its certificate and its report", "[command/convex]"
                                                       "termination",
                                                       "message",
                                                       "recovery",
+                                                      "network",
                                                       "path",
                                                       "chosen",
                                                       "best",
@@ -270,6 +271,14 @@ TEST_CASE("a gated solution, its certificate and its report", "[command/convex]"
     CHECK_THAT(recovery["objective_gated"].get<double>(), WithinRel(primal, 1e-9));
     CHECK(recovery["objective_relu"] >= primal * (1 - 1e-9));
     CHECK(recovery["neurons"] >= active);
+    CHECK(recovery["method"] == "Shortest");
+    CHECK(recovery["same_values"] == true);
+    // The network is a point of the ReLU problem, too.
+    CHECK_THAT(report["network"]["primal"].get<double>(),
+               WithinRel(recovery["objective_relu"].get<double>(), 1e-6));
+    CHECK(report["network"]["dual"] <= report["network"]["primal"]);
+    CHECK_THAT(outcome.output, ContainsSubstring("gated problem: objective "));
+    CHECK_THAT(outcome.output, ContainsSubstring("network, as a point of the ReLU problem: "));
   }
 }
 
@@ -423,9 +432,43 @@ TEST_CASE("without penalty it is least squares", "[command/convex]") {
          Arguments{"--lambda", "0"});
   const Json report = folder.report();
   CHECK(report["lambda"] == 0);
+  CHECK(report["termination"] == "NoProgress");  // there is no bound
   const GatedProblem problem{with_ones(folder.X), folder.Y, folder.G};
   const auto U = mgdl::read_npy_array<double>(fs::path(folder / "U.npy"));
   CHECK(problem.largest(folder.Y - problem.prediction(U)) < 1e-8);
+}
+
+TEST_CASE("what is printed of a gated fit is true of the network in the file", "[command/convex]") {
+  // Inputs whose cones are thin: far from zero, of very different size, or nearly equal.
+  const Folder folder(60);
+  RandomStream random(mgdl::test::seed(), 8);
+  for (int kind = 0; kind < 5; ++kind) {
+    CAPTURE(kind);
+    Matrix<double> X = folder.X;
+    if (kind == 0) X.array() += 1000;
+    if (kind == 1) X.col(0) *= 1e6;
+    if (kind == 2) X.col(1) = X.col(0) + 1e-6 * X.col(1);
+    if (kind == 3) X *= 1e9;
+    if (kind == 4) X.col(0) = (1e9 + 100 * X.col(0).array()).matrix();
+    folder.save("thin.npy", X);
+    const Arguments samples{"--input", folder / "thin.npy", "--target", folder / "y.npy"};
+    const Outcome outcome = convex(samples + folder.results() + Arguments{"--gate-count", "60"});
+    const Json report = folder.report();
+    const double rse =
+        mgdl::compute_metrics(folder.prediction("thin.npy"), Matrix<double>(folder.Y.col(0))).rse;
+    CHECK_THAT(report["train_rse"].get<double>(), WithinRel(rse, 1e-6) || WithinAbs(rse, 1e-12));
+    const Outcome verified = run(Arguments{"verify", "--model", folder / "m"} + samples);
+    INFO(verified.output);
+    CHECK(verified.code == 0);
+    const bool same = report["recovery"]["same_values"];
+    CHECK(same == !report["network"].is_null());
+    CHECK((outcome.errors.find("warning: ") != std::string::npos) == !same);
+    // Where the inputs lie.
+    const Json shown = Json::parse(run({"inspect", "--model", folder / "m", "--json"}).output);
+    CHECK_THAT(shown["report"]["input_lower"][0].get<double>(),
+               WithinRel(X.col(0).minCoeff(), 1e-15));
+    CHECK_THAT(shown["report"]["input_mean"][0].get<double>(), WithinRel(X.col(0).mean(), 1e-9));
+  }
 }
 
 TEST_CASE("a penalty that leaves nothing gives the zero network", "[command/convex]") {

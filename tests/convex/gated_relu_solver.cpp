@@ -136,7 +136,9 @@ TEST_CASE("without penalty: least squares of least norm", "[convex/gated_relu_so
       found.middleRows(solution.active[static_cast<std::size_t>(g)] * p, p) = solution.block(g);
     }
     CHECK((found - U).norm() <= 1e-7 * (1e-30 + U.norm()));
-    CHECK(report.termination == Termination::ToleranceReached);
+    // Without penalty nothing is proven, except where nothing is left.
+    const bool proven = report.certificate.relative_gap() <= 1e-6;
+    CHECK(report.termination == (proven ? Termination::ToleranceReached : Termination::NoProgress));
   }
 }
 
@@ -147,7 +149,8 @@ TEST_CASE("large least squares problems are solved by iteration", "[convex/gated
   const Dataset<double> data(X, Y);
   const Gates gates(X, normal_matrix<RowMatrix<double>>(300, 7, random));
   const auto [solution, report] = GatedReluSolver({.lambda = 0}).solve(data, gates);
-  CHECK(report.termination == Termination::ToleranceReached);
+  CHECK((report.termination == Termination::ToleranceReached ||
+         report.termination == Termination::NoProgress));
   CHECK(report.iterations > 1);
   CHECK(report.certificate.primal < 1e-12);  // 2100 unknowns interpolate 400 samples
 }

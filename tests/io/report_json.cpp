@@ -215,6 +215,36 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   CHECK(kept["initial_rse"] == 0.75);
 }
 
+TEST_CASE("a gated grade has the certificate of its network, a raw model the range of its inputs",
+          "[io/report_json]") {
+  mgdl::FitSummary summary;
+  summary.grades.resize(2);
+  mgdl::Certificate& own = summary.grades[0].fit.network_certificate.emplace();
+  own.primal = 5;
+  own.dual = 2;
+  own.lambda = 0.5;
+  mgdl::RowMatrix<double> X(3, 2);
+  X << 1950, -1, 1960, -1, 1970, -1;
+  summary.set_inputs(mgdl::Dataset<double>(X, X.leftCols(1)));
+  const Json kept = mgdl::model_report(summary);
+  CHECK(kept["grades"][0]["network_certificate"]["relative_gap"] == 0.6);
+  CHECK_FALSE(kept["grades"][1].contains("network_certificate"));
+  CHECK(kept["input_lower"] == Json{1950.0, -1.0});
+
+  mgdl::FitSummary read;
+  mgdl::detail::read_fields(mgdl::detail::JsonPart("file", kept, "report"), read);
+  REQUIRE(read.grades.size() == 2);
+  REQUIRE(read.grades[0].fit.network_certificate);
+  CHECK(read.grades[0].fit.network_certificate->primal == 5);
+  CHECK(read.grades[0].fit.network_certificate->lambda == 0.5);
+  CHECK_FALSE(read.grades[1].fit.network_certificate);
+  CHECK(read.input_mean == std::vector<double>{1960, -1});
+  CHECK(read.input_deviation == summary.input_deviation);
+  CHECK(read.input_deviation[1] == 1);  // of a constant column
+  CHECK(read.input_lower == std::vector<double>{1950, -1});
+  CHECK(read.input_upper == std::vector<double>{1970, -1});
+}
+
 TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_json]", float,
                    double) {
   const mgdl::DataSplit<TestType> data = mgdl::split(samples<TestType>(90, 1), 0.2, 3);

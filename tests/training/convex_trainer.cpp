@@ -162,6 +162,13 @@ TEST_CASE("Polishing lowers the objective or changes nothing", "[training/convex
         Approx(objective(polished.network, s, lambda)).epsilon(1e-9));
   CHECK(polished.network.width() == plain.network.width());
   CHECK_THAT(polished.report.message, ContainsSubstring("polished"));
+  // One statement, about the network as it is: its gap, and not that of the solver before.
+  CHECK_THAT(polished.report.message,
+             ContainsSubstring("relative gap " +
+                               mgdl::detail::to_text(polished.report.certificate->relative_gap())));
+  CHECK_THAT(polished.report.message, !ContainsSubstring("solved"));
+  CHECK((polished.report.termination == mgdl::Termination::ToleranceReached) ==
+        (polished.report.certificate->relative_gap() <= options.solver.relative_tolerance));
 
   // The optimum over all patterns leaves nothing to gain.
   const Samples line = wavy_samples(60, 1, 1, 66);

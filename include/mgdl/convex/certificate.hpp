@@ -121,4 +121,13 @@ inline CertificateWitness make_witness(const std::optional<Gates>& gates,
   return witness;
 }
 
+/// What recertify() needs for the certificate of the network itself, as a point of the ReLU problem
+/// with the penalty and the patterns of the gated one.
+///
+/// \param witness  of a gated problem or of a network, which it then is itself
+inline CertificateWitness network_witness(CertificateWitness witness) {
+  witness.gated.reset();
+  return witness;
+}
+
 }  // namespace mgdl

@@ -36,7 +36,9 @@ Certificate certify_gated(const Dataset<Real>& data, const Gates& gates,
   const auto zero = certify_residual<Real>(data, RowMatrix<Real>::Zero(data.size(), c),
                                            RowVector<Real>::Zero(c), solution.output_bias);
   Real penalty = 0;
-  for (Index k = 0; k < std::ssize(solution.active); ++k) penalty += solution.block(k).norm();
+  for (Index k = 0; k < std::ssize(solution.active); ++k) {
+    penalty += safe_norm(solution.block(k));
+  }
   Certificate certificate;
   certificate.rounding = rounding_of(data.targets(), data.weights());
   certificate.lambda = solution.lambda;
@@ -92,6 +94,43 @@ Certificate certify_relu(const Dataset<Real>& data, const Gates& gates,
   return certificate;
 }
 
+inline GatedSolution in_unit(GatedSolution solution, double unit) {
+  solution.lambda /= unit;
+  solution.coefficients /= unit;
+  solution.bias /= unit;
+  return solution;
+}
+
+inline ReluSolution in_unit(ReluSolution solution, double unit) {
+  solution.lambda /= unit;
+  solution.output /= unit;
+  solution.bias /= unit;
+  solution.dual /= unit;
+  return solution;
+}
+
+/// certify(data, solution) for targets that are so large or small that their squares overflow or
+/// vanish: in a power of two near to them as their unit, so that no digit changes.
+template <class Solution, class Certify>
+Certificate certify_in_unit(const Dataset<double>& data, const Solution& solution,
+                            const Certify& certify) {
+  constexpr double kLargest = 1e60;
+  const double largest = data.targets().cwiseAbs().maxCoeff();
+  if (largest == 0 || (largest < kLargest && largest > 1 / kLargest)) {
+    return certify(data, solution);
+  }
+  const double unit = std::ldexp(1.0, std::ilogb(largest));
+  const Dataset<double> scaled(data.inputs(), data.targets() / unit, data.weights());
+  Certificate certificate = certify(scaled, in_unit(solution, unit));
+  certificate.lambda = solution.lambda;
+  certificate.lambda_max *= unit;
+  for (double* value : {&certificate.primal, &certificate.dual, &certificate.rounding}) {
+    *value = *value * unit * unit;
+  }
+  if (!std::isfinite(certificate.primal)) throw_infinite_objective();
+  return certificate;
+}
+
 }  // namespace mgdl::detail
 
 namespace mgdl {
@@ -99,13 +138,19 @@ namespace mgdl {
 template <class Scalar>
 Certificate certify(const Dataset<Scalar>& data, const Gates& gates, const GatedSolution& solution,
                     const Executor& threads) {
-  return detail::certify_gated(detail::in_double(data), gates, solution, threads);
+  return detail::certify_in_unit(detail::in_double(data), solution,
+                                 [&](const auto& samples, const auto& point) {
+                                   return detail::certify_gated(samples, gates, point, threads);
+                                 });
 }
 
 template <class Scalar>
 Certificate certify(const Dataset<Scalar>& data, const Gates& gates, const ReluSolution& solution,
                     const Executor& threads) {
-  return detail::certify_relu(detail::in_double(data), gates, solution, threads);
+  return detail::certify_in_unit(detail::in_double(data), solution,
+                                 [&](const auto& samples, const auto& point) {
+                                   return detail::certify_relu(samples, gates, point, threads);
+                                 });
 }
 
 template <class Scalar>
@@ -118,9 +163,11 @@ Certificate certify_all_patterns(const Dataset<Scalar>& data, const ReluSolution
   }
   detail::require_solution<double>(solution, p, data.targets().cols());
   detail::require_threads("threads", threads);
-  const auto& samples = detail::in_double(data);
-  return detail::certify_all_patterns(
-      samples, solution, detail::CertifySamples(samples.inputs(), bias), threads.pool());
+  return detail::certify_in_unit(
+      detail::in_double(data), solution, [&](const auto& samples, const auto& point) {
+        return detail::certify_all_patterns(
+            samples, point, detail::CertifySamples(samples.inputs(), bias), threads.pool());
+      });
 }
 
 }  // namespace mgdl

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -28,8 +29,9 @@ struct ConvexOptions {
   double relative_tolerance = 1e-6;
   /// An output bias that is not penalised.
   bool output_bias = false;
-  /// Iterations at most, >= 1: Newton steps, or steps of the proximal gradient.
-  Index max_iterations = 100000;
+  /// Iterations at most, >= 1: Newton steps, or steps of the proximal gradient. Newton's method
+  /// ends long before, because it is left when it no longer halves the gap within 40 steps.
+  Index max_iterations = 10000;
   /// Seconds for the solution, > 0.
   double time_limit_seconds = std::numeric_limits<double>::infinity();
   /// The algorithm of the gated problem.
@@ -71,6 +73,42 @@ struct ConvexOptions {
 }  // namespace mgdl
 
 namespace mgdl::detail {
+
+/// The penalty that the options ask for, in the unit of the problem. Where the targets correlate
+/// with the gates by no more than rounding, that is the penalty in the place of a part of
+/// lambda_max: it has the solution zero, provably.
+///
+/// \param lambda_max  of the problem, called if it is needed
+template <class LambdaMax>
+double penalty_of(const ConvexOptions& options, double unit, double rounding,
+                  const LambdaMax& lambda_max) {
+  if (options.lambda) return *options.lambda / unit;
+  const double largest = lambda_max();
+  if (options.lambda_ratio > 0 && largest <= rounding) return std::max(largest, rounding);
+  return options.lambda_ratio * largest;
+}
+
+/// Notices that an iteration no longer leads anywhere: it has not halved its gap within so many
+/// steps. What rounding lets through looks like progress otherwise, without end.
+class StallWatch {
+ public:
+  /// \param gap  of the start
+  explicit StallWatch(double gap, int steps = 40) : m_target(0.5 * gap), m_steps(steps) {}
+
+  /// \param best  the smallest gap so far, asked for before every step
+  bool stalled(double best) noexcept {
+    if (best <= m_target) {
+      m_target = 0.5 * best;
+      m_left = m_steps;
+    }
+    return m_left-- <= 0;
+  }
+
+ private:
+  double m_target;
+  int m_steps;
+  int m_left = m_steps;
+};
 
 /// When an iteration of a convex solver ends.
 class SolveControl : public RunControl {

@@ -1,13 +1,17 @@
 #pragma once
 
+#include <algorithm>
+#include <limits>
 #include <sstream>
 #include <string>
 #include <utility>
 
 #include "mgdl/convex/certificate.hpp"
+#include "mgdl/convex/convex_options.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/linalg/dense_factorisations.hpp"
 
 namespace mgdl {
 
@@ -29,21 +33,57 @@ struct ConvexReport {
 
 namespace mgdl::detail {
 
+/// The termination that the certificate allows, which the solver had no part in: with its gap
+/// within the tolerance nothing is left to do, and without it the tolerance was not reached.
+inline Termination judged(Termination termination, const Certificate& certificate,
+                          double tolerance) {
+  if (termination == Termination::NumericalFailure) return termination;
+  // What rounding can make of a certificate.
+  constexpr double kRounding = 1e-10;
+  const double gap = certificate.relative_gap();
+  if (gap <= tolerance) return Termination::ToleranceReached;
+  const bool reached = gap <= 1.01 * tolerance + kRounding;
+  return termination == Termination::ToleranceReached && !reached ? Termination::NoProgress
+                                                                  : termination;
+}
+
+/// Largest by smallest factor of X~ in its columns, in their order: no more than its condition. 1
+/// where there are fewer samples than columns.
+template <class Real>
+Real column_condition(const Dataset<Real>& data, bool bias) {
+  const Index d = data.inputs().cols();
+  Matrix<Real> X = Matrix<Real>::Ones(data.size(), d + (bias ? 1 : 0));
+  X.rightCols(d) = data.inputs();
+  if (X.rows() < X.cols()) return 1;
+  X /= X.cwiseAbs().maxCoeff();
+  const Vector<Real> factors =
+      orthogonal_coordinates<Real>(X, Matrix<Real>::Zero(X.rows(), 1)).first.diagonal().cwiseAbs();
+  return factors.maxCoeff() / std::max(factors.minCoeff(), std::numeric_limits<Real>::min());
+}
+
 /// One sentence on the outcome of a convex solver.
-inline std::string convex_message(const ConvexReport& report) {
+inline std::string convex_message(const ConvexReport& report, const ConvexOptions& options) {
   std::ostringstream text;
   text.precision(3);
   const Certificate& certificate = report.certificate;
+  if (certificate.lambda == 0 && is_usable(report.termination)) {
+    text << "least squares of least norm, without a bound";
+    return text.str();
+  }
   switch (report.termination) {
     case Termination::ToleranceReached: text << "solved"; break;
-    case Termination::NoProgress: text << "rounding allows no further progress"; break;
+    case Termination::NoProgress:
+      text << "no step lowers the objective beyond rounding any more";
+      break;
     case Termination::NumericalFailure: text << "a non-finite value arose"; break;
     default: text << "stopped early"; break;
   }
-  if (certificate.lambda == 0) {
-    text << ": least squares of least norm, without a bound";
-  } else {
-    text << ": at most " << certificate.relative_gap() << " of the objective above the optimum";
+  text << ": at most " << certificate.relative_gap() << " of the objective above the optimum";
+  const bool asked = options.lambda || options.lambda_ratio >= 1;
+  if (!asked && certificate.lambda >= certificate.lambda_max) {
+    text
+        << "; what the patterns explain of the targets is rounding, so that the penalty is that of "
+           "the solution zero";
   }
   return text.str();
 }
@@ -51,15 +91,26 @@ inline std::string convex_message(const ConvexReport& report) {
 /// Fills in what is known once a solution has its certificate; termination and iterations are
 /// there.
 template <class Real>
-void complete(ConvexReport& report, const Dataset<Real>& data, Index dimension, Index patterns,
-              Index active, Certificate certificate) {
+void complete(ConvexReport& report, const ConvexOptions& options, const Dataset<Real>& data,
+              Index dimension, Index patterns, Index active, Certificate certificate) {
   report.certificate = std::move(certificate);
+  report.termination = judged(report.termination, report.certificate, options.relative_tolerance);
   report.samples = data.size();
   report.dimension = dimension;
   report.outputs = data.targets().cols();
   report.patterns = patterns;
   report.active_groups = active;
-  report.message = convex_message(report);
+  report.message = convex_message(report, options);
+  if (report.termination != Termination::NoProgress || report.certificate.lambda == 0) return;
+  constexpr Real kLarge = 1e4;
+  const Real condition = column_condition(data, dimension > data.inputs().cols());
+  if (condition <= kLarge) return;
+  std::ostringstream text;
+  text.precision(1);
+  text << "; the columns of X~ have a condition of at least " << condition
+       << ", so that cones and sums are thinner than rounding: subtract the means of the inputs "
+          "and divide by their deviations first";
+  report.message += text.str();
 }
 
 /// Weighted means of the columns of `values`: the best output bias for residuals.

@@ -13,7 +13,7 @@ namespace mgdl {
 
 /// What GatedReluSolver returns.
 struct GatedReluResult {
-  GatedSolution solution;  ///< the last iterate
+  GatedSolution solution;  ///< the iterate of the smallest gap
   ConvexReport report;     ///< with the certificate of `solution`
 };
 
@@ -60,7 +60,7 @@ class GatedReluSolver {
                         const GatedSolution* start = nullptr) const;
 
   /// The smallest penalty whose solution is zero, max_j ||X~' D_j W Y||_F (with an output bias: of
-  /// the centred Y).
+  /// the centred Y); 0 where that is no more than rounding.
   double lambda_max(const Dataset<Scalar>& data, const Gates& gates) const;
 
  private:

@@ -48,8 +48,9 @@ Real gated_lambda_max(ThreadPool& pool, const GroupLassoProblem<Real>& problem) 
   return correlation.rowwise().norm().maxCoeff();
 }
 
+/// \param unit  of the blocks of `groups`
 template <class Real>
-GroupCoefficients<Real> to_groups(const GatedSolution& solution) {
+GroupCoefficients<Real> to_groups(const GatedSolution& solution, Real unit) {
   const auto count = static_cast<Index>(solution.active.size());
   GroupCoefficients<Real> groups{solution.active, {}};
   if (count == 0) {
@@ -58,7 +59,7 @@ GroupCoefficients<Real> to_groups(const GatedSolution& solution) {
   }
   groups.values.resize(count, solution.coefficients.size() / count);
   for (Index k = 0; k < count; ++k) {
-    const RowMatrix<Real> block = solution.block(k);
+    const RowMatrix<Real> block = solution.block(k) / unit;
     groups.values.row(k) = Eigen::Map<const RowVector<Real>>(block.data(), block.size());
   }
   return groups;
@@ -67,7 +68,7 @@ GroupCoefficients<Real> to_groups(const GatedSolution& solution) {
 template <class Real>
 GatedSolution to_gated_solution(const Dataset<Real>& data, const Gates& gates, Real lambda,
                                 bool output_bias, const Executor& threads,
-                                const GroupLassoPoint<Real>& point) {
+                                const GroupLassoPoint<Real>& point, Real unit) {
   const Index p = gates.dimension();
   const Index c = data.targets().cols();
   GatedSolution solution;
@@ -84,6 +85,7 @@ GatedSolution to_gated_solution(const Dataset<Real>& data, const Gates& gates, R
     solution.coefficients.middleRows(k * p, p) = Eigen::Map<const RowMatrix<Real>>(
         point.coefficients.values.row(rows[static_cast<std::size_t>(k)]).data(), p, c);
   }
+  solution.coefficients *= unit;
   solution.bias = RowVector<Real>::Zero(c);
   if (output_bias) {
     solution.bias = weighted_means<Real>(
@@ -100,11 +102,13 @@ GatedReluResult solve_gated(const ConvexOptions& options, const Dataset<Real>& d
   const SolveControl control(options);
   ThreadPool& pool = options.threads.pool();
   const GroupLassoProblem<Real> problem(data, gates, options.output_bias);
-  const Real lambda =
-      options.lambda ? *options.lambda : options.lambda_ratio * gated_lambda_max(pool, problem);
+  const Real lambda = penalty_of(options, problem.lambda_unit(), problem.rounding(),
+                                 [&] { return gated_lambda_max(pool, problem); });
   GroupLassoPoint<Real> point;
   point.coefficients.values.resize(0, gates.dimension() * data.targets().cols());
-  if (start != nullptr) point.coefficients = to_groups<Real>(*start);
+  if (start != nullptr) {
+    point.coefficients = to_groups<Real>(*start, problem.solution_unit());
+  }
   GatedReluResult result;
   ConvexReport& report = result.report;
   if (lambda == 0) {
@@ -117,8 +121,10 @@ GatedReluResult solve_gated(const ConvexOptions& options, const Dataset<Real>& d
         solve_group_lasso(pool, problem, lambda, control, point, report.iterations);
   }
   result.solution =
-      to_gated_solution(data, gates, lambda, options.output_bias, options.threads, point);
-  complete(report, data, gates.dimension(), gates.size(), std::ssize(result.solution.active),
+      to_gated_solution(data, gates, options.lambda.value_or(lambda * problem.lambda_unit()),
+                        options.output_bias, options.threads, point, problem.solution_unit());
+  complete(report, options, data, gates.dimension(), gates.size(),
+           std::ssize(result.solution.active),
            certify(data, gates, result.solution, options.threads));
   report.elapsed_seconds = control.seconds();
   return result;
@@ -139,7 +145,7 @@ double GatedReluSolver<Scalar>::lambda_max(const Dataset<Scalar>& data, const Ga
   const auto& in_double = detail::in_double(data);
   detail::require_gated_match(in_double, gates, nullptr);
   const detail::GroupLassoProblem problem(in_double, gates, m_options.output_bias);
-  return detail::gated_lambda_max(m_options.threads.pool(), problem);
+  return problem.lambda_unit() * detail::gated_lambda_max(m_options.threads.pool(), problem);
 }
 
 }  // namespace mgdl

@@ -48,22 +48,15 @@ ReluNetwork<Scalar> restricted(const ReluNetwork<Scalar>& network,
   return ReluNetwork<Scalar>(std::move(layers));
 }
 
-/// \param values  n x c
+/// \param values     of the gated solution, n x c
+/// \param objective  of the gated problem
 template <class Scalar>
 void require_same_values(const ReluNetwork<Scalar>& network, const RowMatrix<double>& values,
-                         const Dataset<double>& data) {
-  require_cols("network", values.cols(), network.outputs());
-  const RowMatrix<Scalar> X = data.inputs().template cast<Scalar>();
-  const RowMatrix<double> other = network.predict(X, /*threads=*/1).template cast<double>();
-  const auto norm = [&](const RowMatrix<double>& rows) {
-    return std::sqrt(data.weights().dot(rows.rowwise().squaredNorm()));
-  };
-  const double difference = norm(values - other);
-  const double unit = norm(data.targets());
-  const double tolerance = std::sqrt(static_cast<double>(std::numeric_limits<Scalar>::epsilon()));
-  if (difference <= tolerance * unit) return;
+                         const Dataset<double>& data, double objective) {
+  const double difference = value_difference(network, values, data, objective);
+  if (difference <= recovery_tolerance<Scalar>()) return;
   throw InvalidArgument("network", "the values of the gated solution at the samples",
-                        "others, by " + to_text(difference / unit) + " of the targets");
+                        "others, by " + to_text(difference) + " of its root mean square error");
 }
 
 }  // namespace detail
@@ -78,7 +71,8 @@ void cover(CertificateWitness& witness, const Dataset<double>& data,
            const ReluNetwork<Scalar>& network) {
   if (witness.gates.size() == 0) return;
   const ReluNetwork<Scalar> on_columns = detail::restricted(network, witness.columns);
-  const RowMatrix<double> neurons = to_solution(on_columns, {.bias = witness.bias, .output_bias = true}).hidden;
+  const RowMatrix<double> neurons =
+      to_solution(on_columns, {.bias = witness.bias, .output_bias = true}).hidden;
   RowMatrix<double> vectors(witness.gates.rows() + neurons.rows(), witness.gates.cols());
   vectors << witness.gates, neurons;
   witness.gates = Gates(data.inputs(), vectors, witness.bias).vectors();
@@ -91,8 +85,7 @@ void cover(CertificateWitness& witness, const Dataset<double>& data,
 /// \param network  on all of the grade's inputs, in the unit of the targets
 /// \param lambda   the penalty
 /// \throws InvalidArgument if the arguments do not fit together, as certify(); also if the values
-///         of a gated solution are not those of the network: half of Scalar's digits have to agree,
-///         because the neurons that make them can be long
+///         of a gated solution are not those of the network, see recovery_tolerance()
 template <class Scalar>
 Certificate recertify(const CertificateWitness& witness, double lambda, const Dataset<double>& data,
                       const ReluNetwork<Scalar>& network, const Executor& threads = {}) {
@@ -105,7 +98,8 @@ Certificate recertify(const CertificateWitness& witness, double lambda, const Da
     GatedSolution solution = *witness.gated;
     solution.lambda = lambda;
     const Certificate certificate = certify(data, gates, solution, threads);
-    detail::require_same_values(on_columns, predict(solution, gates, data.inputs(), threads), data);
+    detail::require_same_values(on_columns, predict(solution, gates, data.inputs(), threads), data,
+                                certificate.primal);
     return certificate;
   }
   ReluSolution point = to_solution(on_columns, {.lambda = lambda,

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cmath>
+#include <limits>
+
 #include "mgdl/convex/gates.hpp"
 #include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
@@ -105,10 +108,89 @@ RecoveredRelu to_relu(const Dataset<Scalar>& data, const Gates& gates, const Gat
                       ConeDecomposition method = ConeDecomposition::Exact,
                       const Executor& threads = {});
 
+/// How recover() has found the neurons of a network.
+enum class RecoveryMethod {
+  Shortest,     ///< the shortest neurons with the same values, ConeDecomposition::Exact
+  Conditioned,  ///< neurons with the same values that are shortest in the metric of the samples
+  Refitted      ///< these and the nearest ones, with the output weights that come nearest
+};
+
+/// The enumerator's name.
+constexpr const char* to_string(RecoveryMethod method) noexcept {
+  switch (method) {
+    case RecoveryMethod::Shortest: return "Shortest";
+    case RecoveryMethod::Conditioned: return "Conditioned";
+    case RecoveryMethod::Refitted: return "Refitted";
+  }
+  return "unknown";
+}
+
+/// What recover() returns.
+struct Recovery {
+  ReluSolution solution;  ///< with separate outputs
+  RecoveryReport report;  ///< what the conversion has cost
+  RecoveryMethod method = RecoveryMethod::Shortest;
+  /// Root mean square of what the values of the network, its weights rounded to Scalar, differ from
+  /// those of the gated solution, in units of sqrt(2 P) + 1e-3 s, P the gated objective and s the
+  /// standard deviation of the targets: the network's loss exceeds the gated one by little of P, or
+  /// where P is next to nothing, by little of 1e-6 of what there is to fit.
+  double difference = 0;
+  /// Whether the difference is at most recovery_tolerance(): what is proven of the gated solution
+  /// then holds for the values of the network.
+  bool same_values = false;
+};
+
+/// The largest Recovery::difference of a network that counts as the gated solution: 1e-6 in double,
+/// 1e-3 in float.
+template <class Scalar>
+constexpr double recovery_tolerance() noexcept {
+  return sizeof(Scalar) < sizeof(double) ? 1e-3 : 1e-6;
+}
+
+/// The ReLU network that is nearest to a gated solution at the samples, of those that can be found
+/// and computed with: where cones are thin, the exact decomposition of to_relu() has neurons so
+/// long that rounding them moves the sum. Then tried are the decomposition in coordinates in which
+/// the samples have the unit matrix as covariance, and last the neurons of both, and the
+/// projections of the units, with output weights from a regularised least squares fit to the values
+/// of the gated solution.
+///
+/// \tparam Scalar  of the network that is to be made
+/// \throws InvalidArgument as to_relu()
+template <class Scalar = double>
+Recovery recover(const Dataset<double>& data, const Gates& gates, const GatedSolution& gated,
+                 const Executor& threads = {});
+
 }  // namespace mgdl
+
+namespace mgdl::detail {
+
+/// Recovery::difference.
+/// \param values     of the gated solution, n x c
+/// \param objective  of the gated problem
+template <class Scalar>
+double value_difference(const ReluNetwork<Scalar>& network, const RowMatrix<double>& values,
+                        const Dataset<double>& data, double objective) {
+  require_cols("network", values.cols(), network.outputs());
+  const RowMatrix<Scalar> X = data.inputs().template cast<Scalar>();
+  const RowMatrix<double> other = network.predict(X, /*threads=*/1).template cast<double>();
+  const Vector<double> roots = data.weights().cwiseSqrt();
+  const double difference = (roots.asDiagonal() * (values - other)).stableNorm();
+  if (difference == 0) return 0;
+  const RowVector<double> mean = data.weights().transpose() * data.targets();
+  const double deviation =
+      (roots.asDiagonal() * (data.targets().rowwise() - mean).eval()).stableNorm();
+  const double unit = std::sqrt(2 * objective) + 1e-3 * deviation;
+  return unit > 0 ? difference / unit : std::numeric_limits<double>::infinity();
+}
+
+}  // namespace mgdl::detail
 
 #ifdef MGDL_COMPILED
 namespace mgdl {
+extern template Recovery recover<float>(const Dataset<double>&, const Gates&, const GatedSolution&,
+                                        const Executor&);
+extern template Recovery recover<double>(const Dataset<double>&, const Gates&, const GatedSolution&,
+                                         const Executor&);
 extern template ReluNetwork<float> to_network(const ReluSolution&, bool);
 extern template ReluNetwork<double> to_network(const ReluSolution&, bool);
 extern template ReluSolution to_solution(const ReluNetwork<float>&, const NetworkProblem&);

@@ -92,7 +92,8 @@ inline std::ostream& operator<<(std::ostream& out, const PathReport& report) {
     if (k == report.one_standard_error) stopped += " (one standard error)";
     rows.push_back(
         {detail::error_text(certificate.lambda),
-         detail::error_text(certificate.lambda / certificate.lambda_max),
+         detail::error_text(certificate.lambda_max > 0 ? certificate.lambda / certificate.lambda_max
+                                                       : std::numeric_limits<double>::quiet_NaN()),
          detail::error_text(point.train_rse), detail::error_text(point.validation_rse),
          detail::error_text(point.standard_error), std::to_string(point.report.active_groups),
          detail::error_text(certificate.relative_gap()), std::to_string(point.report.iterations),

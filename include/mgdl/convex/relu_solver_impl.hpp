@@ -41,15 +41,17 @@ class ReluRun {
     const ConeProjector<Real> projector(m_data, gates);
     ReluResult result;
     ReluSolution& solution = result.solution;
-    solution.lambda = lambda_or([&] { return lambda_max(problem, projector); });
+    const Real lambda = penalty_of(m_options, problem.lambda_unit(), problem.rounding(),
+                                   [&] { return lambda_max(problem, projector); });
+    solution.lambda = m_options.lambda.value_or(lambda * problem.lambda_unit());
     solution.separate_outputs = separate();
     if (solution.separate_outputs) {
-      solve_outputs(problem, projector, result);
+      solve_outputs(problem, projector, lambda, result);
     } else {
-      result.report.termination =
-          solve_shared_problem<Real>(m_pool, problem, projector, solution.lambda, m_control,
-                                     solution, result.report.iterations);
+      result.report.termination = solve_shared_problem<Real>(
+          m_pool, problem, projector, lambda, m_control, solution, result.report.iterations);
     }
+    solution.hidden *= problem.solution_unit();
     set_bias(solution);
     finish(gates.dimension(), gates.size(), certify(m_data, gates, solution, m_options.threads),
            result);
@@ -58,15 +60,17 @@ class ReluRun {
 
   Real lambda_max_over(const Gates& gates) const {
     require_match(gates);
-    return lambda_max(GroupLassoProblem<Real>(m_data, gates, m_options.output_bias),
-                      ConeProjector<Real>(m_data, gates));
+    const GroupLassoProblem<Real> problem(m_data, gates, m_options.output_bias);
+    const Real largest = lambda_max(problem, ConeProjector<Real>(m_data, gates));
+    return largest > problem.rounding() ? problem.lambda_unit() * largest : 0;
   }
 
   ReluResult over_all_patterns() const {
     require_one_input();
     const Vector<Real> x = m_data.inputs().col(0);
     const Index c = m_data.targets().cols();
-    const Real lambda = lambda_or([&] { return lambda_max_over_all_patterns(); });
+    const Real lambda =
+        penalty_of(m_options, 1, rounding(), [&] { return lambda_max_over_all_patterns(); });
     ReluResult result;
     result.solution.lambda = lambda;
     result.report.termination = Termination::ToleranceReached;
@@ -111,6 +115,15 @@ class ReluRun {
     return largest;
   }
 
+  /// As GroupLassoProblem::rounding, for all patterns of one input.
+  Real rounding() const {
+    const Vector<Real> roots = m_data.weights().cwiseSqrt();
+    const RowMatrix<Real> X = roots.asDiagonal() * m_data.inputs();
+    const RowMatrix<Real> Y = roots.asDiagonal() * m_data.targets();
+    return 64 * std::numeric_limits<Real>::epsilon() * std::hypot(1, X.stableNorm()) *
+           Y.stableNorm();
+  }
+
  private:
   void require_match(const Gates& gates) const {
     require_rows("X", gates.samples(), m_data.size());
@@ -140,11 +153,6 @@ class ReluRun {
       largest = std::max(largest, cone_lambda_max(m_pool, problem, projector, o));
     }
     return largest;
-  }
-
-  template <class LambdaMax>
-  Real lambda_or(const LambdaMax& lambda_max) const {
-    return m_options.lambda ? *m_options.lambda : m_options.lambda_ratio * lambda_max();
   }
 
   /// Whether the outputs that are still to be solved have to do without neurons.
@@ -186,14 +194,14 @@ class ReluRun {
   }
 
   void solve_outputs(const GroupLassoProblem<Real>& problem, const ConeProjector<Real>& projector,
-                     ReluResult& result) const {
+                     Real lambda, ReluResult& result) const {
     const Index c = m_data.targets().cols();
     result.report.termination = Termination::ToleranceReached;
     std::vector<ConeNeuron<Real>> neurons;
     std::vector<Index> outputs;
     for (Index o = 0; o < c && !is_cut_short(result.report.termination); ++o) {
-      note(solve_cone_problem<Real>(m_pool, problem, projector, o, result.solution.lambda,
-                                    m_control, neurons, result.report.iterations),
+      note(solve_cone_problem<Real>(m_pool, problem, projector, o, lambda, m_control, neurons,
+                                    result.report.iterations),
            result.report.termination);
       outputs.resize(neurons.size(), o);
     }
@@ -219,7 +227,7 @@ class ReluRun {
   }
 
   void finish(Index dimension, Index patterns, Certificate certificate, ReluResult& result) const {
-    complete(result.report, m_data, dimension, patterns, result.solution.hidden.rows(),
+    complete(result.report, m_options, m_data, dimension, patterns, result.solution.hidden.rows(),
              std::move(certificate));
     result.report.elapsed_seconds = m_control.seconds();
   }
@@ -255,7 +263,9 @@ double ReluSolver<Scalar>::lambda_max(const Dataset<Scalar>& data, const Gates& 
 template <class Scalar>
 double ReluSolver<Scalar>::lambda_max_all_patterns(const Dataset<Scalar>& data) const {
   const auto& samples = detail::in_double(data);
-  return detail::ReluRun(m_options, samples).lambda_max_over_all_patterns();
+  const detail::ReluRun<double> run(m_options, samples);
+  const double largest = run.lambda_max_over_all_patterns();
+  return largest > run.rounding() ? largest : 0;
 }
 
 }  // namespace mgdl

@@ -21,6 +21,7 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/metrics.hpp"
+#include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/file.hpp"
@@ -54,7 +55,25 @@ struct FitSummary {
   double validation_fraction = 0;
   /// Instead: into how many parts folds() has dealt them.
   Index folds = 0;
+  /// Where the inputs of the samples lie, one value a column; empty where the model's standardiser
+  /// says it. Set by the caller for a model that does not standardise, see set_inputs().
+  std::vector<double> input_mean;
+  std::vector<double> input_deviation;  ///< standard deviation, 1 for a constant column
+  std::vector<double> input_lower;      ///< smallest value
+  std::vector<double> input_upper;      ///< largest value
   nlohmann::ordered_json options = nlohmann::ordered_json::object();  ///< set by the caller
+
+  /// Fills the four of them.
+  template <class Scalar>
+  void set_inputs(const Dataset<Scalar>& data) {
+    const auto moments = Standardizer<Scalar>::fit(data.inputs(), data.weights());
+    for (Index j = 0; j < data.inputs().cols(); ++j) {
+      input_mean.push_back(static_cast<double>(moments.mean()[j]));
+      input_deviation.push_back(static_cast<double>(moments.scale()[j]));
+      input_lower.push_back(static_cast<double>(data.inputs().col(j).minCoeff()));
+      input_upper.push_back(static_cast<double>(data.inputs().col(j).maxCoeff()));
+    }
+  }
 };
 
 /// Whether a field is the training's own, so that a model file keeps it (Rare: if there is
@@ -114,6 +133,7 @@ void for_each_field(Self& grade, Visit&& visit) {
   visit("pointwise_drop", grade.pointwise_drop, FieldKind::Rare);
   visit("message", grade.fit.message, FieldKind::Lasting);
   visit("certificate", grade.fit.certificate, FieldKind::Lasting);
+  visit("network_certificate", grade.fit.network_certificate, FieldKind::Rare);
   visit("trials", grade.fit.trials, FieldKind::Lasting);
   visit("member_biases", grade.member_biases, FieldKind::Rare);
 }
@@ -130,6 +150,10 @@ void for_each_field(Self& summary, Visit&& visit) {
   visit("seed", summary.seed, FieldKind::Lasting);
   visit("validation_fraction", summary.validation_fraction, FieldKind::Lasting);
   visit("folds", summary.folds, FieldKind::Rare);
+  visit("input_mean", summary.input_mean, FieldKind::Rare);
+  visit("input_deviation", summary.input_deviation, FieldKind::Rare);
+  visit("input_lower", summary.input_lower, FieldKind::Rare);
+  visit("input_upper", summary.input_upper, FieldKind::Rare);
   visit("options", summary.options, FieldKind::Lasting);
 }
 /// \}
@@ -371,6 +395,7 @@ bool is_usual(const Field& field, FieldKind kind) {
   }
   if constexpr (std::is_integral_v<Field>) return kind == FieldKind::Rare && field == Field{};
   if constexpr (is_list<Field>) return kind == FieldKind::Rare && field.empty();
+  if constexpr (is_optional_field<Field>) return kind == FieldKind::Rare && !field;
   return false;
 }
 

@@ -27,7 +27,7 @@ enum class PatternSource {
 enum class ConvexProblem {
   Relu,  ///< the ReLU problem: the certificate is about the network itself
   Gated  ///< the gated problem, faster; its neurons are found afterwards, with the same values at
-         ///< the samples
+         ///< the samples if they can be computed with, see recover()
 };
 
 /// How the penalty of a convex grade is chosen.
@@ -56,7 +56,7 @@ struct ConvexTrainerOptions {
   Index width = 64;
   /// Iterations of L-BFGS on the weights of the solution, with the same penalty, >= 0; the outcome
   /// is kept only if the objective has fallen. It may leave the patterns: a gap below zero is then
-  /// no contradiction.
+  /// no contradiction. Certificate, message and termination are those of the polished network.
   Index polish_iterations = 0;
   /// Newton steps over patterns that are drawn, >= 1: with many inputs and small penalties every
   /// one takes long. What is left is in the certificate's gap.

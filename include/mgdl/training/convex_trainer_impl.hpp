@@ -82,6 +82,7 @@ struct ConvexTrainer<Scalar>::Solved {
   ReluSolution solution;
   ConvexReport report;
   std::optional<GatedSolution> gated;  ///< of which `solution` has the values
+  std::string recovery;                ///< for the message, where that was not to be had
 };
 
 template <class Scalar>
@@ -124,13 +125,24 @@ typename ConvexTrainer<Scalar>::Solved ConvexTrainer<Scalar>::choose(
   auto k = static_cast<Index>(path.solutions.size()) - 1;
   if (m_options.penalty == PenaltyChoice::Validation) k = report.best.value_or(k);
   while (true) {
-    ReluSolution solution = to_relu_solution(path.solutions[static_cast<std::size_t>(k)]);
+    Recovery recovery = to_relu_solution(path.solutions[static_cast<std::size_t>(k)]);
+    ReluSolution& solution = recovery.solution;
     ReluNetwork<double> network = to_network<double>(solution);
     if (m_options.penalty != PenaltyChoice::Width || network.width() <= m_options.width || k == 0) {
-      Solved solved{std::move(network), std::move(solution),
-                    report.points[static_cast<std::size_t>(k)].report, std::nullopt};
+      Solved solved{std::move(network),
+                    std::move(solution),
+                    report.points[static_cast<std::size_t>(k)].report,
+                    std::nullopt,
+                    {}};
       if constexpr (std::is_same_v<Solution, GatedSolution>) {
-        solved.gated = std::move(path.solutions[static_cast<std::size_t>(k)]);
+        if (recovery.same_values) {
+          solved.gated = std::move(path.solutions[static_cast<std::size_t>(k)]);
+        } else {
+          solved.recovery =
+              "; no network that can be computed with has these values, this one "
+              "differs by " +
+              detail::to_text(recovery.difference) + " of the root mean square error";
+        }
       }
       return solved;
     }
@@ -145,13 +157,13 @@ typename ConvexTrainer<Scalar>::Solved ConvexTrainer<Scalar>::solve(
   const RegularizationPath path(
       {.solver = solver,
        .count = m_options.penalty == PenaltyChoice::Ratio ? 1 : m_options.path_count});
-  const auto same = [](const ReluSolution& solution) { return solution; };
+  const auto same = [](const ReluSolution& solution) { return Recovery{.solution = solution}; };
   if (!patterns) return choose(path.solve_all_patterns(data, validation), same);
   if (m_options.problem == ConvexProblem::Relu) {
     return choose(path.solve_relu(data, *patterns, validation), same);
   }
   return choose(path.solve_gated(data, *patterns, validation), [&](const GatedSolution& solution) {
-    return to_relu(data, *patterns, solution, ConeDecomposition::Exact, solver.threads).solution;
+    return recover<Scalar>(data, *patterns, solution, solver.threads);
   });
 }
 
@@ -223,21 +235,36 @@ GradeFit<Scalar> ConvexTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
   witness.unit = static_cast<double>(problem.unit);
   const bool rounded = !std::is_same_v<Scalar, double>;
   const bool merged = solved.network.width() != solved.solution.hidden.rows();
-  if (!witness.gated && (polished || rounded || merged)) {
-    // The solver's certificate is about other weights.
+  const bool replaced = !solved.recovery.empty();
+  const auto of_network = [&] {
+    return recertify(network_witness(witness), solved.solution.lambda, data, fit.network,
+                     problem.threads);
+  };
+  if (witness.gated) {
+    report.network_certificate = of_network();
+  } else if (polished || rounded || merged || replaced) {
+    // The solver's certificate is about other weights, or another problem.
     if (polished) cover(witness, data, fit.network);
-    report.certificate =
-        recertify(witness, solved.solution.lambda, data, fit.network, problem.threads);
+    report.certificate = of_network();
   }
   const detail::RelativeLoss loss =
       detail::relative_loss(detail::PanelNetwork<Scalar>(fit.network.layers()), problem, pool);
   report.trainer = (witness.gated ? "gated 1x" : "convex 1x") + std::to_string(fit.network.width());
   report.termination = stopped ? Termination::StoppedByObserver : solved.report.termination;
+  // Of the network that is returned: what a solver has said of weights that were changed since is
+  // no longer true.
+  const bool changed = polished || replaced;
   report.message =
       "relative gap " + detail::to_text(report.certificate->relative_gap()) + " over " +
       (patterns ? std::to_string(patterns->size()) + " patterns" : std::string("all patterns")) +
-      (polished ? ", then polished" : "") + ", penalty " +
-      detail::to_text(report.certificate->lambda) + ": " + solved.report.message;
+      ", penalty " + detail::to_text(report.certificate->lambda) +
+      (witness.gated ? ", of the gated problem" : "") +
+      (polished ? ", polished after the convex solver" : "") +
+      (changed ? "" : ": " + solved.report.message) + solved.recovery;
+  if (changed && report.termination == Termination::ToleranceReached &&
+      report.certificate->relative_gap() > solver.relative_tolerance) {
+    report.termination = Termination::MaxIterations;
+  }
   report.iterations = solved.report.iterations;
   report.initial_objective = 1;
   report.final_objective = loss.train;

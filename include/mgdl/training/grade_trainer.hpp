@@ -86,7 +86,10 @@ struct GradeFitReport {
   /// Proof of how near the grade's convex problem is to its optimum, if the trainer solves one. In
   /// the unit of the problem's targets: its objective is half of the sum of squares, plus penalty.
   std::optional<Certificate> certificate = {};
-  /// What the certificate was computed from, for those who want to check it.
+  /// Where that is the gated problem: the certificate of the network itself, as a point of the ReLU
+  /// problem with the same penalty and patterns.
+  std::optional<Certificate> network_certificate = {};
+  /// What the certificates were computed from, for those who want to check it.
   std::optional<CertificateWitness> witness = {};
   /// If the trainer tried several others: all of them, in that order.
   std::vector<GradeTrial> trials = {};

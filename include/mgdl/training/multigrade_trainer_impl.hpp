@@ -261,6 +261,7 @@ std::vector<ReluNetwork<Scalar>> MultigradeTrainer<Scalar>::train(Run& run, Grad
 
   // One report for all members: what is the same for all, and means.
   line.fit.certificate.reset();
+  line.fit.network_certificate.reset();
   line.fit.witness.reset();
   line.fit.initial_objective = 0;
   line.fit.final_objective = 0;

@@ -172,8 +172,8 @@ class GradeOrigins {
     for (Index k = 1; k <= model.grades(); ++k) {
       m_any = m_any || model.grade(k).samples == given;
       m_known = m_known || !model.grade(k).samples.empty();
-      m_alike = m_alike && (k <= m_before || model.grade(k).samples ==
-                                                 model.grade(model.grades()).samples);
+      m_alike = m_alike &&
+                (k <= m_before || model.grade(k).samples == model.grade(model.grades()).samples);
     }
   }
 
@@ -278,6 +278,20 @@ ModelVerification verify_grades(const MultigradeModel<Scalar>& model,
         }
       }
       note(line.certificate_holds, "certificate, " + message);
+      if (claim->fit.network_certificate && claim->fit.witness) {
+        bool holds = false;
+        try {
+          const Verification found = verify_certificate(*claim->fit.network_certificate,
+                                                        network_witness(*claim->fit.witness),
+                                                        chain.view(), grade.network, threads);
+          holds = found.valid;
+          message = found.message;
+        } catch (const InvalidArgument& error) {
+          message = error.what();
+        }
+        line.certificate_holds =
+            note(holds, "certificate of the network, " + message) && line.certificate_holds;
+      }
     }
     const double before = chain.rse();
     const double largest_before = chain.largest();
@@ -327,8 +341,8 @@ ModelVerification verify_grades(const MultigradeModel<Scalar>& model,
       }
       if (rmse.empty()) return;
       const Index other = limits.other_output(rmse, found);
-      check(other < 0, part + " RMSE of output " + std::to_string(other + 1) +
-                           ": another one than is found");
+      check(other < 0,
+            part + " RMSE of output " + std::to_string(other + 1) + ": another one than is found");
     };
     if (claim != nullptr) {
       check_outputs(rounding, chain.sums(), claim->train_r2, claim->train_output_rmse, "train");

@@ -52,7 +52,11 @@ CertifyResidual<Real> certify_residual(const Dataset<Real>& data, const RowMatri
     long double residual_mean = 0;
     long double target_mean = 0;
     for (Index i = 0; centred && i < n; ++i) {
-      residual_mean += static_cast<long double>(w[i]) * (data.targets()(i, o) - prediction(i, o));
+      // The same difference as below: where predictions without bias are large, one of doubles has
+      // another mean, and N would not sum to 0.
+      residual_mean +=
+          static_cast<long double>(w[i]) * (static_cast<long double>(data.targets()(i, o)) -
+                                            static_cast<long double>(prediction(i, o)));
       target_mean += static_cast<long double>(w[i]) * data.targets()(i, o);
     }
     residual_mean /= total;
@@ -119,7 +123,7 @@ template <class Real>
 Real frobenius_maximum(const Matrix<Real>& products, Index first, Index size) {
   Real maximum = 0;
   for (Index j = 0; j < products.cols(); ++j) {
-    maximum = std::max(maximum, products.col(j).segment(first, size).norm());
+    maximum = std::max(maximum, safe_norm(products.col(j).segment(first, size)));
   }
   return maximum;
 }
@@ -241,8 +245,8 @@ void complete_relu(const CertifyResidual<Real>& residual, const std::vector<Real
   Real penalty = 0;
   for (Index k = 0; k < solution.hidden.rows(); ++k) {
     const Real output = solution.separate_outputs ? solution.output.row(k).template lpNorm<1>()
-                                                  : solution.output.row(k).norm();
-    penalty += solution.hidden.row(k).norm() * output;
+                                                  : safe_norm(solution.output.row(k));
+    penalty += safe_norm(solution.hidden.row(k)) * output;
   }
   certificate.lambda = solution.lambda;
   certificate.primal = residual.loss + solution.lambda * penalty;

@@ -72,7 +72,9 @@ class HalfSpaces {
         m_normals(samples.dimension()) {}
 
   /// Takes the signs of a gate's pattern.
-  void set_gate(const Real* gate);
+  void set_gate(const Real* gate) { set_gate(gate, m_samples); }
+  /// The same where the gate belongs to the same samples in other coordinates.
+  void set_gate(const Real* gate, const CertifySamples<Real>& samples);
 
   /// a_i.w for all samples, and zeros for rows behind them and where x~_i = 0.
   const Vector<Real>& values(const Vector<Real>& w);
@@ -152,9 +154,9 @@ void NormalFactors<Real>::orthogonalise(const Vector<Real>& a, Vector<Real>& alo
 }
 
 template <class Real>
-void HalfSpaces<Real>::set_gate(const Real* gate) {
-  for (Index b = 0; b < m_samples.blocks(); ++b) {
-    m_samples.pattern(b, gate, m_signs.data() + b * kCertifyRows);
+void HalfSpaces<Real>::set_gate(const Real* gate, const CertifySamples<Real>& samples) {
+  for (Index b = 0; b < samples.blocks(); ++b) {
+    samples.pattern(b, gate, m_signs.data() + b * kCertifyRows);
   }
   m_signs.array() = 2 * m_signs.array() - 1;
   // Scaled once, so that x~_i.w gives a_i.w; 0 leaves a sample out.

@@ -71,6 +71,14 @@ class CertifySamples {
   Vector<Real> m_norms;
 };
 
+/// Euclidean norm, also of numbers whose squares overflow or vanish.
+template <class Values>
+double safe_norm(const Values& values) {
+  constexpr double kLargest = 1e140;
+  const double norm = values.norm();
+  return norm < kLargest && norm > 1 / kLargest ? norm : values.stableNorm();
+}
+
 /// How far v is outside of the cone of a gate's pattern: the largest -s_i x~_i.v / (|x~_i| |v|),
 /// s_i = 1 for the active samples and -1 for the others; 0 inside.
 ///
@@ -94,7 +102,7 @@ Real cone_violation(const CertifySamples<Real>& samples, const Real* gate,
 /// x~_i.v / (|x~_i| |v|) for all rows of samples.values(); zero for rows and vectors of zeros.
 template <class Real>
 Vector<Real> cosines(const CertifySamples<Real>& samples, const Vector<Real>& v) {
-  const Real norm = v.norm();
+  const Real norm = safe_norm(v);
   if (norm == 0) return Vector<Real>::Zero(samples.values().rows());
   const Vector<Real> products = samples.values() * (v / norm);
   return (samples.norms().array() > 0).select(products.cwiseQuotient(samples.norms()), 0);

@@ -75,18 +75,12 @@ RowLasso<Real>::RowLasso(const Matrix<Real>& Phi, const Matrix<Real>& Y, Real la
 template <class Real>
 Matrix<Real> RowLasso<Real>::solve(const Matrix<Real>& start, Real tolerance) const {
   constexpr int kMaxSteps = 200;
-  constexpr int kPatience = 40;  // steps: in those rounding alone hides any progress
   State state;
   if (!evaluate(start.rowwise().norm() / m_lambda, state)) return start;
   state.best_gap = state.relative_gap;
-  Real target = 0.5 * state.best_gap;  // to be reached before patience runs out
-  int patience = kPatience;
-  for (int step = 0; step < kMaxSteps && state.relative_gap > tolerance && patience > 0; ++step) {
-    --patience;
-    if (state.best_gap <= target) {
-      target = 0.5 * state.best_gap;
-      patience = kPatience;
-    }
+  StallWatch watch(state.best_gap);
+  for (int step = 0; step < kMaxSteps && state.relative_gap > tolerance; ++step) {
+    if (watch.stalled(state.best_gap)) break;
     const Matrix<Real> H = hessian(state);
     const Vector<Real> bounds = -state.eta;
     if (move(secular_step<Real>(H, state.norms, bounds, m_lambda), state)) continue;
@@ -282,9 +276,18 @@ class ColumnGeneration {
     m_residual = m_problem.targets();
     m_value = 0.5 * m_residual.squaredNorm();
     Termination termination = Termination::NotRun;
-    while (termination == Termination::NotRun) {
+    constexpr Index kPatience = 40;  // steps that together have to lower the objective
+    Real before = std::numeric_limits<Real>::infinity();
+    for (Index step = 0; termination == Termination::NotRun; ++step) {
       correlate();
       termination = control.check(++iterations, relaxed_gap());
+      if (step % kPatience == 0 && termination == Termination::NotRun) {
+        if (!(m_value < before * (1 - control.relative_tolerance()))) {
+          termination = Termination::NoProgress;
+          break;
+        }
+        before = m_value;
+      }
       if (termination == Termination::NotRun && !improve(control.relative_tolerance())) {
         termination = Termination::NoProgress;
       }

@@ -27,8 +27,11 @@ class ConeDecomposer {
       : m_samples(samples), m_cone(samples), m_bounds(samples.values().rows()) {}
 
   /// Takes the cone of this gate's pattern.
-  void set_gate(const Real* gate) {
-    m_cone.set_gate(gate);
+  void set_gate(const Real* gate) { set_gate(gate, m_samples); }
+  /// \param patterns  the samples that the gate belongs to: the same ones, maybe in other
+  ///                  coordinates
+  void set_gate(const Real* gate, const CertifySamples<Real>& patterns) {
+    m_cone.set_gate(gate, patterns);
     // The shortest vector with a_i.z >= 1 for all i: the axis of the cone, if it has an interior.
     m_bounds = (m_samples.norms().array() > 0).select(Vector<Real>::Ones(m_bounds.size()), 0);
     const HalfSpaceProjection<Real> axis =

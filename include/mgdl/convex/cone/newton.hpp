@@ -10,6 +10,7 @@
 #include "mgdl/convex/cone/projection.hpp"
 #include "mgdl/convex/convex_options.hpp"
 #include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/group_lasso/barrier.hpp"
 #include "mgdl/convex/group_lasso/problem.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
@@ -77,18 +78,43 @@ class ConeNewton {
   Termination run(Real lambda, const SolveControl& control, std::vector<ConeNeuron<Real>>& neurons,
                   Index& iterations) {
     m_lambda = lambda;
+    Network best;
+    Termination termination = newton(control, best, iterations);
+    const bool stuck =
+        termination == Termination::NoProgress || termination == Termination::NumericalFailure;
+    if (stuck && !m_hopeless) termination = by_barrier(control, best, iterations);
+    neurons.insert(neurons.end(), best.neurons.begin(), best.neurons.end());
+    return termination;
+  }
+
+ private:
+  struct Group {
+    typename ConeProjector<Real>::Face face;
+    Vector<Real> projection;  // Proj(s A_j'N)
+    Matrix<Real> basis;       // of the face in the last factorisation, p x its dimension
+    Vector<Real> v;           // the neuron is s max(0, x~.v)
+  };
+
+  /// Neurons, and what is proven of them.
+  struct Network {
+    std::vector<ConeNeuron<Real>> neurons;
+    Real gap = std::numeric_limits<Real>::infinity();
+  };
+
+  Termination newton(const SolveControl& control, Network& best, Index& iterations) {
     m_eta = Vector<Real>::Zero(std::ssize(m_groups));
     m_dual = m_targets;
     solve_dual(m_eta, 1e-2);
     Real value = evaluate(m_eta);
     m_best_gap = relative_gap();
+    m_hopeless = m_norms.maxCoeff() <= m_problem.rounding();
+    StallWatch watch(m_best_gap);
     while (true) {
       const Real gap = relative_gap();
       const Termination termination = control.check(++iterations, gap);
-      if (termination != Termination::NotRun) {
-        collect(neurons);
-        return termination;
-      }
+      if (gap <= best.gap) best = {collected(), gap};
+      if (termination != Termination::NotRun) return termination;
+      if (m_hopeless || watch.stalled(m_best_gap)) return Termination::NoProgress;
       const std::vector<Index> working = working_set(m_eta, m_norms, m_lambda);
       const Vector<Real> norms = m_norms(working);
       const Matrix<Real> H = hessian(working);
@@ -104,21 +130,102 @@ class ConeNewton {
         moved = move(working, descent_step<Real>(H, norms, bounds, m_lambda, ridge), 1e-2, accuracy,
                      value);
       }
-      if (moved) continue;
-      collect(neurons);
-      return Termination::NoProgress;
+      if (!moved) return Termination::NoProgress;
     }
   }
 
- private:
-  struct Group {
-    typename ConeProjector<Real>::Face face;
-    Vector<Real> projection;  // Proj(s A_j'N)
-    Matrix<Real> basis;       // of the face in the last factorisation, p x its dimension
-    Vector<Real> v;           // the neuron is s max(0, x~.v)
-  };
+  /// Solves for the groups in use and those that violate ||Proj_g|| <= lambda by BarrierMethod,
+  /// with more of these until the gap over all groups is within the tolerance.
+  Termination by_barrier(const SolveControl& control, Network& best, Index& iterations) {
+    constexpr int kRounds = 20;
+    constexpr Real kMostWork = 2e10;  // multiplications of a step
+    std::vector<Index> groups;
+    m_eta.setZero();  // of use here as the list of groups in use
+    for (const auto& neuron : best.neurons) m_eta[group_of(neuron)] = 1;
+    assess(best.neurons);
+    Termination termination = Termination::NotRun;
+    for (int round = 0; round < kRounds; ++round) {
+      std::vector<Index> next = working_set(m_eta, m_norms, m_lambda);
+      if (next.size() == groups.size()) return Termination::NoProgress;
+      groups = std::move(next);
+      for (const Index g : groups) m_eta[g] = 1;
+      std::vector<Index> solved;
+      std::vector<BarrierBlock<Real>> blocks = barrier_blocks(groups, solved);
+      const auto unknowns = static_cast<Real>(m_projector.dimension() * std::ssize(solved));
+      if (solved.empty() ||
+          BarrierMethod<Real>::cost(static_cast<Real>(m_targets.size()), unknowns) > kMostWork) {
+        return Termination::NoProgress;
+      }
+      BarrierMethod<Real> method(m_targets, std::move(blocks), m_lambda);
+      const BarrierResult<Real> result =
+          method.run(0.5 * control.relative_tolerance(), [&](Real gap) {
+            termination = control.check(++iterations, std::max(gap, best.gap));
+            return termination == Termination::NotRun;
+          });
+      if (result.v.empty()) return Termination::NoProgress;
+      keep_better(solved, result, control.relative_tolerance(), best);
+      if (best.gap <= control.relative_tolerance()) return Termination::ToleranceReached;
+      if (termination != Termination::NotRun) return termination;
+    }
+    return Termination::NoProgress;
+  }
+
+  /// \param solved  the groups whose cones have an inside, as far as is seen
+  std::vector<BarrierBlock<Real>> barrier_blocks(const std::vector<Index>& groups,
+                                                 std::vector<Index>& solved) const {
+    std::vector<BarrierBlock<Real>> blocks;
+    for (const Index g : groups) {
+      BarrierBlock<Real> block;
+      block.B = m_projector.rows(gate_of(g));
+      if (!m_projector.inside(gate_of(g), block.B, block.start)) continue;
+      block.A.resize(m_targets.size(), m_projector.dimension());
+      const Matrix<Real> basis =
+          sign_of(g) * Matrix<Real>::Identity(m_projector.dimension(), m_projector.dimension());
+      masked(gate_of(g), basis, block.A);
+      m_problem.project(block.A);
+      blocks.push_back(std::move(block));
+      solved.push_back(g);
+    }
+    return blocks;
+  }
+
+  /// As GroupLassoNewton::keep_better.
+  void keep_better(const std::vector<Index>& groups, const BarrierResult<Real>& result,
+                   Real tolerance, Network& best) {
+    Real largest = 0;
+    for (const auto& v : result.v) largest = std::max(largest, v.norm());
+    for (const Real part : {1e-3, 1e-5, 1e-7, 1e-9, 0.0}) {
+      Network trial;
+      for (std::size_t k = 0; k < groups.size(); ++k) {
+        if (result.v[k].norm() <= part * largest) continue;
+        trial.neurons.push_back({gate_of(groups[k]), sign_of(groups[k]), result.v[k]});
+      }
+      assess(trial.neurons);
+      trial.gap = relative_gap();
+      if (trial.gap < best.gap) best = std::move(trial);
+      if (best.gap <= tolerance) return;
+    }
+  }
+
+  /// Objective, bound and norms of all groups, of neurons that may not be those of the state.
+  void assess(const std::vector<ConeNeuron<Real>>& neurons) {
+    m_dual = m_targets;
+    Real penalty = 0;
+    Vector<Real> column(m_targets.size());
+    for (const auto& neuron : neurons) {
+      masked(neuron.gate, neuron.v, column);
+      m_problem.project(column);
+      m_dual -= neuron.sign * column;
+      penalty += neuron.v.norm();
+    }
+    project_all(m_lambda);
+    bound(penalty);
+  }
 
   static Index gate_of(Index group) noexcept { return group / 2; }
+  static Index group_of(const ConeNeuron<Real>& neuron) noexcept {
+    return 2 * neuron.gate + (neuron.sign > 0 ? 0 : 1);
+  }
   static Real sign_of(Index group) noexcept { return group % 2 == 0 ? 1 : -1; }
   Group& group(Index g) { return m_groups[static_cast<std::size_t>(g)]; }
   const Group& group(Index g) const { return m_groups[static_cast<std::size_t>(g)]; }
@@ -263,11 +370,16 @@ class ConeNewton {
       first += size;
     }
     project_all(m_lambda);
+    bound(penalty);
+    return 0.5 * m_dual.squaredNorm() + 0.5 * q.squaredNorm() +
+           0.5 * m_lambda * m_lambda * eta.sum();
+  }
+
+  /// Objective and bound, once the residual and all norms are known.
+  void bound(Real penalty) {
     m_primal = 0.5 * m_dual.squaredNorm() + m_lambda * penalty;
     const Real largest = m_norms.maxCoeff();
     m_bound = scaled_dual<Real>(m_dual.dot(m_targets), m_dual.squaredNorm(), largest, m_lambda);
-    return 0.5 * m_dual.squaredNorm() + 0.5 * q.squaredNorm() +
-           0.5 * m_lambda * m_lambda * eta.sum();
   }
 
   Real relative_gap() const noexcept { return m_primal > 0 ? (m_primal - m_bound) / m_primal : 0; }
@@ -360,7 +472,9 @@ class ConeNewton {
     }
   }
 
-  void collect(std::vector<ConeNeuron<Real>>& neurons) const {
+  /// The neurons of the state.
+  std::vector<ConeNeuron<Real>> collected() const {
+    std::vector<ConeNeuron<Real>> neurons;
     for (const Index g : m_used) {
       if (group(g).v.squaredNorm() == 0) continue;
       // v is on the face up to rounding, and in the cone unless the last step failed.
@@ -368,6 +482,7 @@ class ConeNewton {
       const Vector<Real> v = m_projector.project(gate_of(g), group(g).v, face);
       if (v.squaredNorm() > 0) neurons.push_back({gate_of(g), sign_of(g), v});
     }
+    return neurons;
   }
 
   void restore(const ConeNewton<Real>& before) {
@@ -398,7 +513,8 @@ class ConeNewton {
   TiledCholesky<Real> m_factor;
   Real m_primal = 0;
   Real m_bound = 0;
-  Real m_best_gap = 0;  // of all points accepted so far
+  Real m_best_gap = 0;      // of all points accepted so far
+  bool m_hopeless = false;  // targets that the gates explain to no more than rounding
 };
 
 template <class Real>

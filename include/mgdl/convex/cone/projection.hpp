@@ -35,12 +35,47 @@ class ConeProjector {
     m_rows.leftCols(data.inputs().cols()) = data.inputs();
     if (gates.bias()) m_rows.rightCols(1).setOnes();
     for (Index i = 0; i < m_rows.rows(); ++i) {
-      const Real norm = m_rows.row(i).norm();
+      Real norm = m_rows.row(i).norm();
+      if (!(norm > 1e-140 && norm < 1e140)) norm = m_rows.row(i).stableNorm();
       if (norm > 0) m_rows.row(i) /= norm;
     }
   }
 
   Index dimension() const noexcept { return m_rows.cols(); }
+
+  /// The rows of (2 D_j - I) X~, of length 1, without those that are zero: K_j = {u : B u >= 0}.
+  Matrix<Real> rows(Index j) const {
+    std::vector<Index> used;
+    for (Index i = 0; i < m_rows.rows(); ++i) {
+      if (m_rows.row(i).squaredNorm() > 0) used.push_back(i);
+    }
+    Matrix<Real> B(std::ssize(used), dimension());
+    for (Index k = 0; k < B.rows(); ++k) B.row(k) = row(j, used[static_cast<std::size_t>(k)]);
+    return B;
+  }
+
+  /// A vector inside of K_j, B u > 0: its gate, moved away from the samples that it is nearest to
+  /// if they are on its boundary.
+  ///
+  /// \param B  rows(j)
+  /// \returns false if none was found
+  bool inside(Index j, const Matrix<Real>& B, Vector<Real>& u) const {
+    constexpr int kSteps = 100;
+    constexpr Real kRounding = 16 * std::numeric_limits<Real>::epsilon();
+    u = m_gates.vectors().row(j).transpose();
+    u /= u.stableNorm();
+    if (B.rows() == 0) return true;
+    for (int step = 0; step < kSteps; ++step) {
+      Index worst = 0;
+      const Vector<Real> values = B * u;
+      // Positive by more than the rounding of its terms, however thin the cone is.
+      const Vector<Real> terms = B.cwiseAbs() * u.cwiseAbs();
+      const Real least = (values - kRounding * terms).minCoeff(&worst);
+      if (least > 0) return true;
+      u += (std::abs(values[worst]) + 1e-3) * B.row(worst).transpose();
+    }
+    return false;
+  }
 
   /// A basis of the rows that hold with equality at a point of a cone, up to rounding.
   OrthonormalBasis<Real> normals_at(const Vector<Real>& u) const {

@@ -35,6 +35,10 @@ class GroupLassoFista {
       U.row(point.coefficients.gates[at(k)]) = point.coefficients.values.row(k);
     }
     evaluate(m_pool, m_problem, m_lambda, point);
+    if (point.coefficients.gates.empty() && point.norms.maxCoeff() <= m_problem.rounding() &&
+        point.relative_gap() > control.relative_tolerance()) {
+      return Termination::NoProgress;
+    }
     Real curvature = largest_curvature();
     RowMatrix<Real> residual = point.residual;  // Y - A U
     RowMatrix<Real> previous = U;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "mgdl/convex/convex_options.hpp"
+#include "mgdl/convex/group_lasso/barrier.hpp"
 #include "mgdl/convex/group_lasso/dual_system.hpp"
 #include "mgdl/convex/group_lasso/problem.hpp"
 #include "mgdl/core/executor.hpp"
@@ -41,6 +42,10 @@ Termination solve_group_lasso(ThreadPool& pool, const GroupLassoProblem<Real>& p
 /// itself in which the groups that leave and enter are found by the bounds. A working set holds the
 /// groups with eta > 0 and those that violate ||A_j'N|| <= lambda most; it grows as long as the
 /// duality gap over all groups is too large.
+///
+/// Where the gap is no longer halved, BarrierMethod goes on: near an optimum at which groups with
+/// eta = 0 meet their bound, or with A_j that are nearly dependent, H is singular, and steps along
+/// it lower f by rounding only.
 template <class Real>
 class GroupLassoNewton {
  public:
@@ -49,6 +54,15 @@ class GroupLassoNewton {
 
   /// Improves `point`, whose coefficients are the start, until `control` ends it.
   Termination run(const SolveControl& control, GroupLassoPoint<Real>& point, Index& iterations) {
+    const Termination termination = newton(control, point, iterations);
+    if (m_best.norms.size() > 0 && m_best.relative_gap() < point.relative_gap()) point = m_best;
+    const bool stuck =
+        termination == Termination::NoProgress || termination == Termination::NumericalFailure;
+    return stuck && !m_hopeless ? by_barrier(control, point, iterations) : termination;
+  }
+
+ private:
+  Termination newton(const SolveControl& control, GroupLassoPoint<Real>& point, Index& iterations) {
     m_eta = Vector<Real>::Zero(m_problem.gates());
     for (Index k = 0; k < std::ssize(point.coefficients.gates); ++k) {
       m_eta[point.coefficients.gates[static_cast<std::size_t>(k)]] =
@@ -58,11 +72,15 @@ class GroupLassoNewton {
     if (!move_to(m_eta, 1e-2, point)) return Termination::NumericalFailure;
     Real value = value_of(point);
     m_best_gap = point.relative_gap();
+    m_hopeless = m_eta.isZero(0) && point.norms.maxCoeff() <= m_problem.rounding();
     Real last_gap = std::numeric_limits<Real>::infinity();
+    StallWatch watch(m_best_gap);
     while (true) {
       const Real gap = point.relative_gap();
       const Termination termination = control.check(++iterations, gap);
       if (termination != Termination::NotRun) return termination;
+      if (gap <= m_best_gap) m_best = point;
+      if (m_hopeless || watch.stalled(m_best_gap)) return Termination::NoProgress;
       // Steps with the matrix of an earlier eta make the gap fall by a factor each: a new one pays
       // unless the next step will be the last.
       const bool last = gap * (gap / last_gap) <= control.relative_tolerance();
@@ -98,7 +116,94 @@ class GroupLassoNewton {
     }
   }
 
- private:
+  /// Solves for the groups in use and those that violate ||g_j|| <= lambda by BarrierMethod, with
+  /// more of these until the gap over all groups is within the tolerance.
+  Termination by_barrier(const SolveControl& control, GroupLassoPoint<Real>& point,
+                         Index& iterations) {
+    constexpr int kRounds = 20;
+    constexpr Real kMostWork = 2e10;  // multiplications of a step
+    const Index c = m_problem.outputs();
+    const auto p = static_cast<Real>(m_problem.products().dimension());
+    const auto N = static_cast<Real>(m_problem.targets().size());
+    if (point.norms.size() == 0 || !std::isfinite(point.primal)) {  // the first step has failed
+      point.coefficients.gates.clear();
+      point.coefficients.values.resize(0, m_problem.products().dimension() * c);
+      evaluate(m_pool, m_problem, m_lambda, point);
+    }
+    std::vector<Index> groups;
+    Termination termination = Termination::NotRun;
+    for (int round = 0; round < kRounds; ++round) {
+      Vector<Real> in_use = Vector<Real>::Zero(m_problem.gates());
+      for (const Index j : groups) in_use[j] = 1;
+      for (const Index j : point.coefficients.gates) in_use[j] = 1;
+      std::vector<Index> next = working_set(in_use, point.norms, m_lambda);
+      if (next.size() == groups.size()) return Termination::NoProgress;
+      groups = std::move(next);
+      const auto unknowns = p * static_cast<Real>(groups.size()) * static_cast<Real>(c);
+      if (BarrierMethod<Real>::cost(N, unknowns) > kMostWork) return Termination::NoProgress;
+      const RowMatrix<Real>& Y = m_problem.targets();
+      BarrierMethod<Real> method(Eigen::Map<const Vector<Real>>(Y.data(), Y.size()),
+                                 barrier_blocks(groups), m_lambda);
+      const BarrierResult<Real> result =
+          method.run(0.5 * control.relative_tolerance(), [&](Real gap) {
+            termination = control.check(++iterations, std::max(gap, point.relative_gap()));
+            return termination == Termination::NotRun;
+          });
+      if (result.v.empty()) return Termination::NoProgress;
+      keep_better(groups, result, control.relative_tolerance(), point);
+      if (point.relative_gap() <= control.relative_tolerance()) {
+        return Termination::ToleranceReached;
+      }
+      if (termination != Termination::NotRun) return termination;
+    }
+    return Termination::NoProgress;
+  }
+
+  /// A_j for every output: unknown r c + o is input r of output o, row i c + o its sample i.
+  std::vector<BarrierBlock<Real>> barrier_blocks(const std::vector<Index>& groups) const {
+    const Index n = m_problem.products().size();
+    const Index p = m_problem.products().dimension();
+    const Index c = m_problem.outputs();
+    std::vector<BarrierBlock<Real>> blocks(groups.size());
+    RowMatrix<Real> columns(n, p);
+    for (std::size_t k = 0; k < groups.size(); ++k) {
+      m_problem.products().unpack_columns(&groups[k], 1, 0, n, columns);
+      m_problem.project(columns);
+      blocks[k].A = Matrix<Real>::Zero(n * c, p * c);
+      for (Index o = 0; o < c; ++o) {
+        blocks[k].A(Eigen::seqN(o, n, c), Eigen::seqN(o, p, c)) = columns;
+      }
+      blocks[k].B.resize(0, p * c);
+      blocks[k].start = Vector<Real>::Zero(p * c);
+    }
+    return blocks;
+  }
+
+  /// Takes the barrier's solution if its gap over all groups is smaller, without the groups that
+  /// the gap does not need: inside of the barriers none is zero.
+  void keep_better(const std::vector<Index>& groups, const BarrierResult<Real>& result,
+                   Real tolerance, GroupLassoPoint<Real>& point) {
+    Real largest = 0;
+    for (const auto& v : result.v) largest = std::max(largest, v.norm());
+    for (const Real part : {1e-3, 1e-5, 1e-7, 1e-9, 0.0}) {
+      GroupLassoPoint<Real> trial;
+      std::vector<Index> kept;
+      for (std::size_t k = 0; k < groups.size(); ++k) {
+        if (result.v[k].norm() <= part * largest) continue;
+        trial.coefficients.gates.push_back(groups[k]);
+        kept.push_back(static_cast<Index>(k));
+      }
+      trial.coefficients.values.resize(std::ssize(kept), point.coefficients.values.cols());
+      for (Index k = 0; k < std::ssize(kept); ++k) {
+        const auto& v = result.v[static_cast<std::size_t>(kept[static_cast<std::size_t>(k)])];
+        trial.coefficients.values.row(k) = v.transpose();
+      }
+      evaluate(m_pool, m_problem, m_lambda, trial);
+      if (trial.relative_gap() < point.relative_gap()) point = std::move(trial);
+      if (point.relative_gap() <= tolerance) return;
+    }
+  }
+
   Matrix<Real> hessian(const std::vector<Index>& working, const Vector<Real>& norms,
                        const GroupLassoPoint<Real>& point) {
     RowMatrix<Real> directions = point.correlation(working, kAll);
@@ -255,8 +360,10 @@ class GroupLassoNewton {
   DualSystem<Real> m_kernel;
   Vector<Real> m_factored;  // eta of the factorisation; empty: none
   Vector<Real> m_eta;
-  Vector<Real> m_trial;  // eta of the last move
-  Real m_best_gap = 0;   // of all points accepted so far
+  Vector<Real> m_trial;          // eta of the last move
+  Real m_best_gap = 0;           // of all points accepted so far
+  GroupLassoPoint<Real> m_best;  // of these
+  bool m_hopeless = false;       // targets that the gates explain to no more than rounding
   bool m_refine = false;
   RowMatrix<Real> m_dual;  // N
 };

@@ -18,9 +18,20 @@
 
 namespace mgdl::detail {
 
+/// The power of four that brings the largest absolute value near to 1; 1 for zeros. A problem whose
+/// numbers are divided by it has the same bits, as far as nothing overflows or vanishes.
+template <class Values>
+double near_power_of_four(const Values& values) {
+  const double largest = values.size() > 0 ? values.cwiseAbs().maxCoeff() : 0;
+  return largest > 0 ? std::ldexp(1.0, std::ilogb(largest) / 2 * 2) : 1;
+}
+
 /// min_U 1/2 ||Y - sum_j D_j X U_j||^2 + lambda sum_j ||U_j||, with the weights folded in: rows of
-/// X and Y are sqrt(w_i) x~_i and sqrt(w_i) y_i, samples without weight are left out. An
-/// unpenalised bias is projected out: residuals are made orthogonal to the unit vector sqrt(w).
+/// X and Y are sqrt(w_i) x~_i / s and sqrt(w_i) y_i / t, samples without weight are left out. The
+/// units s and t are powers of four, so that no square overflows or vanishes: a solution U of this
+/// problem with the penalty lambda / (s t) is one of the problem in the units of the samples when
+/// it is multiplied by t / s. An unpenalised bias is projected out: residuals are made orthogonal
+/// to the unit vector sqrt(w).
 template <class Real>
 class GroupLassoProblem {
  public:
@@ -30,17 +41,21 @@ class GroupLassoProblem {
     const Vector<Real>& root = m_root_weights;
     const std::vector<Index> rows = weighted_rows(data);
     m_targets = data.targets()(rows, kAll);
+    m_target_unit = near_power_of_four(m_targets);
+    m_targets /= m_target_unit;
+    const Real before = (root.asDiagonal() * m_targets).norm();
+    if (output_bias) centre(root);
     m_targets.array().colwise() *= root.array();
     m_squared_norm = std::max(m_products.samples().squaredNorm(), std::numeric_limits<Real>::min());
     m_all.resize(static_cast<std::size_t>(gates.size()));
     std::iota(m_all.begin(), m_all.end(), Index{0});
     if (output_bias) {
       m_bias = root / root.norm();
-      const Real before = m_targets.norm();
       project(m_targets);
       // Constant targets leave nothing but rounding.
       if (m_targets.norm() <= 1e-14 * before) m_targets.setZero();
     }
+    m_rounding = 64 * std::numeric_limits<Real>::epsilon() * std::sqrt(m_squared_norm) * before;
   }
 
   Index gates() const noexcept { return static_cast<Index>(m_all.size()); }
@@ -54,6 +69,14 @@ class GroupLassoProblem {
 
   /// ||X||_F^2, an upper bound of ||A_j||^2.
   Real squared_norm() const noexcept { return m_squared_norm; }
+  /// What rounding can make of ||A_j'Y|| where it is zero: targets that correlate with the gates by
+  /// no more cannot be explained by them.
+  Real rounding() const noexcept { return m_rounding; }
+  /// Units of penalties and of solutions.
+  /// \{
+  Real lambda_unit() const noexcept { return m_sample_unit * m_target_unit; }
+  Real solution_unit() const noexcept { return m_target_unit / m_sample_unit; }
+  /// \}
   /// sqrt(w) of the samples with weight.
   const Vector<Real>& root_weights() const noexcept { return m_root_weights; }
 
@@ -75,6 +98,18 @@ class GroupLassoProblem {
   }
 
  private:
+  /// Takes a mean that is much larger than the deviations out of the targets before they are
+  /// rounded by their weights.
+  void centre(const Vector<Real>& root) {
+    constexpr Real kLarge = 100;
+    const Vector<Real> weights = root.cwiseAbs2() / root.squaredNorm();
+    for (Index o = 0; o < m_targets.cols(); ++o) {
+      const Real mean = weights.dot(m_targets.col(o));
+      const Real deviation = (m_targets.col(o).array() - mean).abs().maxCoeff();
+      if (std::abs(mean) > kLarge * deviation) m_targets.col(o).array() -= mean;
+    }
+  }
+
   static std::vector<Index> weighted_rows(const Dataset<Real>& data) {
     std::vector<Index> rows;
     for (Index i = 0; i < data.size(); ++i) {
@@ -87,11 +122,13 @@ class GroupLassoProblem {
     return data.weights()(weighted_rows(data)).cwiseSqrt();
   }
 
-  static RowMatrix<Real> scaled_samples(const Dataset<Real>& data, const Gates& gates) {
+  RowMatrix<Real> scaled_samples(const Dataset<Real>& data, const Gates& gates) {
     const std::vector<Index> rows = weighted_rows(data);
     RowMatrix<Real> samples(static_cast<Index>(rows.size()), gates.dimension());
     samples.leftCols(data.inputs().cols()) = data.inputs()(rows, kAll);
     if (gates.bias()) samples.rightCols(1).setOnes();
+    m_sample_unit = near_power_of_four(samples);
+    samples /= m_sample_unit;
     samples.array().colwise() *= root_weights(data).array();
     return samples;
   }
@@ -113,10 +150,13 @@ class GroupLassoProblem {
     return {m_bits.data(), words};
   }
 
-  std::vector<std::uint64_t> m_bits;  // before m_products, which refers to it
+  std::vector<std::uint64_t> m_bits;  // before m_products, which refers to it, as to the unit
+  Real m_sample_unit = 1;
   MaskedProducts<Real> m_products;
   RowMatrix<Real> m_targets;
+  Real m_target_unit = 1;
   Real m_squared_norm = 0;
+  Real m_rounding = 0;
   Vector<Real> m_root_weights;
   Vector<Real> m_bias;
   std::vector<Index> m_all;

@@ -39,8 +39,28 @@ struct SelfTest {
   RowMatrix<Scalar> outputs;  ///< K s x c, those of the first grade first
 };
 
+/// \param report  says where the inputs lie if the standardiser does not; may be null
 template <class Scalar>
-SelfTest<Scalar> make_self_test(const MultigradeModel<Scalar>& model);
+SelfTest<Scalar> make_self_test(const MultigradeModel<Scalar>& model,
+                                const FitSummary* report = nullptr);
+
+/// Mean and deviation of the samples' inputs, as far as a model and its report know them.
+template <class Scalar>
+Standardizer<Scalar> usual_inputs(const MultigradeModel<Scalar>& model, const FitSummary* report) {
+  const auto d = static_cast<std::size_t>(model.inputs());
+  if (report == nullptr || report->input_mean.size() != d || report->input_deviation.size() != d) {
+    return model.input_standardizer();
+  }
+  const auto row = [&](const std::vector<double>& values) {
+    return RowVector<Scalar>(
+        Eigen::Map<const RowVector<double>>(values.data(), model.inputs()).template cast<Scalar>());
+  };
+  const RowVector<Scalar> mean = row(report->input_mean);
+  const RowVector<Scalar> deviation = row(report->input_deviation);
+  // What a file says may be anything.
+  const bool usable = mean.allFinite() && deviation.allFinite() && (deviation.array() > 0).all();
+  return usable ? Standardizer<Scalar>(mean, deviation) : model.input_standardizer();
+}
 
 template <class Scalar>
 struct SelfTestFailure {
@@ -68,13 +88,13 @@ RowMatrix<Scalar> prefix_outputs(const MultigradeModel<Scalar>& model, const Mat
 }
 
 template <class Scalar>
-SelfTest<Scalar> make_self_test(const MultigradeModel<Scalar>& model) {
+SelfTest<Scalar> make_self_test(const MultigradeModel<Scalar>& model, const FitSummary* report) {
   RandomStream random(/*seed=*/0, /*stream=*/0x5E1F);
+  const Standardizer<Scalar> inputs = usual_inputs(model, report);
   Matrix<Scalar> X(model.grades() > 0 ? kSelfTests : 0, model.inputs());
   for (Index i = 0; i < X.rows(); ++i) {
     for (Index j = 0; j < X.cols(); ++j) {
-      X(i, j) = model.input_standardizer().mean()[j] +
-                model.input_standardizer().scale()[j] * static_cast<Scalar>(random.normal());
+      X(i, j) = inputs.mean()[j] + inputs.scale()[j] * static_cast<Scalar>(random.normal());
     }
   }
   const auto keep = [&](const auto& is_finite) {
@@ -260,7 +280,7 @@ class ModelContent {
       }
       grades.push_back(std::move(line));
     }
-    m_test = make_self_test(model);
+    m_test = make_self_test(model, report);
     if (const Index s = m_test.inputs.rows(); s > 0) {
       add("self_test.inputs", m_test.inputs);
       add("self_test.outputs", m_test.outputs, {model.grades(), s, model.outputs()});
@@ -403,10 +423,10 @@ class ModelContent {
 
 #ifdef MGDL_COMPILED
 namespace mgdl::detail {
-extern template SelfTest<float> make_self_test(const MultigradeModel<float>&);
+extern template SelfTest<float> make_self_test(const MultigradeModel<float>&, const FitSummary*);
 extern template std::optional<SelfTestFailure<float>> failure_of(const SelfTest<float>&,
                                                                  const MultigradeModel<float>&);
-extern template SelfTest<double> make_self_test(const MultigradeModel<double>&);
+extern template SelfTest<double> make_self_test(const MultigradeModel<double>&, const FitSummary*);
 extern template std::optional<SelfTestFailure<double>> failure_of(const SelfTest<double>&,
                                                                   const MultigradeModel<double>&);
 }  // namespace mgdl::detail

@@ -62,7 +62,7 @@ SampleCoordinates<Real> sample_coordinates(const CertifySamples<Real>& samples) 
     const Real norm = safe_norm(X.col(k));
     if (norm > 0 && basis.add(X.col(k) / norm)) result.columns.push_back(k);
   }
-  const Matrix<Real> chosen = X(Eigen::all, result.columns);
+  const Matrix<Real> chosen = X(kAll, result.columns);
   const Real root = std::sqrt(static_cast<Real>(X.rows()));
   result.R = orthogonal_coordinates<Real>(chosen, Matrix<Real>::Zero(X.rows(), 1)).first / root;
   result.rows = result.R.transpose()

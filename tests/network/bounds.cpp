@@ -190,6 +190,34 @@ TEST_CASE("without kinks in the box, output bounds are the range", "[network/out
   CHECK(bounds.lower[0] > -1);
 }
 
+// Hidden values of order 1 that are differences of large numbers: nearly all of the rounding is in
+// them, and hardly any in the readout.
+TEMPLATE_TEST_CASE("output bounds allow for rounding in hidden layers", "[network/output_bounds]",
+                   float, double) {
+  RandomStream random(mgdl::test::seed(), 0xBD);
+  const TestType large = 1 / std::numeric_limits<TestType>::epsilon();
+  int rounded = 0;
+  for (int i = 0; i < 200; ++i) {
+    CAPTURE(i);
+    MultigradeModel<TestType> model(mgdl::Standardizer<TestType>::identity(3),
+                                    mgdl::Standardizer<TestType>::identity(1));
+    const Vector<TestType> x = normal_matrix<Vector<TestType>>(3, 1, random);
+    const Vector<TestType> w = large * normal_matrix<Vector<TestType>>(3, 1, random);
+    const RowVector<TestType> b{{TestType(1) - (w[0] * x[0] + w[1] * x[1] + w[2] * x[2])}};
+    const RowMatrix<TestType> one{{1}};
+    model.add_grade({mgdl::ReluNetwork<TestType>({{w, b}, {one, RowVector<TestType>{{0}}}})});
+    const auto bounds = output_bounds(model, x, x);
+    const auto value = static_cast<double>(model.predict(x.transpose())(0, 0));
+    CHECK(value >= bounds.lower[0]);
+    CHECK(value <= bounds.upper[0]);
+    using Wide = long double;
+    const Wide exact = static_cast<Wide>(w[0]) * x[0] + static_cast<Wide>(w[1]) * x[1] +
+                       static_cast<Wide>(w[2]) * x[2] + b[0];
+    rounded += std::abs(exact - static_cast<Wide>(value)) > 0.01L && exact > 0;
+  }
+  CHECK(rounded > 50);
+}
+
 TEST_CASE("output bounds are infinite where predictions overflow", "[network/output_bounds]") {
   using Row = RowVector<float>;
   MultigradeModel<float> model(mgdl::Standardizer<float>::identity(1),

@@ -100,8 +100,7 @@ void check_survives_float32(const std::string& file, const Matrix<double>& value
     if (!(largest > 0)) continue;
     // In the unit of the largest value, so that no square overflows or vanishes.
     const Vector<double> exact = values.col(j) / largest;
-    const Vector<double> rounded =
-        values.col(j).cast<float>().cast<double>() / largest;
+    const Vector<double> rounded = values.col(j).cast<float>().cast<double>() / largest;
     const double spread = (exact.array() - exact.mean()).matrix().norm() / std::sqrt(n);
     const double moved = (rounded - exact).norm() / std::sqrt(n);
     // A column that is constant in double loses nothing. Values are moved by up to half a step of

@@ -103,8 +103,8 @@ ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
   const FitSummary& report = *saved.report;
   std::optional<IntervalVerification> intervals;
   const auto check = [&](const auto& data) {
-    auto found = verify_model(saved.model, data, {report.grades, report.initial_rse},
-                              options.threads);
+    auto found =
+        verify_model(saved.model, data, {report.grades, report.initial_rse}, options.threads);
     // They are about the samples of the last grade.
     if (saved.intervals && (found.grades.empty() || found.grades.back().of_these_samples)) {
       constexpr double kLevel = 0.9;
@@ -140,11 +140,13 @@ Command add_verify(CLI::App& app) {
   flags.footer(
       "Computes anew from the samples and the weights, and says yes or no for every grade:\n"
       "  errors       the model's errors on the samples of the fit, and on those held out\n"
-      "  residual     that it does not grow from grade to grade, and how far that of a sample does\n"
+      "  residual     that it does not grow from grade to grade, and how far that of a sample "
+      "does\n"
       "  certificate  of a convex grade: objective, lower bound and with them the gap, what the\n"
       "               bound covers, and that the network is within\n"
       "  intervals    the errors of held out samples that prediction intervals are made of\n"
-      "Shown are the recomputed values. Grades that were there before a model was resumed on other\n"
+      "Shown are the recomputed values. Grades that were there before a model was resumed on "
+      "other\n"
       "samples are passed over; verify it with those samples, too. What nothing shows to be true,\n"
       "settings and messages of the fit, is listed. Exit code: 0 all claims hold, 4 one does not.\n"
       "\n"

@@ -159,11 +159,11 @@ TEST_CASE("a file that claims too much is not believed", "[command/verify]") {
 TEST_CASE("verify and inspect say what is not checked, and what a bound covers",
           "[command/verify]") {
   const Folder folder;
-  for (const Arguments& problem :
-       std::vector<Arguments>{{"fit", "--trainer", "convex", "--grades", "2", "--validation", "0.2"},
-                              {"fit", "--trainer", "convex", "--grades", "1", "--convex-problem",
-                               "relu", "--scalar", "float32"},
-                              {"convex", "--lambda-ratio", "0.05", "--gate-count", "20"}}) {
+  for (const Arguments& problem : std::vector<Arguments>{
+           {"fit", "--trainer", "convex", "--grades", "2", "--validation", "0.2"},
+           {"fit", "--trainer", "convex", "--grades", "1", "--convex-problem", "relu", "--scalar",
+            "float32"},
+           {"convex", "--lambda-ratio", "0.05", "--gate-count", "20"}}) {
     folder.make(problem + folder.samples("X"));
     const Outcome found = folder.verify(folder.samples("X"));
     CAPTURE(problem, found.output, found.errors);
@@ -187,8 +187,8 @@ TEST_CASE("verify and inspect say what is not checked, and what a bound covers",
         std::visit([](const auto& saved) { return saved.model.grade(1).samples; }, model);
     CHECK(samples.size() == 32);
     CHECK_THAT(shown.output, ContainsSubstring("samples from grade 1 on: " + samples));
-    const auto json = nlohmann::ordered_json::parse(
-        run({"inspect", "--model", folder / "m", "--json"}).output);
+    const auto json =
+        nlohmann::ordered_json::parse(run({"inspect", "--model", folder / "m", "--json"}).output);
     CHECK(json["not_checked"] == mgdl::unchecked_claims());
     CHECK(json["grades"][0]["samples"] == samples);
   }
@@ -221,7 +221,8 @@ TEST_CASE("a model that was resumed on other samples is verified on both", "[com
     CHECK_THAT(found.output, ContainsSubstring("other samples (") && ContainsSubstring("yes") &&
                                  ContainsSubstring("all claims hold"));
   }
-  CHECK_THAT(first.output, ContainsSubstring("the prediction intervals, which are of other samples"));
+  CHECK_THAT(first.output,
+             ContainsSubstring("the prediction intervals, which are of other samples"));
   CHECK_THAT(second.output, ContainsSubstring("the scores hold"));
   CHECK(folder.verify(folder.samples("X", "wrong")).code == 4);
 }
@@ -240,8 +241,8 @@ TEST_CASE("data that float32 does not keep are refused, with the way out", "[com
     mgdl::write_npy(folder / "dX", mgdl::Matrix<double>(values.leftCols(2)));
     mgdl::write_npy(folder / "dY", mgdl::Matrix<double>(values.rightCols(1)));
   };
-  const Arguments fit{"fit", "--trainer", "sampled", "--width", "5", "--grades", "1",
-                      "--quiet", "--output", folder / "m"};
+  const Arguments fit{"fit",      "--trainer", "sampled", "--width",  "5",
+                      "--grades", "1",         "--quiet", "--output", folder / "m"};
   const Arguments csv{"--csv", folder / "d.csv", "--target-columns", "level"};
   const Arguments npy{"--input", folder / "dX", "--target", folder / "dY"};
   const Arguments narrow{"--scalar", "float32"};
@@ -272,7 +273,8 @@ TEST_CASE("data that float32 does not keep are refused, with the way out", "[com
   }
   // What float32 keeps, or what was nothing in float64 either.
   for (const Function& kept : std::vector<Function>{
-           [](double t) { return 1950 + t; }, [](double t) { return 101325 + 30 * std::sin(t / 9); },
+           [](double t) { return 1950 + t; },
+           [](double t) { return 101325 + 30 * std::sin(t / 9); },
            [](double t) { return 16777216 + 2 * t; }, [](double) { return 1e9 + 0.1; },
            [](double t) { return 0.1 * t; }, [](double t) { return 1e30 * t; }}) {
     for (const bool target : {false, true}) {

@@ -395,19 +395,19 @@ TEST_CASE("every field of a damaged model file is checked", "[io/model_file]") {
   CHECK_THAT(metadata("link", "LastHidden"),
              ContainsSubstring("expected 4 inputs (grade), found 7 at grade 2"));
   const auto with = [&](const char* pointer, const Json& value) {
-    Json json = Json::parse(mgdl::parse_safetensors(std::as_bytes(std::span(bytes))).metadata.at("report"));
+    Json json =
+        Json::parse(mgdl::parse_safetensors(std::as_bytes(std::span(bytes))).metadata.at("report"));
     json[Json::json_pointer(pointer)] = value;
     return metadata("report", json.dump());
   };
   for (const Json& value : {Json(0.5), Json(), Json(1e-301)}) {
-    for (const char* pointer : {"/grades/0/train_rse", "/grades/1/train_rse",
-                                "/grades/0/certificate/relative_gap"}) {
+    for (const char* pointer :
+         {"/grades/0/train_rse", "/grades/1/train_rse", "/grades/0/certificate/relative_gap"}) {
       CHECK_THAT(with(pointer, value), ContainsSubstring("as the file says elsewhere"));
     }
   }
-  CHECK_THAT(with("/folds", 3),
-             ContainsSubstring("expected 0, with folds, found 0.3 at metadata "
-                               "report/validation_fraction"));
+  CHECK_THAT(with("/folds", 3), ContainsSubstring("expected 0, with folds, found 0.3 at metadata "
+                                                  "report/validation_fraction"));
   CHECK_THAT(metadata("grades", "[1"), ContainsSubstring("at metadata grades, byte 3"));
   CHECK_THAT(metadata("grades", "{}"), ContainsSubstring("expected a list, found an object"));
   CHECK_THAT(metadata("grades", "[]"), ContainsSubstring("found 2 at metadata report/grades"));

@@ -97,9 +97,8 @@ Specimen specimen(const std::string& name, Index n, Index d, Index c,
   mgdl::Matrix<Scalar> Y(n, c);
   for (Index i = 0; i < n; ++i) {
     for (Index j = 0; j < c; ++j) {
-      Y(i, j) = static_cast<Scalar>(
-          3 * std::sin(2 * X(i, 0) + static_cast<Scalar>(j)) + X(i, d - 1) * (d > 1 ? 1 : 0) + 7 +
-          0.1 * random.normal());
+      Y(i, j) = static_cast<Scalar>(3 * std::sin(2 * X(i, 0) + static_cast<Scalar>(j)) +
+                                    X(i, d - 1) * (d > 1 ? 1 : 0) + 7 + 0.1 * random.normal());
     }
   }
   options.seed = 5;
@@ -175,8 +174,7 @@ std::vector<Specimen> specimens() {
   result.push_back(specimen<Scalar>("all patterns of one input", 40, 1, 1,
                                     {convex<Scalar>(ConvexProblem::Relu)}, {.max_grades = 2}));
   result.push_back(specimen<Scalar>("all patterns of two inputs", 20, 2, 1,
-                                    {convex<Scalar>(ConvexProblem::Relu, all)},
-                                    {.max_grades = 1}));
+                                    {convex<Scalar>(ConvexProblem::Relu, all)}, {.max_grades = 1}));
   result.push_back(specimen<Scalar>("all patterns of two inputs, gated", 16, 2, 1,
                                     {convex<Scalar>(ConvexProblem::Gated, all)},
                                     {.max_grades = 1}));
@@ -332,8 +330,7 @@ void forge(const std::string& bytes, const std::function<void(Change&)>& visit) 
 /// "report/message" for "report/message", "report/grades/<k>/message" for the same of any grade.
 bool matches(const std::string& place, const std::string& pattern) {
   const std::string path = pattern.substr(0, pattern.find(','));
-  const std::string text =
-      std::regex_replace(path, std::regex("<[kl]>"), "[0-9]+");
+  const std::string text = std::regex_replace(path, std::regex("<[kl]>"), "[0-9]+");
   return std::regex_match(place, std::regex(text + "([./].*)?"));
 }
 
@@ -346,8 +343,7 @@ bool is_unchecked(const std::string& place, const Specimen& specimen, const std:
   const std::size_t comma = found->find(',');
   if (comma == found->npos) return true;
   const std::string condition = found->substr(comma + 2);
-  const auto metadata =
-      mgdl::parse_safetensors(std::as_bytes(std::span(specimen.bytes))).metadata;
+  const auto metadata = mgdl::parse_safetensors(std::as_bytes(std::span(specimen.bytes))).metadata;
   const Json report = Json::parse(metadata.at("report"));
   const Json grades = Json::parse(metadata.at("grades"));
   if (condition == "without validation part and folds") {

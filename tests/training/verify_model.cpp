@@ -372,7 +372,7 @@ TEMPLATE_TEST_CASE("random weights are found out, however large the mean of the 
                    "[training/verify_model]", float, double) {
   using Scalar = TestType;
   const double digits = 1 / static_cast<double>(std::numeric_limits<Scalar>::epsilon());
-  for (const double mean : {0.0, 1e2, 1e4, 1e-4 * digits, 1e-3 * digits, 1e-2 * digits}) {
+  for (const double mean : {0.0, 1e2, 1e4, 1e-4 * digits, 1e-2 * digits, 1e-1 * digits}) {
     for (const double part : {0.0, 0.25}) {
       auto trained = train<Scalar>(mgdl::split(around<Scalar>(mean, 1), part, 3),
                                    {mgdl::SampledTrainer<Scalar>({.width = 20})});
@@ -443,10 +443,10 @@ TEST_CASE("a tolerance is met by predictions, or not at all", "[training/verify_
     const mgdl::Dataset<float> data(exact.inputs().cast<float>(), exact.targets().cast<float>());
     const auto fit = trainer.fit({data, std::nullopt});
     const mgdl::Matrix<float> X = data.inputs();
-    const double error = (fit.model.predict(X).cast<double>() -
-                          mgdl::Matrix<double>(data.targets().cast<double>()))
-                             .cwiseAbs()
-                             .maxCoeff();
+    const double error =
+        (fit.model.predict(X).cast<double>() - mgdl::Matrix<double>(data.targets().cast<double>()))
+            .cwiseAbs()
+            .maxCoeff();
     CAPTURE(tolerance, error);
     const bool met = fit.report.termination == mgdl::Termination::ToleranceReached;
     CHECK(met == (error <= tolerance));
@@ -535,10 +535,11 @@ TEMPLATE_TEST_CASE("every number of a grade's report is recomputed", "[training/
   const mgdl::SampledTrainer<Scalar> sampled({.width = 8});
   const mgdl::GradientTrainer<Scalar> gradient({.width = 6, .epochs = 5});
   using Trainers = std::vector<mgdl::AnyGradeTrainer<Scalar>>;
-  for (const auto& [inputs, trainers] :
-       {std::pair{Index{1}, Trainers{constructive}}, {3, {sampled}}, {3, {gradient}},
-        {3, {mgdl::AffineTrainer<Scalar>(), sampled}},
-        {1, {convex<Scalar>(mgdl::ConvexProblem::Gated)}}}) {
+  for (const auto& [inputs, trainers] : {std::pair{Index{1}, Trainers{constructive}},
+                                         {3, {sampled}},
+                                         {3, {gradient}},
+                                         {3, {mgdl::AffineTrainer<Scalar>(), sampled}},
+                                         {1, {convex<Scalar>(mgdl::ConvexProblem::Gated)}}}) {
     const auto trained = train<Scalar>(mgdl::split(wavy<Scalar>(90, inputs, 2), 0.25, 3), trainers);
     REQUIRE(trained.model.grades() > 0);
     const auto message = [&](auto change, double initial_rse = std::nan("")) {

@@ -78,7 +78,8 @@ void cover(CertificateWitness& witness, const Dataset<double>& data,
            const ReluNetwork<Scalar>& network) {
   if (witness.gates.size() == 0) return;
   const ReluNetwork<Scalar> on_columns = detail::restricted(network, witness.columns);
-  const RowMatrix<double> neurons = to_solution(on_columns, {.bias = witness.bias, .output_bias = true}).hidden;
+  const RowMatrix<double> neurons =
+      to_solution(on_columns, {.bias = witness.bias, .output_bias = true}).hidden;
   RowMatrix<double> vectors(witness.gates.rows() + neurons.rows(), witness.gates.cols());
   vectors << witness.gates, neurons;
   witness.gates = Gates(data.inputs(), vectors, witness.bias).vectors();

@@ -89,8 +89,8 @@ MGDL_INLINE MultigradeModel<double> detail::widened(const MultigradeModel<float>
                                  wide(model.output_standardizer()), model.link());
   for (Index k = 1; k <= model.grades(); ++k) {
     const Grade<float>& grade = model.grade(k);
-    result.add_grade({widened_network(grade.network), grade.train_rse, grade.validation_rse,
-                      grade.samples});
+    result.add_grade(
+        {widened_network(grade.network), grade.train_rse, grade.validation_rse, grade.samples});
   }
   return result;
 }

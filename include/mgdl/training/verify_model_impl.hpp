@@ -153,8 +153,8 @@ class GradeOrigins {
     for (Index k = 1; k <= model.grades(); ++k) {
       m_any = m_any || model.grade(k).samples == given;
       m_known = m_known || !model.grade(k).samples.empty();
-      m_alike = m_alike && (k <= m_before || model.grade(k).samples ==
-                                                 model.grade(model.grades()).samples);
+      m_alike = m_alike &&
+                (k <= m_before || model.grade(k).samples == model.grade(model.grades()).samples);
     }
   }
 

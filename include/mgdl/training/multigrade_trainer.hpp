@@ -93,7 +93,8 @@ struct MultigradeOptions {
   }
 };
 
-/// One grade of a MultigradeTrainer run. Errors are those of the prefix that ends with the grade.
+/// One grade of a MultigradeTrainer run. Errors are those of predictions of the prefix that ends
+/// with the grade, as predict() computes and rounds them.
 struct GradeReport {
   /// Number in the model, from 1.
   Index grade = 0;
@@ -119,7 +120,8 @@ struct GradeReport {
   /// The same on the validation part.
   double validation_max_error = std::numeric_limits<double>::quiet_NaN();
   /// How far this grade let the residual of any one training sample grow, relative to the largest
-  /// residual before it (dimensionless); at most 0: no residual has grown anywhere.
+  /// residual before it (dimensionless); at most 0: no residual has grown anywhere. About the
+  /// residual that grades are trained on, before predictions are rounded.
   double pointwise_growth = std::numeric_limits<double>::quiet_NaN();
   /// Largest fall of the residual of any one training sample by this grade, relative to the largest
   /// residual before it, if no residual has grown anywhere; else 0. Above 0, the weighted L^p norm
@@ -217,9 +219,10 @@ std::vector<MultigradeModel<Scalar>> fold_members(const MultigradeModel<Scalar>&
 /// models has a lower error than one of them nearly always; it costs K times the work.
 ///
 /// What holds for every run, checked and reported, not assumed:
-/// - the weighted sum of squares of the training residual never grows: a grade that does not lower
-///   it is rejected and training ends with Termination::NoProgress (with folds, that of the model
-///   on all samples and that of every member on its own: a grade that overshoots is scaled);
+/// - the weighted sum of squares of the training residual never grows, neither that of predictions
+///   as they are rounded nor that before it: a grade that does not lower both is rejected and
+///   training ends with Termination::NoProgress (with folds, that of the model on all samples and
+///   that of every member on its own: a grade that overshoots is scaled);
 /// - earlier grades do not change: predict(X, k) has the same bits before and after grade k + 1;
 /// - with a validation part, the prefix that is best on it is the one kept;
 /// - the seed and the samples fix every bit of the model, for any number of threads, and also when

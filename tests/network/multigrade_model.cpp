@@ -174,7 +174,9 @@ TEMPLATE_TEST_CASE("jacobians of many rows are those of each", "[network/multigr
     const mgdl::RowMatrix<TestType> all = model.jacobians(X);
     REQUIRE(all.rows() == n * c);
     REQUIRE(all.cols() == model.inputs());
-    for (int threads = 1; threads <= 3; ++threads) CHECK(model.jacobians(X, threads) == all);
+    for (int threads = 1; threads <= 3; ++threads) {
+      CHECK(model.jacobians(X, model.grades(), threads) == all);
+    }
     for (Index k = 0; k <= model.grades(); ++k) {
       const mgdl::RowMatrix<TestType> some = model.jacobians(X, k, 2);
       for (Index i = 0; i < n; i += 17) {

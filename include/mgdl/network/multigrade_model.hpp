@@ -179,12 +179,12 @@ class MultigradeModel {
   ///
   /// Runs through the layers once, for the outputs from the last to the first (reverse mode), in
   /// blocks of rows: some (1 + c) times the operations of predict().
-  /// \param threads  the bits of the result do not depend on them
-  RowMatrix<Scalar> jacobians(const ConstMatrixRef<Scalar>& X, const Executor& threads = {}) const {
-    return jacobians(X, grades(), threads);
+  RowMatrix<Scalar> jacobians(const ConstMatrixRef<Scalar>& X) const {
+    return jacobians(X, grades());
   }
 
   /// The same for the first k grades.
+  /// \param threads  the bits of the result do not depend on them
   RowMatrix<Scalar> jacobians(const ConstMatrixRef<Scalar>& X, Index k,
                               const Executor& threads = {}) const;
 

@@ -259,8 +259,8 @@ class CsvTableMaker {
 
   [[noreturn]] void fail_short() const {
     const Index found = m_survey.cols - 1;
-    fail(std::to_string(found) + (found == 1 ? " field" : " fields"), std::to_string(m_survey.cols),
-         line_text(m_survey.first[1].line));
+    fail(std::to_string(found) + (found == 1 ? " field, as in the first line" : " fields"),
+         std::to_string(m_survey.cols), line_text(m_survey.first[1].line));
   }
 
   /// Rows have one field more than there are names: an empty one at their end, or a name of the row

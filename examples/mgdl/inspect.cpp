@@ -13,7 +13,6 @@
 #include "command.hpp"
 #include "flags.hpp"
 #include "mgdl/core/table.hpp"
-#include "mgdl/io/model/content.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/network/bounds.hpp"

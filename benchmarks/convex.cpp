@@ -128,6 +128,7 @@ void gated_table(int rounds, double limit, int row) {
       const double bound = 2 * (static_cast<double>(size.n * size.P) / 8 +
                                 8 * static_cast<double>(size.n) * p + 8 * block * block);
       const auto baseline = mgdl::GatedReluSolver({.lambda_ratio = kRatios[k],
+                                                   .max_iterations = 100000000,
                                                    .time_limit_seconds = limit,
                                                    .method = mgdl::ConvexMethod::ProximalGradient})
                                 .solve(data, gates);

@@ -13,9 +13,9 @@
 #include "mgdl/io/c_header.hpp"
 #include "mgdl/io/cpp_header.hpp"
 #include "mgdl/io/file.hpp"
-#include "mgdl/io/model/content.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/onnx.hpp"
+#include "mgdl/io/report_json.hpp"
 #include "samples.hpp"
 
 namespace mgdl::command {

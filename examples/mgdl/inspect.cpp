@@ -14,7 +14,6 @@
 #include "files.hpp"
 #include "flags.hpp"
 #include "mgdl/core/table.hpp"
-#include "mgdl/io/model/content.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/network/bounds.hpp"

@@ -339,6 +339,41 @@ TEST_CASE("inputs far from the origin", "[convex/certify]") {
   }
 }
 
+TEST_CASE("no bound is above the objective where values without the output bias are large",
+          "[convex/certify]") {
+  // One neuron that is active everywhere is a straight line: with the best one the bound is the
+  // objective. Far from zero its values are large, and the bias takes them away again.
+  RandomStream random(mgdl::test::seed(), 12);
+  for (const double offset : {0.0, 1e3, 1e4, 1e5, 1e6, 1e7}) {
+    CAPTURE(offset);
+    const auto Z = normal_matrix<Matrix<double>>(3, 2, random);
+    const Matrix<double> X = (offset + Z.array()).matrix();
+    const auto Y = normal_matrix<Matrix<double>>(3, 1, random);
+    const Matrix<double> inner = X.rowwise() - X.colwise().mean();
+    const Vector<double> y = (Y.array() - Y.mean()).matrix();
+    const Vector<double> pull = inner.transpose() * y / 3;
+    const double lambda = 0.01 * pull.norm();
+    Vector<double> g = pull;
+    for (int step = 0; step < 3000; ++step) {
+      Matrix<double> H = inner.transpose() * inner / 3;
+      H.diagonal().array() += lambda / g.norm();
+      g = H.inverse() * pull;
+    }
+    ReluSolution solution = zero_solution(3, 1, lambda);
+    const double sign = g.sum() > 0 ? 1 : -1;
+    solution.hidden.resize(1, 3);
+    solution.hidden << sign * g[0], sign * g[1], 0;
+    solution.output.resize(1, 1);
+    solution.output << sign;
+    solution.gates = {-1};
+    solution.output_bias = true;
+    const Matrix<double> f = mgdl::predict(solution, X);
+    solution.bias[0] = (Y - f).mean();
+    const Certificate certificate = certify_all_patterns(Dataset<double>(X, Y), solution);
+    CHECK(certificate.dual <= certificate.primal * (1 + 1e-9));
+  }
+}
+
 TEST_CASE("many samples add no rounding", "[convex/certify]") {
   // Most partial sums are rounded, and always in the same direction.
   const Index n = 200000;

@@ -75,6 +75,7 @@ TEST_CASE("both methods find the same optimum", "[convex/gated_relu_solver]") {
         .lambda_ratio = 0.03, .relative_tolerance = 1e-5, .output_bias = k % 2 == 1};
     mgdl::ConvexOptions baseline = options;
     baseline.method = ConvexMethod::ProximalGradient;
+    baseline.max_iterations = 100000;
     const auto ours = GatedReluSolver(options).solve(problem.data, problem.gates);
     const auto theirs = GatedReluSolver(baseline).solve(problem.data, problem.gates);
     REQUIRE(theirs.report.termination == Termination::ToleranceReached);

@@ -66,7 +66,7 @@ inline std::string convex_message(const ConvexReport& report, const ConvexOption
   std::ostringstream text;
   text.precision(3);
   const Certificate& certificate = report.certificate;
-  if (certificate.lambda == 0 && is_usable(report.termination)) {
+  if (certificate.lambda == 0 && report.termination == Termination::NoProgress) {
     text << "least squares of least norm, without a bound";
     return text.str();
   }
@@ -79,8 +79,8 @@ inline std::string convex_message(const ConvexReport& report, const ConvexOption
     default: text << "stopped early"; break;
   }
   text << ": at most " << certificate.relative_gap() << " of the objective above the optimum";
-  const bool asked = options.lambda || options.lambda_ratio >= 1;
-  if (!asked && certificate.lambda >= certificate.lambda_max) {
+  const bool asked = options.lambda || options.lambda_ratio >= 1 || options.lambda_ratio == 0;
+  if (!asked && (certificate.lambda == 0 || certificate.lambda >= certificate.lambda_max)) {
     text
         << "; what the patterns explain of the targets is rounding, so that the penalty is that of "
            "the solution zero";

@@ -76,6 +76,28 @@ struct FitSummary {
   }
 };
 
+namespace detail {
+
+/// Mean and deviation of the samples' inputs, as far as a model and its report know them.
+template <class Scalar>
+Standardizer<Scalar> usual_inputs(const MultigradeModel<Scalar>& model, const FitSummary* report) {
+  const auto d = static_cast<std::size_t>(model.inputs());
+  if (report == nullptr || report->input_mean.size() != d || report->input_deviation.size() != d) {
+    return model.input_standardizer();
+  }
+  const auto row = [&](const std::vector<double>& values) {
+    return RowVector<Scalar>(
+        Eigen::Map<const RowVector<double>>(values.data(), model.inputs()).template cast<Scalar>());
+  };
+  const RowVector<Scalar> mean = row(report->input_mean);
+  const RowVector<Scalar> deviation = row(report->input_deviation);
+  // What a file says may be anything.
+  const bool usable = mean.allFinite() && deviation.allFinite() && (deviation.array() > 0).all();
+  return usable ? Standardizer<Scalar>(mean, deviation) : model.input_standardizer();
+}
+
+}  // namespace detail
+
 /// Whether a field is the training's own, so that a model file keeps it (Rare: if there is
 /// something to say; older files do not know it), or of one run on one machine, for one set of test
 /// samples.

@@ -138,7 +138,7 @@ class ConeNewton {
   /// with more of these until the gap over all groups is within the tolerance.
   Termination by_barrier(const SolveControl& control, Network& best, Index& iterations) {
     constexpr int kRounds = 20;
-    constexpr Real kMostWork = 2e10;  // multiplications of a step
+    constexpr Real kMostWork = 5e8;  // multiplications of a step, about 0.1 s
     std::vector<Index> groups;
     m_eta.setZero();  // of use here as the list of groups in use
     for (const auto& neuron : best.neurons) m_eta[group_of(neuron)] = 1;

@@ -121,7 +121,7 @@ class GroupLassoNewton {
   Termination by_barrier(const SolveControl& control, GroupLassoPoint<Real>& point,
                          Index& iterations) {
     constexpr int kRounds = 20;
-    constexpr Real kMostWork = 2e10;  // multiplications of a step
+    constexpr Real kMostWork = 5e8;  // multiplications of a step, about 0.1 s
     const Index c = m_problem.outputs();
     const auto p = static_cast<Real>(m_problem.products().dimension());
     const auto N = static_cast<Real>(m_problem.targets().size());

@@ -44,24 +44,6 @@ template <class Scalar>
 SelfTest<Scalar> make_self_test(const MultigradeModel<Scalar>& model,
                                 const FitSummary* report = nullptr);
 
-/// Mean and deviation of the samples' inputs, as far as a model and its report know them.
-template <class Scalar>
-Standardizer<Scalar> usual_inputs(const MultigradeModel<Scalar>& model, const FitSummary* report) {
-  const auto d = static_cast<std::size_t>(model.inputs());
-  if (report == nullptr || report->input_mean.size() != d || report->input_deviation.size() != d) {
-    return model.input_standardizer();
-  }
-  const auto row = [&](const std::vector<double>& values) {
-    return RowVector<Scalar>(
-        Eigen::Map<const RowVector<double>>(values.data(), model.inputs()).template cast<Scalar>());
-  };
-  const RowVector<Scalar> mean = row(report->input_mean);
-  const RowVector<Scalar> deviation = row(report->input_deviation);
-  // What a file says may be anything.
-  const bool usable = mean.allFinite() && deviation.allFinite() && (deviation.array() > 0).all();
-  return usable ? Standardizer<Scalar>(mean, deviation) : model.input_standardizer();
-}
-
 template <class Scalar>
 struct SelfTestFailure {
   Scalar expected;

@@ -47,7 +47,7 @@ struct SampleCoordinates {
   }
   Vector<Real> from(const Vector<Real>& z) const {
     Vector<Real> v = Vector<Real>::Zero(samples.cols());
-    v(columns) = R.template triangularView<Eigen::Upper>().solve(z);
+    v(columns) = Vector<Real>(R.template triangularView<Eigen::Upper>().solve(z));
     return v;
   }
 };

@@ -26,7 +26,7 @@ int main() {
   const mgdl::FitSummary summary = mgdl::summarise(half);
   mgdl::save_model(path, half.model, &summary);  // the report may be left out
 
-  const auto [model, report, intervals] = mgdl::load_model<double>(path);
+  const auto [model, report, intervals, names] = mgdl::load_model<double>(path);
   std::cout << path << " has " << std::filesystem::file_size(path) << " bytes and "
             << model.grades() << " grades" << (intervals ? " and prediction intervals" : "")
             << ":\n";

@@ -121,7 +121,7 @@ inline std::vector<Index> find_csv_columns(const std::vector<std::string>& names
     Index number = 0;
     const char* end = column.data() + column.size();
     const auto [stop, error] = std::from_chars(column.data(), end, number);
-    if (error != std::errc() || stop != end) number = 0;
+    if (error != std::errc() || stop != end || number < 1) number = 0;
     for (const CsvLeftOut& other : left_out) {
       const bool named = !other.name.empty() && other.name == column;
       if (same_name > 0 || !(named || other.position + 1 == number)) continue;

@@ -56,11 +56,12 @@ CsvTable<Scalar> parse_table(const std::string& text, const CsvOptions& options,
         error.expected().ends_with("number") && where.find("column") != std::string::npos) {
       where += "; remove the row, or the column with --exclude";
     }
-    if (!of_option && !options.names.empty() && error.expected().starts_with("one column named")) {
-      where = "its header; --columns takes other names, or numbers";
+    std::string expected = with_csv_flags(error.expected());
+    if (!of_option && !options.names.empty() && expected.starts_with("one column named")) {
+      expected += " (--columns takes others)";
     }
-    throw InvalidArgument(with_csv_flags(error.argument()), with_csv_flags(error.expected()),
-                          with_csv_flags(error.found()), where);
+    throw InvalidArgument(with_csv_flags(error.argument()), expected, with_csv_flags(error.found()),
+                          where);
   }
 }
 
@@ -248,10 +249,10 @@ Matrix<Scalar> read_inputs(const std::string& npy, const std::string& csv, const
   }
   check_values(file, X);
   if (X.cols() != expected) {
-    throw InvalidArgument(
-        file, std::to_string(expected) + " columns, the inputs of the model",
-        std::to_string(X.cols()),
-        csv.empty() ? std::string() : "positions, as there are no names to go by; see --columns");
+    throw InvalidArgument(file,
+                          std::to_string(expected) + " columns, the inputs of the model" +
+                              (csv.empty() ? "" : " (--columns chooses them)"),
+                          std::to_string(X.cols()));
   }
   return X;
 }

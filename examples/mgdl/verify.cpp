@@ -53,7 +53,6 @@ Dataset<Scalar> read_samples(const VerifyOptions& options, const SavedModel<Scal
       npy ? NamedSamples<Scalar>{read_npy_samples<Scalar>(options.input, options.target)}
           : read_csv_samples<Scalar>(options.csv, options.table, options.target_columns,
                                      saved.names);
-  if (!npy) complain("verify", samples.text);
   Dataset<Scalar>& data = samples.data;
   const auto require = [](const std::string& file, const char* what, Index expected, Index found) {
     if (expected == found) return;
@@ -63,6 +62,7 @@ Dataset<Scalar> read_samples(const VerifyOptions& options, const SavedModel<Scal
           data.inputs().cols());
   require(npy ? options.target : options.csv, " targets, as in the model", model.outputs(),
           data.targets().cols());
+  if (!npy) complain("verify", samples.text);
   return std::move(data);
 }
 

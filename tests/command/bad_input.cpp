@@ -49,7 +49,7 @@ class Folder : public mgdl::test::TemporaryFolder {
     write("other.csv", "a,c,y\n1,2,3\n");
     write("ragged.csv", "a,b,y\n1,2,3\n4,5\n");
     write("text.csv", "a,b,y\n1,2,3\n4,five,6\n");
-    write("nan.csv", "a,b,y\n1,2,nan\n");
+    write("nan.csv", "a,b,y\n1,2,nan\n4,5,6\n");
     write("header.csv", "a,b,y\n");
     write("empty.csv", "");
 

@@ -10,6 +10,7 @@
 #include "command/run_command.hpp"
 #include "mgdl/io/csv.hpp"
 #include "mgdl/io/model_file.hpp"
+#include "mgdl/io/number_text.hpp"
 #include "support/catch.hpp"
 
 using Catch::Matchers::ContainsSubstring;

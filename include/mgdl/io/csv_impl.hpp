@@ -121,10 +121,10 @@ inline std::vector<Index> find_csv_columns(const std::vector<std::string>& names
     Index number = 0;
     const char* end = column.data() + column.size();
     const auto [stop, error] = std::from_chars(column.data(), end, number);
-    if (error != std::errc() || stop != end) number = 0;
+    if (error != std::errc() || stop != end || number < 1) number = 0;
     for (const CsvLeftOut& other : left_out) {
-      if (same_name > 0 || (other.name != column && other.position + 1 != number)) continue;
-      if (other.name != column && other.name.empty() && other.position + 1 != number) continue;
+      const bool named = !other.name.empty() && other.name == column;
+      if (same_name > 0 || !(named || other.position + 1 == number)) continue;
       throw InvalidArgument(argument, "a column of numbers",
                             excerpt(column) + ", which was left out (" + other.reason + ")");
     }

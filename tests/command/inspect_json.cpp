@@ -61,7 +61,8 @@ TEST_CASE("the bounds of inspect contain predictions", "[command/inspect]") {
   const Folder folder;
   for (const std::string scalar : {"float32", "float64"}) {
     folder.fit("X", {"--grades", "3", "--scalar", scalar});
-    const Json content = folder.inspect_json({"--lower", "-0.5,-1", "--upper", "0.75,0.5"});
+    const Json content =
+        folder.inspect_json({"--lower", "-0.5,-1", "--upper", "0.75,0.5", "--boxes", "20000"});
     const auto model = mgdl::load_model<double>(folder / "m").model;
     constexpr Index side = 60;
     mgdl::Matrix<double> grid(side * side, 2);

@@ -214,10 +214,10 @@ TEST_CASE("ONNX in float is refused where float is not enough", "[io/onnx]") {
       if (!c.survives) {
         const std::string message =
             mgdl::test::error_of([&] { mgdl::write_onnx(out, model, options); });
-        CHECK(
-            message.starts_with("OnnxOptions.double_precision: expected true (float64), or a "
-                                "tolerance above "));
-        CHECK(message.find("found false (float32), off by up to ") != std::string::npos);
+        CHECK(message.starts_with(
+            "OnnxOptions.double_precision: expected double precision (float64), or a "
+            "tolerance above "));
+        CHECK(message.find("found single precision (float32), off by up to ") != std::string::npos);
         CHECK(out.str().empty());
         options.tolerance = std::numeric_limits<double>::infinity();
       }

@@ -247,10 +247,11 @@ OnnxReport write_onnx(std::ostream& out, const MultigradeModel<Scalar>& model,
   }
   const OnnxReport report = detail::onnx_errors(model, options);
   if (!options.double_precision && report.relative_error > options.tolerance) {
-    throw InvalidArgument("OnnxOptions.double_precision",
-                          "true (float64), or a tolerance above " +
-                              detail::to_text(report.relative_error) + " of the targets' scale",
-                          "false (float32), off by up to " + detail::to_text(report.error));
+    throw InvalidArgument(
+        "OnnxOptions.double_precision",
+        "double precision (float64), or a tolerance above " +
+            detail::to_text(report.relative_error) + " of the targets' scale",
+        "single precision (float32), off by up to " + detail::to_text(report.error));
   }
   const std::string bytes = detail::OnnxGraph<Scalar>(model, options).model_bytes();
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));

@@ -208,7 +208,7 @@ TEST_CASE("a model that was resumed on other samples is verified on both", "[com
   const auto data = mgdl::split(mgdl::Dataset<double>(X, Y), 0.2, 4);
   const auto fit = trainer.resume(saved.model, data);
   REQUIRE(fit.model.grades() > saved.model.grades());
-  auto report = mgdl::summarise(fit, data.train);
+  auto report = mgdl::summarise(fit);
   report.seed = 4;
   report.validation_fraction = 0.2;
   const auto intervals = mgdl::calibrate(fit, data);

@@ -108,7 +108,7 @@ Specimen specimen(const std::string& name, Index n, Index d, Index c,
   mgdl::MultigradeTrainer<Scalar> trainer(std::move(trainers), options);
   const auto write = [&](const auto& parts, const mgdl::Dataset<Scalar>& train, bool held_out) {
     const auto fit = trainer.fit(parts);
-    auto report = mgdl::summarise(fit, train);
+    auto report = mgdl::summarise(fit);
     report.seed = options.seed;
     report.validation_fraction = options.validation_fraction;
     report.options = {{"trainer", {"any"}}, {"width", 8}};

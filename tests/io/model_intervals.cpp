@@ -57,7 +57,7 @@ Calibrated<Scalar> calibrated(bool folds, bool scaled = true) {
   const mgdl::IntervalOptions options{.scaled = scaled, .scale = {.width = 5}, .parts = 4};
   const auto all = [&](const auto& parts, const auto& samples) {
     auto fit = trainer.fit(parts);
-    auto report = mgdl::summarise(fit, samples);
+    auto report = mgdl::summarise(fit);
     auto intervals = mgdl::calibrate(fit, parts, options);
     return Calibrated<Scalar>{std::move(fit.model), std::move(report), std::move(intervals)};
   };

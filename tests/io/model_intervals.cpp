@@ -55,14 +55,14 @@ Calibrated<Scalar> calibrated(bool folds, bool scaled = true) {
                                    .link = mgdl::FeatureLink::LastHiddenAndInput,
                                    .threads = 1}};
   const mgdl::IntervalOptions options{.scaled = scaled, .scale = {.width = 5}, .parts = 4};
-  const auto all = [&](const auto& parts, const auto& samples) {
+  const auto all = [&](const auto& parts) {
     auto fit = trainer.fit(parts);
     auto report = mgdl::summarise(fit);
     auto intervals = mgdl::calibrate(fit, parts, options);
     return Calibrated<Scalar>{std::move(fit.model), std::move(report), std::move(intervals)};
   };
-  if (folds) return all(mgdl::folds(data, 3, 1), data);
-  return all(mgdl::split(data, 0.3, 1), data);
+  if (folds) return all(mgdl::folds(data, 3, 1));
+  return all(mgdl::split(data, 0.3, 1));
 }
 
 mgdl::AnySavedModel load(const std::string& bytes) {

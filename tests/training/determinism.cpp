@@ -3,6 +3,7 @@
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
+#include "support/model_metrics.hpp"
 #include "support/samples.hpp"
 
 using mgdl::Index;
@@ -100,13 +101,13 @@ TEST_CASE("Resume on new samples lowers the error there", "[training/multigrade_
   const auto first = train(s, mgdl::Optimizer::Adam, 1, 1);
   const mgdl::Matrix<double> X = s.X.topRows(300).array() + 0.3;
   const mgdl::Matrix<double> Y = X.leftCols(2).array().sin();
-  const double before = mgdl::compute_metrics(first.model.predict(X), Y).rse;
+  const double before = mgdl::test::metrics_of(first.model, 1, X, Y).rse;
   auto options = small_grade(mgdl::Optimizer::Adam);
   options.epochs = 60;
   mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{options}, {.max_grades = 1}};
   const auto resumed = trainer.resume(first.model, X, Y);
   REQUIRE(resumed.model.grades() == 2);
   CHECK(resumed.report.initial_rse == Approx(before).epsilon(1e-9));
-  CHECK(mgdl::compute_metrics(resumed.model.predict(X), Y).rse < 0.2 * before);
+  CHECK(mgdl::test::metrics_of(resumed.model, 2, X, Y).rse < 0.2 * before);
   CHECK(resumed.model.input_standardizer() == first.model.input_standardizer());
 }

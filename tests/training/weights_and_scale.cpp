@@ -165,7 +165,7 @@ TEST_CASE("The units of outputs scale their predictions and nothing else",
       const auto deviation = (scaled_Y.col(0).array() - scaled_Y.col(0).mean()).matrix().norm();
       return errors[0] / (deviation / std::sqrt(60.0));
     };
-    CHECK(relative(scaled.report) < 0.1);
+    CHECK(relative(scaled.report) < 0.25);
     CHECK(relative(fit(scaled_Y, mgdl::OutputScale::Common).report) > 0.5);
   }
 }

@@ -39,8 +39,9 @@ struct ErrorSums {
   /// See Metrics::r2.
   double r2() const { return mean_r2(squares, target_squares - target_means.cwiseAbs2()); }
 
-  /// Error in the unit of `measure`.
+  /// Error in the unit of `measure`; 0 of no samples.
   double error(ErrorMeasure measure) const {
+    if (scale.size() == 0) return 0;
     switch (measure) {
       case ErrorMeasure::Rse: return rse();
       case ErrorMeasure::Rmse: {

@@ -106,7 +106,7 @@ Specimen specimen(const std::string& name, Index n, Index d, Index c,
   options.patience = 9;
   const mgdl::Dataset<Scalar> data(X, Y);
   mgdl::MultigradeTrainer<Scalar> trainer(std::move(trainers), options);
-  const auto write = [&](const auto& parts, const mgdl::Dataset<Scalar>& train, bool held_out) {
+  const auto write = [&](const auto& parts, bool held_out) {
     const auto fit = trainer.fit(parts);
     auto report = mgdl::summarise(fit);
     report.seed = options.seed;
@@ -122,10 +122,10 @@ Specimen specimen(const std::string& name, Index n, Index d, Index c,
   };
   std::string bytes;
   if (options.folds > 0) {
-    bytes = write(mgdl::folds(data, options.folds, options.seed), data, true);
+    bytes = write(mgdl::folds(data, options.folds, options.seed), true);
   } else {
     const auto parts = mgdl::split(data, options.validation_fraction, options.seed);
-    bytes = write(parts, parts.train, parts.validation.has_value());
+    bytes = write(parts, parts.validation.has_value());
   }
   return {name, std::move(bytes),
           [data](const std::string& file) {

@@ -85,17 +85,22 @@ void Flags::add(const char* flag, Field field, const char* help, const char* tex
         } else {
           CLI::Option* added = nullptr;
           if constexpr (std::is_same_v<Value, std::vector<std::string>>) {
-            // Names may have commas, in quotes.
-            added = m_app->add_option_function<std::string>(
+            // Repeated or with commas; names may have commas, in quotes.
+            added = m_app->add_option_function<std::vector<std::string>>(
                 flag,
-                [value, flag](const std::string& names) {
+                [value, flag](const std::vector<std::string>& lists) {
+                  value->clear();
                   try {
-                    *value = split_names(names);
+                    for (const std::string& list : lists) {
+                      const auto names = split_names(list);
+                      value->insert(value->end(), names.begin(), names.end());
+                    }
                   } catch (const InvalidArgument& error) {
                     throw CLI::ValidationError(flag, error.what());
                   }
                 },
                 help);
+            added->allow_extra_args(false);
           } else {
             added = m_app->add_option(flag, *value, help);
           }

@@ -200,6 +200,7 @@ TEST_CASE("the report tells all options", "[command/fit]") {
                          {"width", 7},
                          {"hidden_layers", nullptr},
                          {"link", "last-hidden"},
+                         {"output_scale", "own"},
                          {"scalar", "float64"},
                          {"trainer", {"gradient"}},
                          {"optimizer", "lbfgs"},

@@ -204,10 +204,11 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
                                                   "message", "initial_rse", "seed",
                                                   "validation_fraction", "options"});
   CHECK(keys_of(kept["grades"][0]) ==
-        std::vector<std::string>{"trainer", "train_rse", "validation_rse", "parameters",
-                                 "termination", "train_max_error", "validation_max_error",
-                                 "pointwise_growth", "pointwise_drop", "message", "certificate",
-                                 "trials"});
+        std::vector<std::string>{"trainer", "train_rse", "validation_rse", "train_r2",
+                                 "validation_r2", "train_output_rmse", "validation_output_rmse",
+                                 "parameters", "termination", "train_max_error",
+                                 "validation_max_error", "pointwise_growth", "pointwise_drop",
+                                 "message", "certificate", "trials"});
   CHECK(kept["grades"][0]["certificate"] == proof);
   CHECK(kept["grades"][0]["trials"][0] == Json{{"trainer", "sampled 1x8"}, {"objective", 0.75}});
   CHECK(kept["discarded_grades"][0]["trainer"] == "L-BFGS 1x3");
@@ -232,7 +233,9 @@ TEST_CASE("a gated grade has the certificate of its network, a raw model the ran
   CHECK(kept["input_lower"] == Json{1950.0, -1.0});
 
   mgdl::FitSummary read;
-  mgdl::detail::read_fields(mgdl::detail::JsonPart("file", kept, "report"), read);
+  const std::string file = "file";
+  const Json text = Json::parse(kept.dump());
+  mgdl::detail::read_fields(mgdl::detail::JsonPart(file, text, "report"), read);
   REQUIRE(read.grades.size() == 2);
   REQUIRE(read.grades[0].fit.network_certificate);
   CHECK(read.grades[0].fit.network_certificate->primal == 5);

@@ -157,7 +157,9 @@ typename ConvexTrainer<Scalar>::Solved ConvexTrainer<Scalar>::solve(
   const RegularizationPath path(
       {.solver = solver,
        .count = m_options.penalty == PenaltyChoice::Ratio ? 1 : m_options.path_count});
-  const auto same = [](const ReluSolution& solution) { return Recovery{.solution = solution, .report = {}}; };
+  const auto same = [](const ReluSolution& solution) {
+    return Recovery{.solution = solution, .report = {}};
+  };
   if (!patterns) return choose(path.solve_all_patterns(data, validation), same);
   if (m_options.problem == ConvexProblem::Relu) {
     return choose(path.solve_relu(data, *patterns, validation), same);

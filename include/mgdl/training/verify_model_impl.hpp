@@ -347,18 +347,19 @@ ModelVerification verify_grades(const MultigradeModel<Scalar>& model,
     if (claim != nullptr) {
       check_outputs(rounding, chain.sums(), claim->train_r2, claim->train_output_rmse, "train");
     }
+    ErrorSums validation;  // of no samples, if there are none
     if (!members.empty()) {
-      const ErrorSums sums = validation_sums();
-      if (claim != nullptr) {
-        check_outputs(validation_rounding, sums, claim->validation_r2,
-                      claim->validation_output_rmse, "validation");
-      }
-      line.validation_rse = sums.rse();
-      line.validation_max_error = sums.error(ErrorMeasure::MaxError);
+      validation = validation_sums();
+      line.validation_rse = validation.rse();
+      line.validation_max_error = validation.error(ErrorMeasure::MaxError);
     }
     check_number((parts.empty() && std::isnan(grade.validation_rse)) ||
                      validation_rounding.same_rse(grade.validation_rse, line.validation_rse),
                  "validation RSE", grade.validation_rse, line.validation_rse);
+    if (claim != nullptr) {
+      check_outputs(validation_rounding, validation, claim->validation_r2,
+                    claim->validation_output_rmse, "validation");
+    }
     if (claim != nullptr) {
       // These three are not stated of grades that were there before the fit, and not by all.
       const auto claimed = [&](bool same, const char* what, double stated, double found) {

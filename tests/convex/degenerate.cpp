@@ -176,7 +176,8 @@ TEST_CASE("Targets that the patterns do not explain have the solution zero",
     const auto check = [&](const auto& result, bool zero) {
       CHECK(result.report.termination == Termination::ToleranceReached);
       CHECK(result.report.iterations <= 2);
-      CHECK(result.report.certificate.relative_gap() <= 1e-12);
+      // Of targets around 1e6, rounding is 1e-9 of what is left.
+      CHECK(result.report.certificate.relative_gap() <= 1e-8);
       CHECK(zero);
       CHECK_THAT(result.report.message, Catch::Matchers::ContainsSubstring("rounding"));
     };

@@ -363,6 +363,7 @@ bool claims_less(const std::string& place, const std::string& what) {
     return std::regex_match(place, std::regex(pattern)) && std::ranges::count(changes, what) > 0;
   };
   const std::string certificate = "report/grades/[0-9]+/(network_)?certificate";
+  if (is("report/grades/[0-9]+/pointwise_drop", {"null", "erased"})) return true;
   return is("report/initial_rse", {"null"}) || is("grades/[0-9]+/samples", {"erased"}) ||
          is("report/grades/[0-9]+/(train_max_error|validation_max_error|pointwise_growth)",
             {"null"}) ||

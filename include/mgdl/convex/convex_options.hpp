@@ -84,7 +84,7 @@ double penalty_of(const ConvexOptions& options, double unit, double rounding,
                   const LambdaMax& lambda_max) {
   if (options.lambda) return *options.lambda / unit;
   const double largest = lambda_max();
-  if (options.lambda_ratio > 0 && largest > 0 && largest <= rounding) return rounding;
+  if (options.lambda_ratio > 0 && largest <= rounding) return rounding;
   return options.lambda_ratio * largest;
 }
 

@@ -127,8 +127,8 @@ constexpr const char* to_string(RecoveryMethod method) noexcept {
 
 /// What recover() returns.
 struct Recovery {
-  ReluSolution solution = {};  ///< with separate outputs
-  RecoveryReport report = {};  ///< what the conversion has cost
+  ReluSolution solution = {};                        ///< with separate outputs
+  RecoveryReport report = {};                        ///< what the conversion has cost
   RecoveryMethod method = RecoveryMethod::Shortest;  ///< how the network was found
   /// Root mean square of what the values of the network, its weights rounded to Scalar, differ from
   /// those of the gated solution, in units of sqrt(2 P) + 1e-3 s, P the gated objective and s the

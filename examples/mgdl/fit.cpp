@@ -13,6 +13,7 @@
 #include "flags.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/table.hpp"
+#include "mgdl/io/file.hpp"
 #include "plot.hpp"
 
 namespace mgdl::command {
@@ -20,7 +21,8 @@ namespace mgdl::command {
 namespace {
 
 /// Errors of the model, in the unit of each output.
-void print_errors(std::ostream& out, const GradeReport& grade) {
+void print_errors(std::ostream& out, const GradeReport& grade,
+                  const std::vector<std::string>& names) {
   constexpr std::size_t kLines = 20;
   std::vector<std::vector<std::string>> rows{{"training", "held out", "test", "error"}};
   rows.push_back({detail::fixed_text(grade.train_r2, 4), detail::fixed_text(grade.validation_r2, 4),
@@ -32,13 +34,16 @@ void print_errors(std::ostream& out, const GradeReport& grade) {
   for (std::size_t j = 0; j < std::min(outputs, kLines); ++j) {
     rows.push_back({text(grade.train_output_rmse, j), text(grade.validation_output_rmse, j),
                     text(grade.test_output_rmse, j),
-                    outputs == 1 ? "RMSE" : "RMSE of output " + std::to_string(j + 1)});
+                    outputs == 1       ? "RMSE"
+                    : j < names.size() ? "RMSE of " + detail::printable(names[j])
+                                       : "RMSE of output " + std::to_string(j + 1)});
   }
   out << detail::table_text(rows);
   if (outputs > kLines) out << "(" << outputs - kLines << " more outputs are in the report)\n";
 }
 
-void print_summary(std::ostream& out, const FitSummary& summary) {
+void print_summary(std::ostream& out, const FitSummary& summary,
+                   const std::vector<std::string>& targets) {
   std::vector<std::vector<std::string>> rows{{"grade", "trainer", "train RSE", "valid. RSE",
                                               "test RSE", "test PSNR", "gap", "parameters",
                                               "seconds", "stopped"}};
@@ -54,7 +59,7 @@ void print_summary(std::ostream& out, const FitSummary& summary) {
   for (const auto& grade : summary.grades) add(grade, "");
   for (const auto& grade : summary.discarded_grades) add(grade, " (not kept)");
   out << detail::table_text(rows);
-  if (!summary.grades.empty()) print_errors(out, summary.grades.back());
+  if (!summary.grades.empty()) print_errors(out, summary.grades.back(), targets);
   out << to_string(summary.termination) << " after " << detail::fixed_text(summary.seconds, 1)
       << " s: " << summary.message << '\n';
 }
@@ -93,7 +98,7 @@ ExitCode run(const FitOptions& options) {
     std::string problem;
     if (!write_plot(path, outcome, problem)) complain("fit", problem + ", so there is no " + path);
   });
-  if (!options.quiet) print_summary(std::cout, summary);
+  if (!options.quiet) print_summary(std::cout, summary, outcome.targets);
   if (failed_numerically(summary)) {
     complain("fit",
              "numerical failure; the model is what was reached before. Scale the data, or lower "

@@ -27,6 +27,7 @@ struct Curve {
 /// What a fit leaves behind, whatever the number type.
 struct FitOutcome {
   FitSummary summary;
+  std::vector<std::string> targets;  ///< their names, if they have some
   std::vector<TracePoint> trace;
   std::optional<Curve> curve;
   std::function<void(const std::string& path, const FitSummary& report)> write_model;

@@ -188,6 +188,7 @@ FitOutcome fit(const FitOptions& options) {
   }
   outcome.summary.seed = options.seed;
   outcome.summary.validation_fraction = held.fraction;
+  outcome.targets = data.names.targets;
   outcome.write_model = [model = fit.model, intervals = std::move(intervals),
                          names = std::move(data.names)](const std::string& path,
                                                         const FitSummary& report) {

@@ -5,6 +5,7 @@
 #include <sstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/convex/certificate/arrangement.hpp"
@@ -44,12 +45,14 @@ Certificate certify_gated(const Dataset<Real>& data, const Gates& gates,
   certificate.lambda = solution.lambda;
   certificate.primal = residual.loss + solution.lambda * penalty;
   if (!std::isfinite(certificate.primal)) throw_infinite_objective();
-  const Matrix<Real> products =
+  const GateProducts<Real> products =
       gate_products(samples, gates, side_by_side(residual.weighted, zero.weighted), pool);
-  const Index half = products.rows() / 2;
-  certificate.dual = largest_dual(residual.linear.sum(), residual.quadratic.sum(),
-                                  frobenius_maximum(products, 0, half), solution.lambda);
-  certificate.lambda_max = frobenius_maximum(products, half, half);
+  const Index half = products.values.rows() / 2;
+  certificate.dual =
+      largest_dual(residual.linear.sum(), residual.quadratic.sum(),
+                   frobenius_maximum(products.values, 0, half) + products.error_of(0, c),
+                   solution.lambda);
+  certificate.lambda_max = frobenius_maximum(products.values, half, half);
   if (gates.scope() == PatternScope::AllPatterns && has_all_patterns(data.inputs(), gates, pool)) {
     certificate.scope = PatternScope::AllPatterns;
   }
@@ -77,18 +80,22 @@ Certificate certify_relu(const Dataset<Real>& data, const Gates& gates,
   if (!std::isfinite(residual.loss)) throw_infinite_objective();
   const auto zero = certify_residual<Real>(data, RowMatrix<Real>::Zero(data.size(), c),
                                            RowVector<Real>::Zero(c), solution.output_bias);
-  const Matrix<Real> products =
+  const GateProducts<Real> products =
       gate_products(samples, gates, side_by_side(residual.weighted, zero.weighted), pool);
   Certificate certificate;
   certificate.rounding = rounding_of(data.targets(), data.weights());
   certificate.patterns = gates.size();
   certificate.cone_violation = largest_violation(samples, gates, solution, pool);
   if (solution.separate_outputs || c == 1) {
-    complete_relu(residual, cone_maxima(samples, gates, products, pool), solution, certificate);
+    std::vector<Real> maxima = cone_maxima(samples, gates, products.values, pool);
+    for (Index o = 0; o < c; ++o) maxima[static_cast<std::size_t>(o)] += products.error[o];
+    complete_relu(residual, maxima, solution, certificate);
   } else {
     certificate.bound = DualBound::SpectralRelaxation;
     complete_relu<Real>(
-        residual, {spectral_maximum(products, 0, p, c), spectral_maximum(products, p * c, p, c)},
+        residual,
+        {spectral_maximum(products.values, 0, p, c) + products.error_of(0, c),
+         spectral_maximum(products.values, p * c, p, c)},
         solution, certificate);
   }
   return certificate;

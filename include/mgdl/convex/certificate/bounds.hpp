@@ -23,14 +23,36 @@
 
 namespace mgdl::detail {
 
+/// Makes values sum to 0, to the last bit: rounds them to whole numbers of a unit, 2^-50 of the
+/// largest one's power of two, and takes what these sum to from that value which can bear it.
+///
+/// Over the samples, x~_i N_i may cancel down to what N sums to times |x~_i|, which can be large.
+///
+/// \param bearer  whose value takes what is left
+template <class Column>
+void centre_exactly(Column&& N, Index bearer) {
+  const double largest = N.size() > 0 ? N.cwiseAbs().maxCoeff() : 0;
+  if (!(largest > 0) || !std::isfinite(largest)) return;
+  const int exponent = std::ilogb(largest) - 50;
+  std::uint64_t sum = 0;  // modulo 2^64; what is left is small
+  for (Index i = 0; i < N.size(); ++i) {
+    const double units = std::nearbyint(std::ldexp(N[i], -exponent));
+    N[i] = std::ldexp(units, exponent);
+    sum += static_cast<std::uint64_t>(static_cast<std::int64_t>(units));
+  }
+  const auto left = static_cast<double>(static_cast<std::int64_t>(sum));
+  N[bearer] -= std::ldexp(left, exponent);
+}
+
 /// Residuals with the sums that the objective and the dual need.
 template <class Real>
 struct CertifyResidual {
-  /// W (Y - f), n x c; with an output bias Y - f is centred first, so that every column sums to 0.
+  /// N = W (Y - f), n x c; with an output bias Y - f is centred first, so that every column sums to
+  /// 0, exactly.
   RowMatrix<Real> weighted;
-  /// <W R, Y>, one value an output, R = Y - f centred as above.
+  /// <N, Y>, one value an output.
   Vector<Real> linear;
-  /// <W R, R>, one value an output.
+  /// <N, W^-1 N>, one value an output.
   Vector<Real> quadratic;
   Real loss = 0;  ///< 1/2 sum_i w_i |y_i - f_i - bias|^2, not centred
 };
@@ -39,6 +61,7 @@ struct CertifyResidual {
 template <class Real>
 CertifyResidual<Real> certify_residual(const Dataset<Real>& data, const RowMatrix<Real>& prediction,
                                        const RowVector<Real>& bias, bool centred) {
+  using Wide = long double;
   const Index n = data.size();
   const Index c = data.targets().cols();
   const Vector<Real>& w = data.weights();
@@ -46,32 +69,37 @@ CertifyResidual<Real> certify_residual(const Dataset<Real>& data, const RowMatri
   result.weighted.resize(n, c);
   result.linear.resize(c);
   result.quadratic.resize(c);
-  long double loss = 0;
-  const auto total = w.template cast<long double>().sum();
+  Wide loss = 0;
+  const auto total = w.template cast<Wide>().sum();
+  Index heaviest = 0;
+  w.maxCoeff(&heaviest);
+  Vector<Wide> residual(n);
   for (Index o = 0; o < c; ++o) {
-    long double residual_mean = 0;
-    long double target_mean = 0;
-    for (Index i = 0; centred && i < n; ++i) {
-      // The same difference as below: where predictions without bias are large, one of doubles has
-      // another mean, and N would not sum to 0.
-      residual_mean +=
-          static_cast<long double>(w[i]) * (static_cast<long double>(data.targets()(i, o)) -
-                                            static_cast<long double>(prediction(i, o)));
-      target_mean += static_cast<long double>(w[i]) * data.targets()(i, o);
-    }
-    residual_mean /= total;
-    target_mean /= total;
-    long double linear = 0;
-    long double quadratic = 0;
+    Wide target_mean = 0;
     for (Index i = 0; i < n; ++i) {
-      const long double difference = static_cast<long double>(data.targets()(i, o)) -
-                                     static_cast<long double>(prediction(i, o));
-      const long double rest = difference - bias[o];
-      const long double residual = difference - residual_mean;
+      residual[i] =
+          static_cast<Wide>(data.targets()(i, o)) - static_cast<Wide>(prediction(i, o));
+      const Wide rest = residual[i] - bias[o];
       loss += w[i] * rest * rest;
-      linear += w[i] * residual * (data.targets()(i, o) - target_mean);
-      quadratic += w[i] * residual * residual;
-      result.weighted(i, o) = static_cast<Real>(w[i] * residual);
+      target_mean += static_cast<Wide>(w[i]) * data.targets()(i, o);
+    }
+    target_mean /= total;
+    // Twice: where predictions without bias are large, the first mean leaves their rounding.
+    for (int pass = 0; centred && pass < 2; ++pass) {
+      Wide mean = 0;
+      for (Index i = 0; i < n; ++i) mean += w[i] * residual[i];
+      mean /= total;
+      for (Index i = 0; i < n; ++i) residual[i] -= mean;
+    }
+    auto N = result.weighted.col(o);
+    for (Index i = 0; i < n; ++i) N[i] = static_cast<Real>(w[i] * residual[i]);
+    if (centred) centre_exactly(N, heaviest);
+    Wide linear = 0;
+    Wide quadratic = 0;
+    for (Index i = 0; i < n; ++i) {
+      if (N[i] == 0) continue;
+      linear += N[i] * (data.targets()(i, o) - (centred ? target_mean : 0));
+      quadratic += static_cast<Wide>(N[i]) * N[i] / w[i];
     }
     result.linear[o] = static_cast<Real>(linear);
     result.quadratic[o] = static_cast<Real>(quadratic);

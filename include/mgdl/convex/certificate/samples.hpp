@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -190,6 +191,8 @@ namespace mgdl::detail {
 
 /// Gates whose patterns are held together as numbers.
 inline constexpr Index kCertifyGates = 64;
+/// Samples that are added up one after the other, before sums of sums are: fewer roundings.
+inline constexpr Index kCertifyTerms = 32;
 
 /// X~ v for the samples of block b.
 template <class Real>
@@ -244,12 +247,12 @@ RowMatrix<Real> predict_relu(const CertifySamples<Real>& samples, const ReluSolu
   });
 }
 
-/// X~' D_j N for all gates j: column j holds the p x q matrix column by column.
+/// X~' D_j N for all gates j, in double.
 ///
 /// \param N  n x q
 template <class Real>
-Matrix<Real> gate_products(const CertifySamples<Real>& samples, const Gates& gates,
-                           const RowMatrix<Real>& N, ThreadPool& pool) {
+Matrix<Real> quick_products(const CertifySamples<Real>& samples, const Gates& gates,
+                            const RowMatrix<Real>& N, ThreadPool& pool) {
   const Index p = samples.dimension();
   const Index q = N.cols();
   const Index tasks = (gates.size() + kCertifyGates - 1) / kCertifyGates;
@@ -259,6 +262,7 @@ Matrix<Real> gate_products(const CertifySamples<Real>& samples, const Gates& gat
     const Index count = std::min(kCertifyGates, gates.size() - first);
     Matrix<Real> terms(p * q, kCertifyRows);  // x~_i N_i, one sample a column
     Matrix<Real> masks(kCertifyRows, count);
+    Matrix<Real> sum(p * q, count);
     for (Index b = 0; b < samples.blocks(); ++b) {
       const Index row = b * kCertifyRows;
       for (Index o = 0; o < q; ++o) {
@@ -272,10 +276,91 @@ Matrix<Real> gate_products(const CertifySamples<Real>& samples, const Gates& gat
       for (Index j = 0; j < count; ++j) {
         samples.pattern(b, gates.vectors().row(first + j).data(), masks.col(j).data());
       }
-      products.middleCols(first, count).noalias() += terms * masks;
+      sum.setZero();
+      for (Index term = 0; term < samples.rows(b); term += kCertifyTerms) {
+        sum.noalias() +=
+            terms.middleCols(term, kCertifyTerms) * masks.middleRows(term, kCertifyTerms);
+      }
+      products.middleCols(first, count) += sum;
     }
   });
   return products;
+}
+
+/// The same with sums in long double: a hundred times slower.
+template <class Real>
+Matrix<Real> accurate_products(const CertifySamples<Real>& samples, const Gates& gates,
+                               const RowMatrix<Real>& N, ThreadPool& pool) {
+  const Index p = samples.dimension();
+  const Index q = N.cols();
+  Matrix<Real> products(p * q, gates.size());
+  pool.parallel_for(gates.size(), [&](Index j, int) {
+    std::array<Real, kCertifyRows> mask;
+    std::vector<long double> sums(static_cast<std::size_t>(p * q));
+    for (Index b = 0; b < samples.blocks(); ++b) {
+      samples.pattern(b, gates.vectors().row(j).data(), mask.data());
+      for (Index i = 0; i < samples.rows(b); ++i) {
+        if (mask[static_cast<std::size_t>(i)] == 0) continue;
+        const Index row = b * kCertifyRows + i;
+        std::size_t k = 0;
+        for (Index o = 0; o < q; ++o) {
+          for (Index l = 0; l < p; ++l) {
+            sums[k++] += static_cast<long double>(samples.values()(row, l)) * N(row, o);
+          }
+        }
+      }
+    }
+    for (Index k = 0; k < p * q; ++k) {
+      products(k, j) = static_cast<Real>(sums[static_cast<std::size_t>(k)]);
+    }
+  });
+  return products;
+}
+
+/// X~' D_j N for all gates j, with what rounding can have changed them by.
+template <class Real>
+struct GateProducts {
+  Matrix<Real> values;    ///< column j holds the p x q matrix, column by column
+  RowVector<Real> error;  ///< q: bound of the length of the error of a column of X~' D_j N
+
+  /// The same for the Frobenius norm of `count` columns, from `first` on.
+  Real error_of(Index first, Index count) const { return error.segment(first, count).norm(); }
+};
+
+/// In double; where inputs are so large, or cancel so, that the result would be off by more than
+/// 1e-8 of the largest one, with more digits.
+///
+/// A sum of m terms is off by at most m units in the last place of the sum of absolute values, a
+/// product by one: sum_i |x~_i| |N_i| for all patterns.
+///
+/// \param N  n x q
+template <class Real>
+GateProducts<Real> gate_products(const CertifySamples<Real>& samples, const Gates& gates,
+                                 const RowMatrix<Real>& N, ThreadPool& pool) {
+  constexpr Real kUsable = 1e-8;
+  const Index p = samples.dimension();
+  const Index q = N.cols();
+  const RowVector<Real> sizes =
+      samples.norms().head(samples.size()).transpose() * N.cwiseAbs();
+  const auto error = [&](Index roundings, long double epsilon) {
+    return static_cast<Real>(static_cast<long double>(roundings) * epsilon / 2) * sizes;
+  };
+  GateProducts<Real> result{
+      quick_products(samples, gates, N, pool),
+      error(kCertifyTerms + kCertifyRows / kCertifyTerms + samples.blocks() + 2,
+            std::numeric_limits<Real>::epsilon())};
+  for (Index o = 0; o < q; ++o) {
+    const Real largest = result.values.middleRows(o * p, p).colwise().norm().maxCoeff();
+    if (result.error[o] <= kUsable * largest) continue;
+    result.values = accurate_products(samples, gates, N, pool);
+    result.error = error(samples.size() + 2, std::numeric_limits<long double>::epsilon());
+    for (Index k = 0; k < q; ++k) {  // rounded to Real in the end
+      result.error[k] += std::numeric_limits<Real>::epsilon() *
+                         result.values.middleRows(k * p, p).colwise().norm().maxCoeff();
+    }
+    break;
+  }
+  return result;
 }
 
 /// For every neuron the violation of the cone of its gate, and of these the largest; for a neuron

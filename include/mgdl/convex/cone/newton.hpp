@@ -134,46 +134,32 @@ class ConeNewton {
     }
   }
 
-  /// Solves for the groups in use and those that violate ||Proj_g|| <= lambda by BarrierMethod,
-  /// with more of these until the gap over all groups is within the tolerance.
   Termination by_barrier(const SolveControl& control, Network& best, Index& iterations) {
-    constexpr int kRounds = 20;
-    constexpr Real kMostWork = 5e8;  // multiplications of a step, about 0.1 s
-    std::vector<Index> groups;
     m_eta.setZero();  // of use here as the list of groups in use
     for (const auto& neuron : best.neurons) m_eta[group_of(neuron)] = 1;
     assess(best.neurons);
-    Termination termination = Termination::NotRun;
-    for (int round = 0; round < kRounds; ++round) {
-      std::vector<Index> next = working_set(m_eta, m_norms, m_lambda);
-      if (next.size() == groups.size()) return Termination::NoProgress;
-      groups = std::move(next);
-      for (const Index g : groups) m_eta[g] = 1;
-      std::vector<Index> solved;
-      std::vector<BarrierBlock<Real>> blocks = barrier_blocks(groups, solved);
-      const auto unknowns = static_cast<Real>(m_projector.dimension() * std::ssize(solved));
-      if (solved.empty() ||
-          BarrierMethod<Real>::cost(static_cast<Real>(m_targets.size()), unknowns) > kMostWork) {
-        return Termination::NoProgress;
-      }
-      BarrierMethod<Real> method(m_targets, std::move(blocks), m_lambda);
-      const BarrierResult<Real> result =
-          method.run(0.5 * control.relative_tolerance(), [&](Real gap) {
-            termination = control.check(++iterations, std::max(gap, best.gap));
-            return termination == Termination::NotRun;
-          });
-      if (result.v.empty()) return Termination::NoProgress;
-      keep_better(solved, result, control.relative_tolerance(), best);
-      if (best.gap <= control.relative_tolerance()) return Termination::ToleranceReached;
-      if (termination != Termination::NotRun) return termination;
-    }
-    return Termination::NoProgress;
+    return solve_by_barriers<Real>(
+        m_targets, m_lambda, control, iterations,
+        [&](const std::vector<Index>& groups) {
+          for (const Index g : groups) m_eta[g] = 1;
+          return working_set(m_eta, m_norms, m_lambda);
+        },
+        [&](const std::vector<Index>& groups) { return barrier_groups(groups); },
+        [&] { return best.gap; },
+        [&](const std::vector<Index>& groups, const std::vector<Vector<Real>>& values) {
+          Network trial;
+          for (std::size_t k = 0; k < groups.size(); ++k) {
+            trial.neurons.push_back({gate_of(groups[k]), sign_of(groups[k]), values[k]});
+          }
+          assess(trial.neurons);
+          trial.gap = relative_gap();
+          if (trial.gap < best.gap) best = std::move(trial);
+        });
   }
 
-  /// \param solved  the groups whose cones have an inside, as far as is seen
-  std::vector<BarrierBlock<Real>> barrier_blocks(const std::vector<Index>& groups,
-                                                 std::vector<Index>& solved) const {
-    std::vector<BarrierBlock<Real>> blocks;
+  /// Of the groups whose cones have an inside, as far as is seen.
+  BarrierGroups<Real> barrier_groups(const std::vector<Index>& groups) const {
+    BarrierGroups<Real> result;
     for (const Index g : groups) {
       BarrierBlock<Real> block;
       block.B = m_projector.rows(gate_of(g));
@@ -183,28 +169,10 @@ class ConeNewton {
           sign_of(g) * Matrix<Real>::Identity(m_projector.dimension(), m_projector.dimension());
       masked(gate_of(g), basis, block.A);
       m_problem.project(block.A);
-      blocks.push_back(std::move(block));
-      solved.push_back(g);
+      result.blocks.push_back(std::move(block));
+      result.groups.push_back(g);
     }
-    return blocks;
-  }
-
-  /// As GroupLassoNewton::keep_better.
-  void keep_better(const std::vector<Index>& groups, const BarrierResult<Real>& result,
-                   Real tolerance, Network& best) {
-    Real largest = 0;
-    for (const auto& v : result.v) largest = std::max(largest, v.norm());
-    for (const Real part : {1e-3, 1e-5, 1e-7, 1e-9, 0.0}) {
-      Network trial;
-      for (std::size_t k = 0; k < groups.size(); ++k) {
-        if (result.v[k].norm() <= part * largest) continue;
-        trial.neurons.push_back({gate_of(groups[k]), sign_of(groups[k]), result.v[k]});
-      }
-      assess(trial.neurons);
-      trial.gap = relative_gap();
-      if (trial.gap < best.gap) best = std::move(trial);
-      if (best.gap <= tolerance) return;
-    }
+    return result;
   }
 
   /// Objective, bound and norms of all groups, of neurons that may not be those of the state.

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "mgdl/convex/convex_options.hpp"
+#include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/dense_factorisations.hpp"
 
@@ -76,7 +78,7 @@ class BarrierMethod {
     for (int step = 0; step < kMaxSteps; ++step) {
       const auto [gradient, ok] = differentiate(r, mu);
       if (!ok) break;
-      note(r, mu, best);
+      note(r, best);
       const Real gap = best.primal > 0 ? (best.primal - best.dual) / best.primal : 0;
       if (gap <= tolerance || !proceed(gap)) break;
       Vector<Real> direction;
@@ -173,7 +175,7 @@ class BarrierMethod {
   }
 
   /// Objective and bound at m_v; `best` keeps the lower objective with its v, and the best bound.
-  void note(const Vector<Real>& r, Real, BarrierResult<Real>& best) const {
+  void note(const Vector<Real>& r, BarrierResult<Real>& best) const {
     Real primal = 0.5 * r.squaredNorm();
     Real largest = 0;
     for (Index k = 0; k < blocks(); ++k) {
@@ -274,5 +276,64 @@ class BarrierMethod {
   std::vector<Cholesky<Real>> m_factors;  // of the blocks of H
   std::vector<Real> m_pulls;              // |A'r + B'z|
 };
+
+/// Groups of a convex problem, and the block of each.
+template <class Real>
+struct BarrierGroups {
+  std::vector<Index> groups;
+  std::vector<BarrierBlock<Real>> blocks;
+};
+
+/// Solves for the groups in use and those that violate their bound most by BarrierMethod, with more
+/// of these until the gap over all groups is within the tolerance. Inside of the barriers no group
+/// is zero: those that the gap does not need are left out.
+///
+/// \param y        the targets, one vector
+/// \param next     (groups solved last) -> the groups to be solved next
+/// \param blocks   (groups) -> the BarrierGroups of those that have an inside
+/// \param gap      () -> the relative gap over all groups of the best solution so far
+/// \param attempt  (groups, their unknowns): takes this solution if its gap is smaller
+template <class Real, class Next, class Blocks, class Gap, class Attempt>
+Termination solve_by_barriers(const Vector<Real>& y, Real lambda, const SolveControl& control,
+                              Index& iterations, const Next& next, const Blocks& blocks,
+                              const Gap& gap, const Attempt& attempt) {
+  constexpr int kRounds = 20;
+  constexpr Real kMostWork = 5e8;  // multiplications of a step, about 0.1 s
+  const Real tolerance = control.relative_tolerance();
+  Termination termination = Termination::NotRun;
+  std::vector<Index> groups;
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<Index> wanted = next(groups);
+    if (wanted.size() == groups.size()) break;
+    groups = std::move(wanted);
+    BarrierGroups<Real> solved = blocks(groups);
+    Index unknowns = 0;
+    for (const auto& block : solved.blocks) unknowns += block.A.cols();
+    const Real cost = BarrierMethod<Real>::cost(static_cast<Real>(y.size()),  //
+                                                static_cast<Real>(unknowns));
+    if (unknowns == 0 || cost > kMostWork) break;
+    BarrierMethod<Real> method(y, std::move(solved.blocks), lambda);
+    const BarrierResult<Real> result = method.run(0.5 * tolerance, [&](Real inner_gap) {
+      termination = control.check(++iterations, std::max(inner_gap, gap()));
+      return termination == Termination::NotRun;
+    });
+    if (result.v.empty()) break;
+    Real largest = 0;
+    for (const auto& v : result.v) largest = std::max(largest, v.norm());
+    for (const Real part : {1e-3, 1e-5, 1e-7, 1e-9, 0.0}) {
+      std::vector<Index> kept;
+      std::vector<Vector<Real>> values;
+      for (std::size_t k = 0; k < result.v.size(); ++k) {
+        if (result.v[k].norm() <= part * largest) continue;
+        kept.push_back(solved.groups[k]);
+        values.push_back(result.v[k]);
+      }
+      attempt(kept, values);
+      if (gap() <= tolerance) return Termination::ToleranceReached;
+    }
+    if (termination != Termination::NotRun) return termination;
+  }
+  return Termination::NoProgress;
+}
 
 }  // namespace mgdl::detail

@@ -116,92 +116,55 @@ class GroupLassoNewton {
     }
   }
 
-  /// Solves for the groups in use and those that violate ||g_j|| <= lambda by BarrierMethod, with
-  /// more of these until the gap over all groups is within the tolerance.
   Termination by_barrier(const SolveControl& control, GroupLassoPoint<Real>& point,
                          Index& iterations) {
-    constexpr int kRounds = 20;
-    constexpr Real kMostWork = 5e8;  // multiplications of a step, about 0.1 s
-    const Index c = m_problem.outputs();
-    const auto p = static_cast<Real>(m_problem.products().dimension());
-    const auto N = static_cast<Real>(m_problem.targets().size());
     if (point.norms.size() == 0 || !std::isfinite(point.primal)) {  // the first step has failed
       point.coefficients.gates.clear();
-      point.coefficients.values.resize(0, m_problem.products().dimension() * c);
+      point.coefficients.values.resize(0, m_problem.products().dimension() * m_problem.outputs());
       evaluate(m_pool, m_problem, m_lambda, point);
     }
-    std::vector<Index> groups;
-    Termination termination = Termination::NotRun;
-    for (int round = 0; round < kRounds; ++round) {
-      Vector<Real> in_use = Vector<Real>::Zero(m_problem.gates());
-      for (const Index j : groups) in_use[j] = 1;
-      for (const Index j : point.coefficients.gates) in_use[j] = 1;
-      std::vector<Index> next = working_set(in_use, point.norms, m_lambda);
-      if (next.size() == groups.size()) return Termination::NoProgress;
-      groups = std::move(next);
-      const auto unknowns = p * static_cast<Real>(groups.size()) * static_cast<Real>(c);
-      if (BarrierMethod<Real>::cost(N, unknowns) > kMostWork) return Termination::NoProgress;
-      const RowMatrix<Real>& Y = m_problem.targets();
-      BarrierMethod<Real> method(Eigen::Map<const Vector<Real>>(Y.data(), Y.size()),
-                                 barrier_blocks(groups), m_lambda);
-      const BarrierResult<Real> result =
-          method.run(0.5 * control.relative_tolerance(), [&](Real gap) {
-            termination = control.check(++iterations, std::max(gap, point.relative_gap()));
-            return termination == Termination::NotRun;
-          });
-      if (result.v.empty()) return Termination::NoProgress;
-      keep_better(groups, result, control.relative_tolerance(), point);
-      if (point.relative_gap() <= control.relative_tolerance()) {
-        return Termination::ToleranceReached;
-      }
-      if (termination != Termination::NotRun) return termination;
-    }
-    return Termination::NoProgress;
+    const RowMatrix<Real>& Y = m_problem.targets();
+    return solve_by_barriers<Real>(
+        Eigen::Map<const Vector<Real>>(Y.data(), Y.size()), m_lambda, control, iterations,
+        [&](const std::vector<Index>& groups) {
+          Vector<Real> in_use = Vector<Real>::Zero(m_problem.gates());
+          for (const Index j : groups) in_use[j] = 1;
+          for (const Index j : point.coefficients.gates) in_use[j] = 1;
+          return working_set(in_use, point.norms, m_lambda);
+        },
+        [&](const std::vector<Index>& groups) { return barrier_groups(groups); },
+        [&] { return point.relative_gap(); },
+        [&](const std::vector<Index>& groups, const std::vector<Vector<Real>>& values) {
+          GroupLassoPoint<Real> trial;
+          trial.coefficients.gates = groups;
+          trial.coefficients.values.resize(std::ssize(groups), point.coefficients.values.cols());
+          for (std::size_t k = 0; k < groups.size(); ++k) {
+            trial.coefficients.values.row(static_cast<Index>(k)) = values[k].transpose();
+          }
+          evaluate(m_pool, m_problem, m_lambda, trial);
+          if (trial.relative_gap() < point.relative_gap()) point = std::move(trial);
+        });
   }
 
   /// A_j for every output: unknown r c + o is input r of output o, row i c + o its sample i.
-  std::vector<BarrierBlock<Real>> barrier_blocks(const std::vector<Index>& groups) const {
+  BarrierGroups<Real> barrier_groups(const std::vector<Index>& groups) const {
     const Index n = m_problem.products().size();
     const Index p = m_problem.products().dimension();
     const Index c = m_problem.outputs();
-    std::vector<BarrierBlock<Real>> blocks(groups.size());
+    BarrierGroups<Real> result{groups, std::vector<BarrierBlock<Real>>(groups.size())};
     RowMatrix<Real> columns(n, p);
     for (std::size_t k = 0; k < groups.size(); ++k) {
       m_problem.products().unpack_columns(&groups[k], 1, 0, n, columns);
       m_problem.project(columns);
-      blocks[k].A = Matrix<Real>::Zero(n * c, p * c);
+      BarrierBlock<Real>& block = result.blocks[k];
+      block.A = Matrix<Real>::Zero(n * c, p * c);
       for (Index o = 0; o < c; ++o) {
-        blocks[k].A(Eigen::seqN(o, n, c), Eigen::seqN(o, p, c)) = columns;
+        block.A(Eigen::seqN(o, n, c), Eigen::seqN(o, p, c)) = columns;
       }
-      blocks[k].B.resize(0, p * c);
-      blocks[k].start = Vector<Real>::Zero(p * c);
+      block.B.resize(0, p * c);
+      block.start = Vector<Real>::Zero(p * c);
     }
-    return blocks;
-  }
-
-  /// Takes the barrier's solution if its gap over all groups is smaller, without the groups that
-  /// the gap does not need: inside of the barriers none is zero.
-  void keep_better(const std::vector<Index>& groups, const BarrierResult<Real>& result,
-                   Real tolerance, GroupLassoPoint<Real>& point) {
-    Real largest = 0;
-    for (const auto& v : result.v) largest = std::max(largest, v.norm());
-    for (const Real part : {1e-3, 1e-5, 1e-7, 1e-9, 0.0}) {
-      GroupLassoPoint<Real> trial;
-      std::vector<Index> kept;
-      for (std::size_t k = 0; k < groups.size(); ++k) {
-        if (result.v[k].norm() <= part * largest) continue;
-        trial.coefficients.gates.push_back(groups[k]);
-        kept.push_back(static_cast<Index>(k));
-      }
-      trial.coefficients.values.resize(std::ssize(kept), point.coefficients.values.cols());
-      for (Index k = 0; k < std::ssize(kept); ++k) {
-        const auto& v = result.v[static_cast<std::size_t>(kept[static_cast<std::size_t>(k)])];
-        trial.coefficients.values.row(k) = v.transpose();
-      }
-      evaluate(m_pool, m_problem, m_lambda, trial);
-      if (trial.relative_gap() < point.relative_gap()) point = std::move(trial);
-      if (point.relative_gap() <= tolerance) return;
-    }
+    return result;
   }
 
   Matrix<Real> hessian(const std::vector<Index>& working, const Vector<Real>& norms,

@@ -195,7 +195,7 @@ FitSummary summary_of(const ConvexOutcome& outcome, const ConvexFlags& flags,
   summary.initial_rse = 1;
   summary.seed = flags.seed;
   summary.validation_fraction = flags.validation;
-  summary.set_inputs(train);
+  summary.inputs = input_range(train.inputs(), train.weights());
   GradeReport& line = summary.grades.emplace_back();
   line.fit.trainer =
       (witness.gated ? "gated 1x" : "convex 1x") + std::to_string(grade.network.width());

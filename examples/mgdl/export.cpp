@@ -92,7 +92,7 @@ void write_c(const SavedModel<Scalar>& saved, const ExportOptions& options) {
   if (!options.lower.empty()) {
     header.lower = side_of_box<Scalar>("--lower", options.lower, model.inputs());
     header.upper = side_of_box<Scalar>("--upper", options.upper, model.inputs());
-  } else if (header.samples.rows() == 0 && saved.report && !saved.report->input_mean.empty()) {
+  } else if (header.samples.rows() == 0 && saved.report && !saved.report->inputs.empty()) {
     // The standardiser does not say where the samples lie.
     const auto inputs = detail::usual_inputs(model, &*saved.report);
     header.lower = (inputs.mean() - 4 * inputs.scale()).transpose();

@@ -226,7 +226,7 @@ TEST_CASE("a gated grade has the certificate of its network, a raw model the ran
   own.lambda = 0.5;
   mgdl::RowMatrix<double> X(3, 2);
   X << 1950, -1, 1960, -1, 1970, -1;
-  summary.set_inputs(mgdl::Dataset<double>(X, X.leftCols(1)));
+  summary.inputs = mgdl::input_range<double>(X, mgdl::Vector<double>::Ones(X.rows()));
   const Json kept = mgdl::model_report(summary);
   CHECK(kept["grades"][0]["network_certificate"]["relative_gap"] == 0.6);
   CHECK_FALSE(kept["grades"][1].contains("network_certificate"));
@@ -241,11 +241,11 @@ TEST_CASE("a gated grade has the certificate of its network, a raw model the ran
   CHECK(read.grades[0].fit.network_certificate->primal == 5);
   CHECK(read.grades[0].fit.network_certificate->lambda == 0.5);
   CHECK_FALSE(read.grades[1].fit.network_certificate);
-  CHECK(read.input_mean == std::vector<double>{1960, -1});
-  CHECK(read.input_deviation == summary.input_deviation);
-  CHECK(read.input_deviation[1] == 1);  // of a constant column
-  CHECK(read.input_lower == std::vector<double>{1950, -1});
-  CHECK(read.input_upper == std::vector<double>{1970, -1});
+  CHECK(read.inputs.mean == std::vector<double>{1960, -1});
+  CHECK(read.inputs.deviation == summary.inputs.deviation);
+  CHECK(read.inputs.deviation[1] == 1);  // of a constant column
+  CHECK(read.inputs.lower == std::vector<double>{1950, -1});
+  CHECK(read.inputs.upper == std::vector<double>{1970, -1});
 }
 
 TEMPLATE_TEST_CASE("a summary agrees with errors computed anew", "[io/report_json]", float,

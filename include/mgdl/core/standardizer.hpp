@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/metrics.hpp"
@@ -181,5 +182,32 @@ class Standardizer {
   RowVector<Scalar> m_mean;
   RowVector<Scalar> m_scale;
 };
+
+/// Where the values of columns lie, one number for each; none: not known.
+struct InputRange {
+  std::vector<double> mean;       ///< weighted
+  std::vector<double> deviation;  ///< weighted standard deviation, 1 for a constant column
+  std::vector<double> lower;      ///< smallest value
+  std::vector<double> upper;      ///< largest value
+
+  bool empty() const noexcept {
+    return mean.empty() && deviation.empty() && lower.empty() && upper.empty();
+  }
+};
+
+/// Of `values` (n x k), weights (n) in any unit.
+/// \throws InvalidArgument as Standardizer::fit
+template <class Scalar>
+InputRange input_range(const RowMatrix<Scalar>& values, const Vector<Scalar>& weights) {
+  const auto moments = Standardizer<Scalar>::fit(values, weights);
+  InputRange range;
+  for (Index j = 0; j < values.cols(); ++j) {
+    range.mean.push_back(static_cast<double>(moments.mean()[j]));
+    range.deviation.push_back(static_cast<double>(moments.scale()[j]));
+    range.lower.push_back(static_cast<double>(values.col(j).minCoeff()));
+    range.upper.push_back(static_cast<double>(values.col(j).maxCoeff()));
+  }
+  return range;
+}
 
 }  // namespace mgdl

@@ -55,25 +55,10 @@ struct FitSummary {
   double validation_fraction = 0;
   /// Instead: into how many parts folds() has dealt them.
   Index folds = 0;
-  /// Where the inputs of the samples lie, one value a column; empty where the model's standardiser
-  /// says it. Set by the caller for a model that does not standardise, see set_inputs().
-  std::vector<double> input_mean;
-  std::vector<double> input_deviation;  ///< standard deviation, 1 for a constant column
-  std::vector<double> input_lower;      ///< smallest value
-  std::vector<double> input_upper;      ///< largest value
+  /// Of the training samples' inputs; not known where the model's standardiser says it. Set by the
+  /// caller for a model that does not standardise.
+  InputRange inputs;
   nlohmann::ordered_json options = nlohmann::ordered_json::object();  ///< set by the caller
-
-  /// Fills the four of them.
-  template <class Scalar>
-  void set_inputs(const Dataset<Scalar>& data) {
-    const auto moments = Standardizer<Scalar>::fit(data.inputs(), data.weights());
-    for (Index j = 0; j < data.inputs().cols(); ++j) {
-      input_mean.push_back(static_cast<double>(moments.mean()[j]));
-      input_deviation.push_back(static_cast<double>(moments.scale()[j]));
-      input_lower.push_back(static_cast<double>(data.inputs().col(j).minCoeff()));
-      input_upper.push_back(static_cast<double>(data.inputs().col(j).maxCoeff()));
-    }
-  }
 };
 
 namespace detail {
@@ -82,15 +67,15 @@ namespace detail {
 template <class Scalar>
 Standardizer<Scalar> usual_inputs(const MultigradeModel<Scalar>& model, const FitSummary* report) {
   const auto d = static_cast<std::size_t>(model.inputs());
-  if (report == nullptr || report->input_mean.size() != d || report->input_deviation.size() != d) {
+  if (report == nullptr || report->inputs.mean.size() != d || report->inputs.deviation.size() != d) {
     return model.input_standardizer();
   }
   const auto row = [&](const std::vector<double>& values) {
     return RowVector<Scalar>(
         Eigen::Map<const RowVector<double>>(values.data(), model.inputs()).template cast<Scalar>());
   };
-  const RowVector<Scalar> mean = row(report->input_mean);
-  const RowVector<Scalar> deviation = row(report->input_deviation);
+  const RowVector<Scalar> mean = row(report->inputs.mean);
+  const RowVector<Scalar> deviation = row(report->inputs.deviation);
   // What a file says may be anything.
   const bool usable = mean.allFinite() && deviation.allFinite() && (deviation.array() > 0).all();
   return usable ? Standardizer<Scalar>(mean, deviation) : model.input_standardizer();
@@ -172,10 +157,10 @@ void for_each_field(Self& summary, Visit&& visit) {
   visit("seed", summary.seed, FieldKind::Lasting);
   visit("validation_fraction", summary.validation_fraction, FieldKind::Lasting);
   visit("folds", summary.folds, FieldKind::Rare);
-  visit("input_mean", summary.input_mean, FieldKind::Rare);
-  visit("input_deviation", summary.input_deviation, FieldKind::Rare);
-  visit("input_lower", summary.input_lower, FieldKind::Rare);
-  visit("input_upper", summary.input_upper, FieldKind::Rare);
+  visit("input_mean", summary.inputs.mean, FieldKind::Rare);
+  visit("input_deviation", summary.inputs.deviation, FieldKind::Rare);
+  visit("input_lower", summary.inputs.lower, FieldKind::Rare);
+  visit("input_upper", summary.inputs.upper, FieldKind::Rare);
   visit("options", summary.options, FieldKind::Lasting);
 }
 /// \}

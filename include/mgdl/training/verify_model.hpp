@@ -11,6 +11,7 @@
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
+#include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/table.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/multigrade_model.hpp"
@@ -24,13 +25,15 @@ struct ModelClaims {
   ModelClaims() = default;
   /// Nearly always these are all.
   ModelClaims(  // NOLINT(google-explicit-constructor)
-      std::vector<GradeReport> of_grades, double before = std::numeric_limits<double>::quiet_NaN())
-      : grades(std::move(of_grades)), initial_rse(before) {}
+      std::vector<GradeReport> of_grades, double before = std::numeric_limits<double>::quiet_NaN(),
+      InputRange of_inputs = {})
+      : grades(std::move(of_grades)), initial_rse(before), inputs(std::move(of_inputs)) {}
 
   std::vector<GradeReport> grades;  ///< of the model, in order
   /// Training RSE before the first grade that the report's run has trained (of grades that were
   /// there before it, a report has only errors and size); NaN: not claimed.
   double initial_rse = std::numeric_limits<double>::quiet_NaN();
+  InputRange inputs;  ///< of the training samples of that run; empty: not claimed
 };
 
 /// What a model file says and nothing in it, nor the samples, can show to be true, by its place in
@@ -50,7 +53,8 @@ inline const std::vector<std::string>& unchecked_claims() {
       "link, with less than two grades",
       "grade.<k>.layer.<l>, of units that are 0 at all samples and inputs of the self-test",
       "grades/<k>/witness/scope",
-      "grades/<k>/witness/separate_outputs, with one output or gated"};
+      "grades/<k>/witness/separate_outputs, with one output or gated",
+      "names, of samples without"};
   return places;
 }
 
@@ -85,12 +89,14 @@ struct ModelVerification {
   /// about other samples.
   double initial_rse = std::numeric_limits<double>::quiet_NaN();
   bool initial_rse_holds = true;  ///< also if it is not claimed
-  std::string message = {};       ///< on that
+  bool inputs_hold = true;        ///< where the inputs lie; also if it is not claimed
+  std::string message = {};       ///< on these two; empty if they hold
 
   /// Whether everything that is claimed of these samples is true, and something is.
   bool valid() const {
     const auto other = [](const auto& grade) { return !grade.of_these_samples; };
-    return initial_rse_holds && (grades.empty() || !std::ranges::all_of(grades, other)) &&
+    return initial_rse_holds && inputs_hold &&
+           (grades.empty() || !std::ranges::all_of(grades, other)) &&
            std::ranges::all_of(grades,
                                [&](const auto& grade) { return grade.valid() || other(grade); });
   }
@@ -115,7 +121,7 @@ inline std::ostream& operator<<(std::ostream& out, const ModelVerification& veri
       out << "grade " << k + 1 << ", certificate: " << scope_text(*certificate) << '\n';
     }
   }
-  if (!verification.initial_rse_holds) out << "no: " << verification.message << '\n';
+  if (!verification.message.empty()) out << "no: " << verification.message << '\n';
   return out << (verification.valid() ? "all claims hold\n" : "not all claims hold\n");
 }
 
@@ -131,7 +137,7 @@ inline std::ostream& operator<<(std::ostream& out, const ModelVerification& veri
 ///   grown at no sample, and at one it has fallen by as much as stated;
 /// - a certificate is what certify() makes of the samples, or claims less (see verify()), on at
 ///   least as many patterns as are stated; the network lies in their cones;
-/// - the RSE before the first grade, and the number of parameters.
+/// - the RSE before the first grade, the number of parameters, and where the inputs lie.
 ///
 /// A claim that cannot be checked does not hold: an error that is not known (NaN), a certificate
 /// without witness, a validation error without validation part and the other way round. Not looked

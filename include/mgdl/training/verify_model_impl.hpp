@@ -17,6 +17,7 @@
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/fingerprint.hpp"
 #include "mgdl/core/metrics.hpp"
+#include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/multigrade_model.hpp"
@@ -203,6 +204,35 @@ class GradeOrigins {
   bool m_alike = true;   // of the grades of the run
 };
 
+/// What is wrong with where inputs are said to lie; empty: nothing.
+template <class Scalar>
+std::string range_refutation(const InputRange& stated, const Dataset<Scalar>& data) {
+  const InputRange found = input_range(data.inputs(), data.weights());
+  const auto& largest = data.inputs().cwiseAbs().colwise().maxCoeff().eval();
+  const auto refute = [&](const char* what, const std::vector<double>& a,
+                          const std::vector<double>& b) -> std::string {
+    if (a.size() != b.size()) {
+      return std::string(what) + ": stated of " + std::to_string(a.size()) + " inputs, found " +
+             std::to_string(b.size());
+    }
+    for (std::size_t j = 0; j < a.size(); ++j) {
+      const auto limit = residual_rounding<Scalar>() * largest[static_cast<Index>(j)];
+      if (std::abs(a[j] - b[j]) <= limit) continue;
+      return claim_text((what + std::string(" of input ") + std::to_string(j + 1)).c_str(), a[j],
+                        b[j]);
+    }
+    return {};
+  };
+  for (const std::string& text :
+       {refute("mean", stated.mean, found.mean),
+        refute("deviation", stated.deviation, found.deviation),
+        refute("smallest value", stated.lower, found.lower),
+        refute("largest value", stated.upper, found.upper)}) {
+    if (!text.empty()) return text;
+  }
+  return {};
+}
+
 template <class Scalar>
 ModelVerification verify_grades(const MultigradeModel<Scalar>& model,
                                 const VerifiedSamples<Scalar>& samples, const ModelClaims& claims,
@@ -252,6 +282,11 @@ ModelVerification verify_grades(const MultigradeModel<Scalar>& model,
     }
   };
   check_start(0);
+  if (!claims.inputs.empty() && !(model.grades() > 0 && origins.is_of_others(model.grades()))) {
+    const std::string refutation = range_refutation(claims.inputs, samples.train);
+    result.inputs_hold = refutation.empty();
+    if (result.message.empty()) result.message = refutation;
+  }
   for (Index k = 1; k <= model.grades(); ++k) {
     const Grade<Scalar>& grade = model.grade(k);
     const GradeReport* claim =

@@ -210,6 +210,28 @@ TEST_CASE("Targets that the patterns do not explain have the solution zero",
   unexplained(X, (Y.array() + 1e6).matrix());
 }
 
+TEST_CASE("Nearly dependent inputs and a small penalty are solved, or it is said why not",
+          "[convex/degenerate]") {
+  for (std::uint64_t k = 0; k < 8; ++k) {
+    RandomStream random(mgdl::test::seed(), 0xC0D + k);
+    RowMatrix<double> X = normal_matrix<RowMatrix<double>>(60, 3, random);
+    for (Index i = 0; i < X.rows(); ++i) X(i, 2) = X(i, 0) + 1e-8 * random.normal();
+    const auto Y = normal_matrix<RowMatrix<double>>(60, 1, random);
+    const Dataset<double> data(X, Y);
+    const Gates gates = mgdl::sample_gaussian_gates(X, 20, k);
+    CAPTURE(k);
+    const ConvexOptions options{.lambda_ratio = 1e-6};
+    const auto check = [](const ConvexReport& report) {
+      CAPTURE(report.certificate.relative_gap(), report.message);
+      const bool proven = report.certificate.relative_gap() <= 1e-6;
+      CHECK(proven == (report.termination == Termination::ToleranceReached));
+      CHECK((proven || !report.message.empty()));
+    };
+    check(GatedReluSolver(options).solve(data, gates).report);
+    check(ReluSolver(options).solve(data, gates).report);
+  }
+}
+
 TEST_CASE("Without a penalty there is no bound, and no tolerance is reached",
           "[convex/degenerate]") {
   const Degenerate p = [] {

@@ -68,8 +68,9 @@ TEST_CASE("the solution is a network in the cones, and its gap is met", "[convex
     CHECK(std::abs(certificate.primal - primal) <= 1e-11L * (1 + primal));
     if (certificate.lambda_max > 0) {
       CHECK(solution.lambda == Approx(ratio * certificate.lambda_max).epsilon(1e-9));
-    } else {
-      CHECK(solution.lambda < 1e-12);  // the penalty of rounding: that of the solution zero
+    } else {  // the penalty of rounding
+      CHECK(solution.lambda < 1e-12);
+      CHECK(solution.hidden.rows() == 0);
     }
     for (Index m = 0; m < solution.hidden.rows(); ++m) {
       CHECK((solution.output.row(m).array() != 0).count() == 1);

@@ -48,10 +48,9 @@ Certificate certify_gated(const Dataset<Real>& data, const Gates& gates,
   const GateProducts<Real> products =
       gate_products(samples, gates, side_by_side(residual.weighted, zero.weighted), pool);
   const Index half = products.values.rows() / 2;
-  certificate.dual =
-      largest_dual(residual.linear.sum(), residual.quadratic.sum(),
-                   frobenius_maximum(products.values, 0, half) + products.error_of(0, c),
-                   solution.lambda);
+  certificate.dual = largest_dual(
+      residual.linear.sum(), residual.quadratic.sum(),
+      frobenius_maximum(products.values, 0, half) + products.error_of(0, c), solution.lambda);
   certificate.lambda_max = frobenius_maximum(products.values, half, half);
   if (gates.scope() == PatternScope::AllPatterns && has_all_patterns(data.inputs(), gates, pool)) {
     certificate.scope = PatternScope::AllPatterns;
@@ -92,11 +91,10 @@ Certificate certify_relu(const Dataset<Real>& data, const Gates& gates,
     complete_relu(residual, maxima, solution, certificate);
   } else {
     certificate.bound = DualBound::SpectralRelaxation;
-    complete_relu<Real>(
-        residual,
-        {spectral_maximum(products.values, 0, p, c) + products.error_of(0, c),
-         spectral_maximum(products.values, p * c, p, c)},
-        solution, certificate);
+    complete_relu<Real>(residual,
+                        {spectral_maximum(products.values, 0, p, c) + products.error_of(0, c),
+                         spectral_maximum(products.values, p * c, p, c)},
+                        solution, certificate);
   }
   return certificate;
 }
@@ -116,6 +114,14 @@ inline ReluSolution in_unit(ReluSolution solution, double unit) {
   return solution;
 }
 
+/// A bound that is the objective may come out above it, by the last bits of both; by no more.
+inline Certificate rounded_bound(Certificate certificate) {
+  constexpr double kRounding = 1e-13;
+  const double excess = certificate.dual - certificate.primal;
+  if (excess > 0 && excess <= kRounding * certificate.primal) certificate.dual = certificate.primal;
+  return certificate;
+}
+
 /// certify(data, solution) for targets that are so large or small that their squares overflow or
 /// vanish: in a power of two near to them as their unit, so that no digit changes.
 template <class Solution, class Certify>
@@ -124,11 +130,11 @@ Certificate certify_in_unit(const Dataset<double>& data, const Solution& solutio
   constexpr double kLargest = 1e60;
   const double largest = data.targets().cwiseAbs().maxCoeff();
   if (largest == 0 || (largest < kLargest && largest > 1 / kLargest)) {
-    return certify(data, solution);
+    return rounded_bound(certify(data, solution));
   }
   const double unit = std::ldexp(1.0, std::ilogb(largest));
   const Dataset<double> scaled(data.inputs(), data.targets() / unit, data.weights());
-  Certificate certificate = certify(scaled, in_unit(solution, unit));
+  Certificate certificate = rounded_bound(certify(scaled, in_unit(solution, unit)));
   certificate.lambda = solution.lambda;
   certificate.lambda_max *= unit;
   for (double* value : {&certificate.primal, &certificate.dual, &certificate.rounding}) {

@@ -47,8 +47,8 @@ inline Termination judged(Termination termination, const Certificate& certificat
                                                                   : termination;
 }
 
-/// Largest by smallest factor of X~ in its columns, in their order: no more than its condition. 1
-/// where there are fewer samples than columns.
+/// The longest column of X~ by the smallest factor of its columns in their order: no more than its
+/// condition. 1 where there are fewer samples than columns.
 template <class Real>
 Real column_condition(const Dataset<Real>& data, bool bias) {
   const Index d = data.inputs().cols();
@@ -58,7 +58,8 @@ Real column_condition(const Dataset<Real>& data, bool bias) {
   X /= X.cwiseAbs().maxCoeff();
   const Vector<Real> factors =
       orthogonal_coordinates<Real>(X, Matrix<Real>::Zero(X.rows(), 1)).first.diagonal().cwiseAbs();
-  return factors.maxCoeff() / std::max(factors.minCoeff(), std::numeric_limits<Real>::min());
+  const Real longest = X.colwise().norm().maxCoeff();
+  return longest / std::max(factors.minCoeff(), std::numeric_limits<Real>::min());
 }
 
 /// One sentence on the outcome of a convex solver.

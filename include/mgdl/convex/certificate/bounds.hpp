@@ -77,8 +77,7 @@ CertifyResidual<Real> certify_residual(const Dataset<Real>& data, const RowMatri
   for (Index o = 0; o < c; ++o) {
     Wide target_mean = 0;
     for (Index i = 0; i < n; ++i) {
-      residual[i] =
-          static_cast<Wide>(data.targets()(i, o)) - static_cast<Wide>(prediction(i, o));
+      residual[i] = static_cast<Wide>(data.targets()(i, o)) - static_cast<Wide>(prediction(i, o));
       const Wide rest = residual[i] - bias[o];
       loss += w[i] * rest * rest;
       target_mean += static_cast<Wide>(w[i]) * data.targets()(i, o);

@@ -340,8 +340,7 @@ GateProducts<Real> gate_products(const CertifySamples<Real>& samples, const Gate
   constexpr Real kUsable = 1e-8;
   const Index p = samples.dimension();
   const Index q = N.cols();
-  const RowVector<Real> sizes =
-      samples.norms().head(samples.size()).transpose() * N.cwiseAbs();
+  const RowVector<Real> sizes = samples.norms().head(samples.size()).transpose() * N.cwiseAbs();
   const auto error = [&](Index roundings, long double epsilon) {
     return static_cast<Real>(static_cast<long double>(roundings) * epsilon / 2) * sizes;
   };

@@ -1,6 +1,6 @@
 #include <cmath>
 #include <iostream>
-#include <string>
+#include <utility>
 
 #include "mgdl/mgdl.hpp"
 
@@ -22,14 +22,6 @@ double largest_error() {
 }  // namespace
 
 int main() {
-  const mgdl::Matrix<double> x = mgdl::Matrix<double>::Constant(3, 2, 1.5);
-  try {
-    throw mgdl::InvalidArgument("X", "at least 4 rows", std::to_string(x.rows()));
-  } catch (const std::exception& error) {
-    std::cout << "mgdl " << mgdl::version() << ": " << error.what() << '\n';
-  }
-  if (!is_usable(mgdl::Termination::ToleranceReached) || x.sum() != 9) return 1;
-
   const double error = largest_error();
   std::cout << "largest error: " << error << '\n';
   return error < 0.05 ? 0 : 1;

@@ -9,6 +9,7 @@
 #include "command.hpp"
 #include "files.hpp"
 #include "flags.hpp"
+#include "intervals.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/io/c_header.hpp"
 #include "mgdl/io/cpp_header.hpp"
@@ -34,6 +35,7 @@ struct ExportOptions {
   CsvFlags table;
   std::vector<double> lower;
   std::vector<double> upper;
+  IntervalFlags interval;
 };
 
 /// What a format leaves unused must not be asked for: it would be lost without a word.
@@ -57,6 +59,7 @@ void print(const CHeaderReport& report) {
             << " for one sample\nerror against the model\n  self-test    " << report.self_test_error
             << '\n';
   if (report.samples_error) std::cout << "  samples      " << *report.samples_error << '\n';
+  if (report.interval_error) std::cout << "  intervals    " << *report.interval_error << '\n';
   if (report.proven_error) {
     std::cout << "  proven bound " << *report.proven_error << " in the box\n";
   }
@@ -98,9 +101,16 @@ void write_c(const SavedModel<Scalar>& saved, const ExportOptions& options) {
     header.lower = (inputs.mean() - 4 * inputs.scale()).transpose();
     header.upper = (inputs.mean() + 4 * inputs.scale()).transpose();
   }
+  if (options.interval.level) {
+    options.interval.require_of(saved, options.model);
+    header.intervals = &*saved.intervals;
+    header.level = *options.interval.level;
+    header.width = options.interval.kind();
+  }
   with_flag_names({{"CHeaderOptions.name", "--name"},
                    {"CHeaderOptions.lower", "--lower"},
-                   {"CHeaderOptions.upper", "--upper"}},
+                   {"CHeaderOptions.upper", "--upper"},
+                   {"CHeaderOptions.intervals", "--interval"}},
                   [&] { print(write_c_header(options.output, model, header)); });
 }
 
@@ -162,6 +172,8 @@ ExitCode run(const ExportOptions& options, bool named, bool tolerance_given) {
     throw InvalidArgument("--lower", "--number int16 or int8 with it",
                           given(options.number) ? options.number : "none");
   }
+  require_unused(options, "--interval", c, options.interval.level.has_value());
+  options.interval.require();
   check_outputs({{"--output", options.output}}, {options.model, options.input, options.csv});
   std::visit([&](const auto& saved) { write(saved, options); }, load_any_model(options.model));
   return kOk;
@@ -200,6 +212,10 @@ Command add_export(CLI::App& app) {
   add_box(flags, *options,
           "int16 and int8, with --upper: prove the error for all inputs in a box, of which this is "
           "the lower end, a number for each input [that of the inputs]");
+  add_interval_flags(flags, options->interval,
+                     "level in (0, 1), c-header: NAME_predict_interval gives limits between which "
+                     "a target is with "
+                     "this probability");
   flags.footer(
       "The largest error against the model is printed, of a C header its size as well; for fixed\n"
       "point also with a bound of it that is proven for all inputs in the box. It has\n"

@@ -8,6 +8,7 @@
 
 #include "command.hpp"
 #include "files.hpp"
+#include "intervals.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/csv.hpp"
@@ -26,8 +27,7 @@ struct PredictOptions {
   CsvFlags table;
   std::string output;
   std::optional<Index> grades;
-  std::optional<double> interval;
-  std::string interval_width;
+  IntervalFlags interval;
   int threads = 0;
 };
 
@@ -57,25 +57,6 @@ std::vector<std::string> limit_names(Index outputs, const std::vector<std::strin
 }
 
 template <class Scalar>
-void check_intervals(const SavedModel<Scalar>& saved, Index grades, const PredictOptions& options) {
-  if (!saved.intervals) {
-    throw InvalidArgument("--interval",
-                          "a model with prediction intervals, from mgdl fit with samples held out",
-                          "none", options.model);
-  }
-  if (grades != saved.model.grades()) {
-    throw InvalidArgument("--interval", "all " + std::to_string(saved.model.grades()) + " grades",
-                          std::to_string(grades), "--grades");
-  }
-  if (options.interval_width == "scaled" && !saved.intervals->has_scale()) {
-    throw InvalidArgument("--interval-width", "constant, as the model has no other intervals",
-                          "scaled", options.model);
-  }
-  with_flag_names({{"level", "--interval"}},
-                  [&] { saved.intervals->half_width(*options.interval); });
-}
-
-template <class Scalar>
 void predict(const SavedModel<Scalar>& saved, const PredictOptions& options) {
   const auto& model = saved.model;
   const Index grades = options.grades.value_or(model.grades());
@@ -83,18 +64,23 @@ void predict(const SavedModel<Scalar>& saved, const PredictOptions& options) {
     throw InvalidArgument("--grades", "a value from 0 to " + std::to_string(model.grades()),
                           std::to_string(grades));
   }
-  if (options.interval) check_intervals(saved, grades, options);
+  if (options.interval.level) {
+    options.interval.require_of(saved, options.model);
+    if (grades != model.grades()) {
+      throw InvalidArgument("--interval", "all " + std::to_string(model.grades()) + " grades",
+                            std::to_string(grades), "--grades");
+    }
+  }
   std::string taken;
   const auto X = read_inputs<Scalar>(options.input, options.csv, options.table, saved, taken);
   if (!taken.empty()) complain("predict", taken);
   Matrix<Scalar> result(X.rows(), model.outputs());
   model.predictor(options.threads).predict_into(X, result, grades);
   std::vector<std::string> names;
-  if (options.interval) {
-    const auto width =
-        options.interval_width == "scaled" ? IntervalWidth::Scaled : IntervalWidth::Constant;
+  if (options.interval.level) {
     result =
-        with_limits(result, saved.intervals->predict(X, *options.interval, width, options.threads));
+        with_limits(result, saved.intervals->predict(X, *options.interval.level,
+                                                     options.interval.kind(), options.threads));
     names = limit_names(model.outputs(), saved.names.targets);
   }
   if (extension_of(options.output) == ".csv") {
@@ -115,12 +101,7 @@ ExitCode run(const PredictOptions& options) {
   if (extension != ".npy" && extension != ".csv") {
     throw InvalidArgument("--output", "a name that ends in .npy or .csv", options.output);
   }
-  if (options.interval && !(*options.interval > 0 && *options.interval < 1)) {
-    throw InvalidArgument("--interval", "a value in (0, 1)", detail::to_text(*options.interval));
-  }
-  if (!options.interval_width.empty() && !options.interval) {
-    throw InvalidArgument("--interval-width", "--interval with it", "none");
-  }
+  options.interval.require();
   check_outputs({{"--output", options.output}}, {options.model, options.input, options.csv});
   std::visit([&](const auto& saved) { predict(saved, options); }, load_any_model(options.model));
   return kOk;
@@ -137,14 +118,10 @@ Command add_predict(CLI::App& app) {
   add_csv_flags(flags, options->table);
   flags.add("--output", &options->output, "predictions: a .npy or .csv file", "FILE");
   flags.add("--grades", &options->grades, "use the first N grades only [all]", "N");
-  flags.add(
-      "--interval", &options->interval,
-      "level in (0, 1): write limits between which a target is with this probability, a lower "
-      "and an upper column after each prediction",
-      "P");
-  flags.add("--interval-width", &options->interval_width,
-            "constant; or scaled, with a model of the error's size", "NAME");
-  flags.restrict_to("--interval-width", {"constant", "scaled"});
+  add_interval_flags(flags, options->interval,
+                     "level in (0, 1): write limits between which a target is with this "
+                     "probability, a lower and an "
+                     "upper column after each prediction");
   flags.add("--threads", &options->threads, "0 uses all; the result does not depend on it",
             "N [0]");
   flags.footer(

@@ -76,22 +76,6 @@ std::vector<Matrix<double>> run(const mgdl::test::TemporaryFolder& folder,
   return outputs;
 }
 
-/// Command lines up to the output: with all warnings, as C99 and as C++.
-std::vector<std::string> compilers(const mgdl::test::TemporaryFolder& folder) {
-  std::vector<std::string> lines;
-  const std::vector<std::array<std::string, 3>> known{{"gcc", "c99", "c"},
-                                                      {"clang", "c99", "c"},
-                                                      {"g++", "c++11", "cpp"},
-                                                      {"clang++", "c++20", "cpp"}};
-  for (const auto& [name, standard, suffix] : known) {
-    if (!mgdl::test::has_program(name)) continue;
-    lines.push_back(name + " -std=" + standard +
-                    " -O1 -Wall -Wextra -pedantic -Wconversion -Wshadow -Werror " +
-                    quoted(folder / ("main." + suffix)));
-  }
-  return lines;
-}
-
 constexpr CNumber numbers[] = {CNumber::Float32, CNumber::Float64, CNumber::Int16, CNumber::Int8};
 
 template <class Scalar>
@@ -118,7 +102,7 @@ void check_export(const MultigradeModel<Scalar>& model, const Matrix<Scalar>& sa
     CHECK(report.samples_error.has_value() == with_samples);
     REQUIRE(report.proven_error.has_value() == fixed_point);
 
-    auto lines = compilers(folder);
+    auto lines = mgdl::test::c_compilers(folder / "main");
     REQUIRE_FALSE(lines.empty());
     lines.resize(std::min(lines.size(), most_compilers));
     std::vector<Matrix<double>> before;

@@ -73,8 +73,8 @@ std::string refutation_of(const mgdl::SavedModel<Scalar>& saved,
   if (!saved.report) return "no report, which says how the samples were split";
   const auto& report = *saved.report;
   const auto check = [&](const auto& parts) {
-    const auto found =
-        mgdl::verify_model(saved.model, parts, {report.grades, report.initial_rse, report.inputs}, 1);
+    const auto found = mgdl::verify_model(saved.model, parts,
+                                          {report.grades, report.initial_rse, report.inputs}, 1);
     if (!found.valid()) {
       std::ostringstream text;
       text << found;

@@ -10,6 +10,10 @@
 
 namespace mgdl {
 
+enum class IntervalWidth;
+template <class Scalar>
+class PredictionIntervals;
+
 /// How exported C code stores weights and computes.
 enum class CNumber {
   Float32,  ///< float
@@ -45,6 +49,10 @@ struct CHeaderOptions {
   /// Lines for the first comment, e.g. what the inputs are; characters that could end it, and
   /// others than printable ASCII, are escaped.
   std::vector<std::string> notes{};
+  /// Of the model, to be exported with it; not in fixed point. Null: none.
+  const PredictionIntervals<Scalar>* intervals = nullptr;
+  double level = 0.9;        ///< theirs, see PredictionIntervals::predict()
+  IntervalWidth width = {};  ///< theirs: Constant if nothing is said
 
   /// \throws InvalidArgument for values that cannot be used with a model of d inputs
   void validate(Index inputs) const;
@@ -56,9 +64,10 @@ struct CHeaderReport {
   Index flash_bytes = 0;    ///< of the constants
   Index stack_bytes = 0;    ///< of the local arrays
   Index multiply_adds = 0;  ///< for one sample; float and double skip those of values that are zero
-  double self_test_error = 0;           ///< at the vectors of the self-test
-  std::optional<double> samples_error;  ///< at the given samples
-  std::optional<double> proven_error;   ///< fixed point: a bound for all inputs in the box
+  double self_test_error = 0;            ///< at the vectors of the self-test
+  std::optional<double> samples_error;   ///< at the given samples
+  std::optional<double> proven_error;    ///< fixed point: a bound for all inputs in the box
+  std::optional<double> interval_error;  ///< of ends of intervals, at all of these inputs
 };
 
 /// Writes a model as one C99 header without dependencies, which is C++ as well:
@@ -67,9 +76,14 @@ struct CHeaderReport {
 ///     void NAME_predict_grades(const float x[d], int k, float y[c]);  // the first k of them
 ///     int NAME_self_test(void);                                     // 0 if all is well
 ///
+///     // with intervals
+///     void NAME_predict_interval(const float x[d], float lower[c], float upper[c]);
+///
 /// (double instead of float with CNumber::Float64), `static inline`. It allocates nothing, and all
 /// weights are `static const`. Comments state sizes and errors. The self-test compares with outputs
-/// of the model at up to 16 inputs: of the samples, or drawn.
+/// of the model at up to 16 inputs: of the samples, or drawn. Intervals of a model of folds need
+/// its members, each as large as a fold's share of the model, and the largest residuals; scaled
+/// ones need exp() of <math.h>.
 ///
 /// Fixed point has integers between the first and the last line of a prediction, and the same
 /// result on every machine. Its bound is proven for all inputs in the box, which the comment names:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -11,9 +12,11 @@
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/c_header.hpp"
 #include "mgdl/io/export/c_code.hpp"
+#include "mgdl/io/export/c_intervals.hpp"
 #include "mgdl/io/export/fixed_point.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/network/multigrade_model.hpp"
+#include "mgdl/training/prediction_intervals.hpp"
 
 namespace mgdl::detail {
 
@@ -37,6 +40,10 @@ void CHeaderOptions<Scalar>::validate(Index inputs) const {
   detail::require_identifier("CHeaderOptions.name", name);
   if (samples.rows() > 0) detail::require_cols("CHeaderOptions.samples", inputs, samples.cols());
   detail::require_finite("CHeaderOptions.samples", samples);
+  if (intervals != nullptr && number != CNumber::Float32 && number != CNumber::Float64) {
+    throw InvalidArgument("CHeaderOptions.intervals", "numbers in floating point with them",
+                          to_string(number));
+  }
   if (lower.size() == 0 && upper.size() == 0) return;
   detail::require_rows("CHeaderOptions.lower", inputs, lower.rows());
   detail::require_rows("CHeaderOptions.upper", inputs, upper.rows());
@@ -78,6 +85,11 @@ CHeaderReport write_c_header(std::ostream& out, const MultigradeModel<Scalar>& m
     report.self_test_error = error(X);
     if (samples.rows() > 0) report.samples_error = error(samples);
   };
+
+  std::optional<detail::CIntervals<Scalar>> intervals;
+  if (options.intervals != nullptr) {
+    intervals.emplace(model, *options.intervals, options.level, options.width);
+  }
 
   std::vector<std::string> notes;
   for (const std::string& note : options.notes) notes.push_back(detail::in_c_comment(note));
@@ -128,7 +140,31 @@ CHeaderReport write_c_header(std::ostream& out, const MultigradeModel<Scalar>& m
       256 * unit *
           (expected.cwiseAbs().maxCoeff() +
            static_cast<double>(model.output_standardizer().scale().cwiseAbs().maxCoeff()));
-  code.add_self_test(X.template cast<double>(), expected, tolerance);
+  if (intervals) {
+    intervals->add_to(code);
+    const auto ends_of = [&](const Matrix<Scalar>& inputs) {
+      const auto limits = options.intervals->predict(inputs, options.level, options.width);
+      return IntervalLimits<double>{limits.lower.template cast<double>(),
+                                    limits.upper.template cast<double>()};
+    };
+    const auto error = [&](const Matrix<Scalar>& inputs) {
+      if (inputs.rows() == 0) return 0.0;
+      const auto ends = ends_of(inputs);
+      const auto found = in_double ? intervals->template predict<double>(model, inputs)
+                                   : intervals->template predict<float>(model, inputs);
+      return std::max((found.lower - ends.lower).cwiseAbs().maxCoeff(),
+                      (found.upper - ends.upper).cwiseAbs().maxCoeff());
+    };
+    const auto ends = ends_of(X);
+    const double tested = error(X);
+    report.interval_error = std::max(tested, error(samples));
+    const double size =
+        std::max(ends.lower.cwiseAbs().maxCoeff(), ends.upper.cwiseAbs().maxCoeff());
+    code.add_self_test(X.template cast<double>(), expected, tolerance, ends.lower, ends.upper,
+                       4 * tested + 256 * unit * size + tolerance);
+  } else {
+    code.add_self_test(X.template cast<double>(), expected, tolerance);
+  }
   report.flash_bytes = code.flash_bytes();
   report.stack_bytes = code.stack_bytes();
 
@@ -141,6 +177,13 @@ CHeaderReport write_c_header(std::ostream& out, const MultigradeModel<Scalar>& m
                     (report.samples_error ? ", " + detail::to_text(*report.samples_error) + " on " +
                                                 std::to_string(samples.rows()) + " samples"
                                           : "")});
+  if (report.interval_error) {
+    notes.push_back("prediction intervals of level " + detail::to_text(options.level) + ", " +
+                    (options.width == IntervalWidth::Scaled ? "scaled" : "constant") + ", from " +
+                    std::to_string(options.intervals->samples()) +
+                    " held out samples; ends off by at most " +
+                    detail::to_text(*report.interval_error));
+  }
   if (report.proven_error) {
     notes.push_back("proven bound of the error in this box: " +
                     detail::to_text(*report.proven_error));

@@ -346,8 +346,111 @@ static inline float $name_real(int64_t s) {
     add_predict();
   }
 
-  /// Y: c outputs of the model for each row of X.
-  void add_self_test(const RowMatrix<double>& X, const RowMatrix<double>& Y, double tolerance) {
+  /// A further model in floating point, called NAME_<name>.
+  template <class Scalar>
+  void add_part(const std::string& name, const MultigradeModel<Scalar>& model) {
+    CCode part(m_name + "_" + name, m_number);
+    part.add_floating(model);
+    m_constants += part.m_constants;
+    m_functions += part.m_functions;
+    m_flash_bytes += part.m_flash_bytes;
+    m_stack_bytes = std::max(m_stack_bytes, part.m_stack_bytes);
+  }
+
+  /// Prediction intervals; see CIntervals.
+  struct Interval {
+    Index members;  ///< parts NAME_m1, NAME_m2, ... predict; none: NAME itself
+    Index parts;    ///< K
+    Index dropped;  ///< n - r
+    std::vector<Index> first;
+    std::vector<double> scores, lowest, highest;  ///< no limits: sigma = 1
+  };
+  void add_interval(const Interval& interval) {
+    const bool scaled = !interval.lowest.empty();
+    const Index predictions = std::max<Index>(1, interval.members);
+    const auto add = [&](std::string_view pattern, Index k = 0) {
+      m_functions +=
+          fill(pattern,
+               {{"parts", interval.parts},
+                {"part", k + 1},
+                {"at", k * m_outputs},
+                {"values", predictions * m_outputs},
+                {"sizes", interval.parts * m_outputs},
+                {"dropped", interval.dropped},
+                {"tiny", m_number == "double" ? "2.2250738585072014e-308" : "1.17549435e-38f"},
+                {"exp", m_number == "double" ? "exp" : "expf"},
+                {"of_part", interval.members > 0 ? "k" : "0"},
+                {"scale", scaled ? " * sigma[k * " + std::to_string(m_outputs) + " + j]" : ""}});
+    };
+    add_array("scores", std::span<const double>(interval.scores));
+    add_constant("int", 4, "first", std::span<const Index>(interval.first),
+                 [](Index v) { return std::to_string(v); });
+    if (scaled) {
+      m_includes += "#include <math.h>\n\n";
+      add_array("lowest", std::span<const double>(interval.lowest));
+      add_array("highest", std::span<const double>(interval.highest));
+    }
+    add(R"(/* The upper end, for sign = -1 the lower one times -1, of output j: what is largest once the
+   $dropped largest ends are left out. */
+static inline $number $name_end(const $number* mu, const $number* sigma, int j, $number sign) {
+  int next[$parts], k, t;
+  $number value = $zero;
+  for (k = 0; k < $parts; ++k) next[k] = $name_first[k + 1];
+  for (t = 0; t <= $dropped; ++t) {
+    int best = -1;
+    for (k = 0; k < $parts; ++k) {
+      $number end;
+      if (next[k] == $name_first[k]) continue;
+      end = sign * mu[$of_part * $outputs + j] + $name_scores[(next[k] - 1) * $outputs + j]$scale;
+      if (best >= 0 && end <= value) continue;
+      value = end;
+      best = k;
+    }
+    --next[best];
+  }
+  (void)sigma;
+  return value;
+}
+
+/* Limits that a new target lies between with about the probability in the first comment. */
+static inline void $name_predict_interval(const $number x[$inputs], $number lower[$outputs], $number upper[$outputs]) {
+  $number mu[$values];
+)");
+    if (scaled) add("  $number sigma[$sizes];\n");
+    add("  int j;\n");
+    if (interval.members == 0) add("  $name_predict(x, mu);\n");
+    for (Index k = 0; k < interval.members; ++k) add("  $name_m$part_predict(x, mu + $at);\n", k);
+    for (Index k = 0; scaled && k < interval.parts; ++k) {
+      add("  $name_s$part_predict(x, sigma + $at);\n", k);
+    }
+    if (scaled) {
+      add(R"(  for (j = 0; j < $sizes; ++j) {
+    if (sigma[j] < $name_lowest[j]) sigma[j] = $name_lowest[j];
+    if (sigma[j] > $name_highest[j]) sigma[j] = $name_highest[j];
+    sigma[j] = $exp(sigma[j]);
+    if (sigma[j] < $tiny) sigma[j] = $tiny;
+  }
+)");
+    }
+    const std::string sizes = scaled ? "sigma" : "mu";
+    m_functions += fill(R"(  for (j = 0; j < $outputs; ++j) {
+    lower[j] = -$name_end(mu, $sizes, j, -$one);
+    upper[j] = $name_end(mu, $sizes, j, $one);
+  }
+}
+
+)",
+                        {{"sizes", sizes}, {"one", real(1)}});
+    const Index bytes = m_number == "double" ? 8 : 4;
+    m_stack_bytes +=
+        (predictions + (scaled ? interval.parts : 0)) * m_outputs * bytes + interval.parts * 4;
+  }
+
+  /// Y: c outputs of the model for each row of X. With intervals their ends, too.
+  void add_self_test(const RowMatrix<double>& X, const RowMatrix<double>& Y, double tolerance,
+                     const RowMatrix<double>& lower = {}, const RowMatrix<double>& upper = {},
+                     double end_tolerance = 0) {
+    const bool ends = lower.size() > 0;
     const auto values = [this](const char* name, const RowMatrix<double>& matrix) {
       return array(fill("  static const $number $array[$rows * $cols]",
                         {{"array", name}, {"rows", matrix.rows()}, {"cols", matrix.cols()}}),
@@ -357,7 +460,7 @@ static inline float $name_real(int64_t s) {
         R"(/* Compares with outputs of the model that are stored here: 0 if all agree, else the number
    of the first that does not. */
 static inline int $name_self_test(void) {
-$x$expected  const $number tolerance = $tolerance;
+$x$expected$ends  const $number tolerance = $tolerance;
   int t, j;
   for (t = 0; t < $rows; ++t) {
     $number y[$outputs];
@@ -366,12 +469,27 @@ $x$expected  const $number tolerance = $tolerance;
       const $number difference = y[j] - expected[t * $outputs + j];
       if (!(difference <= tolerance && -difference <= tolerance)) return t + 1;
     }
-  }
+$check  }
   return 0;
 }
 )",
         {{"x", values("x", X)},
          {"expected", values("expected", Y)},
+         {"ends", !ends ? ""
+                        : values("lower", lower) + values("upper", upper) +
+                              fill("  const $number end_tolerance = $tolerance;\n",
+                                   {{"tolerance", real(end_tolerance)}})},
+         {"check", !ends ? "" : fill(R"(    {
+      $number low[$outputs], high[$outputs];
+      $name_predict_interval(x + t * $inputs, low, high);
+      for (j = 0; j < $outputs; ++j) {
+        const $number below = low[j] - lower[t * $outputs + j];
+        const $number above = high[j] - upper[t * $outputs + j];
+        if (!(below <= end_tolerance && -below <= end_tolerance)) return t + 1;
+        if (!(above <= end_tolerance && -above <= end_tolerance)) return t + 1;
+      }
+    }
+)")},
          {"tolerance", real(tolerance)},
          {"rows", X.rows()}});
   }

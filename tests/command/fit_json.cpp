@@ -296,6 +296,37 @@ TEST_CASE("a seed means the same bytes for any number of threads", "[command/fit
   }
 }
 
+TEST_CASE("with a time limit, one model comes before those of folds", "[command/fit]") {
+  const Folder folder;
+  const auto [X, Y] = mgdl::test::samples(250);
+  mgdl::write_npy(folder / "X.npy", X);
+  mgdl::write_npy(folder / "Y.npy", Y);
+  const auto trained = [&](const std::string& width, const std::string& name,
+                           const Arguments& more) {
+    const Arguments all{"fit", "--trainer", "gradient",   "--width",  width,        "--grades",
+                        "2",   "--report",  folder / "r", "--output", folder / name};
+    REQUIRE(run(all + folder.npy() + more).code == 0);
+    CHECK(run(Arguments{"verify", "--model", folder / name} + folder.npy()).code == 0);
+    return folder.json("r");
+  };
+  // A limit that does not bind changes nothing.
+  const Json free = trained("5", "free", {});
+  const Json generous = trained("5", "generous", {"--time-limit", "1000"});
+  CHECK(free["folds"] == 5);
+  CHECK(generous["folds"] == 5);
+  const auto model = [&](const std::string& name) {
+    return mgdl::load_model<double>(folder / name).model;
+  };
+  CHECK(model("free") == model("generous"));
+  // One that leaves no time for folds: one model, with a part held out.
+  const Json hurried = trained("500", "hurried", {"--time-limit", "0.3"});
+  CHECK_FALSE(hurried.contains("folds"));
+  CHECK(hurried["validation_fraction"] == 0.1);
+  // Folds that were asked for are what there is.
+  const Json asked = trained("500", "asked", {"--time-limit", "0.3", "--folds", "3"});
+  CHECK(asked["folds"] == 3);
+}
+
 TEST_CASE("predict evaluates any prefix", "[command/predict]") {
   const Folder folder;
   REQUIRE(fit(folder.npy() + Arguments{"--output", folder / "m"}).code == 0);

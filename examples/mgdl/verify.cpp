@@ -109,8 +109,8 @@ ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
   const FitSummary& report = *saved.report;
   std::optional<IntervalVerification> intervals;
   const auto check = [&](const auto& data) {
-    auto found = verify_model(
-        saved.model, data, {report.grades, report.initial_rse, report.inputs}, options.threads);
+    auto found = verify_model(saved.model, data, {report.grades, report.initial_rse, report.inputs},
+                              options.threads);
     // They are about the samples of the last grade.
     if (saved.intervals && (found.grades.empty() || found.grades.back().of_these_samples)) {
       constexpr double kLevel = 0.9;

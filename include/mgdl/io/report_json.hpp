@@ -67,7 +67,8 @@ namespace detail {
 template <class Scalar>
 Standardizer<Scalar> usual_inputs(const MultigradeModel<Scalar>& model, const FitSummary* report) {
   const auto d = static_cast<std::size_t>(model.inputs());
-  if (report == nullptr || report->inputs.mean.size() != d || report->inputs.deviation.size() != d) {
+  if (report == nullptr || report->inputs.mean.size() != d ||
+      report->inputs.deviation.size() != d) {
     return model.input_standardizer();
   }
   const auto row = [&](const std::vector<double>& values) {

@@ -223,11 +223,10 @@ std::string range_refutation(const InputRange& stated, const Dataset<Scalar>& da
     }
     return {};
   };
-  for (const std::string& text :
-       {refute("mean", stated.mean, found.mean),
-        refute("deviation", stated.deviation, found.deviation),
-        refute("smallest value", stated.lower, found.lower),
-        refute("largest value", stated.upper, found.upper)}) {
+  for (const std::string& text : {refute("mean", stated.mean, found.mean),
+                                  refute("deviation", stated.deviation, found.deviation),
+                                  refute("smallest value", stated.lower, found.lower),
+                                  refute("largest value", stated.upper, found.upper)}) {
     if (!text.empty()) return text;
   }
   return {};

@@ -190,6 +190,7 @@ struct InputRange {
   std::vector<double> lower;      ///< smallest value
   std::vector<double> upper;      ///< largest value
 
+  /// Whether nothing is known.
   bool empty() const noexcept {
     return mean.empty() && deviation.empty() && lower.empty() && upper.empty();
   }

@@ -105,7 +105,7 @@ void check_survives_float32(const std::string& file, const Matrix<double>& value
   constexpr double kMost = 1e-4;
   const auto distinct = [](std::vector<double> numbers) {
     std::ranges::sort(numbers);
-    return std::ranges::unique(numbers).begin() - numbers.begin();
+    return std::unique(numbers.begin(), numbers.end()) - numbers.begin();
   };
   const auto n = static_cast<double>(values.rows());
   for (Index j = 0; j < values.cols(); ++j) {

@@ -226,6 +226,7 @@ TEST_CASE("CSV: what can be read in two ways is refused, with the option that de
            {"a,c\n1,\n", {"a number", "an empty field", "column 2"}, {.names = {"c"}}},
            {"a,b\nmm,3\n1,2\n", {"a number", "\"mm\"", "line 2"}},
            {std::string("a\0,\0b\0", 6), {"UTF-16"}},
+           {std::string("a,\0b\n1,2\n", 9), {"names that are text", "\"\\x00b\"", "line 1"}},
            {"PK\x03\x04rest", {"zip", ".xlsx", ".npz"}},
            {"\x1F\x8Brest", {"gzip"}},
            {"<!DOCTYPE html>\n", {"HTML"}},

@@ -225,6 +225,11 @@ class CsvTableMaker {
     } else {
       for (const auto& field : record.fields) m_names.push_back(utf8_of(field.text));
     }
+    // A byte 0 does not come back from the file that it is written to.
+    for (const std::string& name : m_names) {
+      if (name.find('\0') == name.npos) continue;
+      fail("names that are text", excerpt(name), line_text(record.line));
+    }
     m_dialect.header = !m_names.empty();
     m_dialect.units = first == CsvFirst::NamesAndUnits;
     m_skipped = first == CsvFirst::Data ? 0 : first == CsvFirst::Names ? 1 : 2;

@@ -205,7 +205,7 @@ TEST_CASE("ONNX in float is refused where float is not enough", "[io/onnx]") {
     mgdl::OnnxOptions options;
     options.samples = c.offset + (Eigen::ArrayXd::LinSpaced(200, -0.5, 0.5) * c.period);
     const Matrix<float> found =
-        mgdl::detail::CCode::predict<float>(model, Matrix<double>(options.samples));
+        mgdl::detail::predict_rounded<float>(model, Matrix<double>(options.samples));
     const double error =
         (found.cast<double>() - model.predict(options.samples)).cwiseAbs().maxCoeff();
     for (const bool with_samples : {true, false}) {

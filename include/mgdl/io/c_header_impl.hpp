@@ -14,6 +14,7 @@
 #include "mgdl/io/export/c_code.hpp"
 #include "mgdl/io/export/c_intervals.hpp"
 #include "mgdl/io/export/fixed_point.hpp"
+#include "mgdl/io/export/floating_point.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/training/prediction_intervals.hpp"
@@ -96,8 +97,8 @@ CHeaderReport write_c_header(std::ostream& out, const MultigradeModel<Scalar>& m
   if (options.number == CNumber::Float32 || in_double) {
     code.add_floating(model);
     const auto predict = [&](const Matrix<Scalar>& inputs) -> Matrix<double> {
-      if (in_double) return detail::CCode::predict<double>(model, inputs);
-      return detail::CCode::predict<float>(model, inputs).template cast<double>();
+      if (in_double) return detail::predict_rounded<double>(model, inputs);
+      return detail::predict_rounded<float>(model, inputs).template cast<double>();
     };
     measure(predict);
   } else {
@@ -147,17 +148,16 @@ CHeaderReport write_c_header(std::ostream& out, const MultigradeModel<Scalar>& m
       return IntervalLimits<double>{limits.lower.template cast<double>(),
                                     limits.upper.template cast<double>()};
     };
-    const auto error = [&](const Matrix<Scalar>& inputs) {
-      if (inputs.rows() == 0) return 0.0;
-      const auto ends = ends_of(inputs);
+    const auto error = [&](const Matrix<Scalar>& inputs, const IntervalLimits<double>& ends) {
       const auto found = in_double ? intervals->template predict<double>(model, inputs)
                                    : intervals->template predict<float>(model, inputs);
       return std::max((found.lower - ends.lower).cwiseAbs().maxCoeff(),
                       (found.upper - ends.upper).cwiseAbs().maxCoeff());
     };
     const auto ends = ends_of(X);
-    const double tested = error(X);
-    report.interval_error = std::max(tested, error(samples));
+    const double tested = error(X, ends);
+    report.interval_error =
+        samples.rows() > 0 ? std::max(tested, error(samples, ends_of(samples))) : tested;
     const double size =
         std::max(ends.lower.cwiseAbs().maxCoeff(), ends.upper.cwiseAbs().maxCoeff());
     code.add_self_test(X.template cast<double>(), expected, tolerance, ends.lower, ends.upper,

@@ -8,7 +8,7 @@
 
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/export/c_code.hpp"
+#include "mgdl/io/export/source_text.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/network/fixed_model.hpp"
 #include "mgdl/network/multigrade_model.hpp"

@@ -16,7 +16,7 @@
 #include "mgdl/core/compiled.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/export/c_code.hpp"
+#include "mgdl/io/export/floating_point.hpp"
 #include "mgdl/io/file.hpp"
 #include "mgdl/io/onnx.hpp"
 #include "mgdl/network/multigrade_model.hpp"
@@ -194,7 +194,7 @@ class OnnxGraph {
 template <class Number, class Scalar>
 void add_onnx_errors(const MultigradeModel<Scalar>& model, const Matrix<Scalar>& X,
                      OnnxReport& report) {
-  const Matrix<Number> found = CCode::predict<Number>(model, X);
+  const Matrix<Number> found = predict_rounded<Number>(model, X);
   const Matrix<Scalar> expected = model.predict(X);
   for (Index j = 0; j < found.cols(); ++j) {
     const auto scale = static_cast<double>(model.output_standardizer().scale()[j]);

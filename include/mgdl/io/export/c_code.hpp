@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,139 +11,14 @@
 #include <utility>
 #include <vector>
 
-#include "mgdl/core/error.hpp"
-#include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/export/fixed_point.hpp"
-#include "mgdl/io/file.hpp"
-#include "mgdl/io/number_text.hpp"
+#include "mgdl/io/export/floating_point.hpp"
+#include "mgdl/io/export/source_text.hpp"
 #include "mgdl/network/multigrade_model.hpp"
 #include "mgdl/version.hpp"
 
-/// \file
-/// Numbers and arrays as C and C++ source.
-
 namespace mgdl::detail {
-
-/// Keywords of C23 and C++23, and names that are taken where a variable would be.
-inline constexpr std::string_view kTakenNames[] = {
-    "alignas",   "alignof",   "and",           "and_eq",       "asm",
-    "auto",      "bitand",    "bitor",         "bool",         "break",
-    "case",      "catch",     "char",          "char16_t",     "char32_t",
-    "char8_t",   "class",     "co_await",      "co_return",    "co_yield",
-    "compl",     "concept",   "const",         "const_cast",   "consteval",
-    "constexpr", "constinit", "continue",      "decltype",     "default",
-    "delete",    "do",        "double",        "dynamic_cast", "else",
-    "enum",      "explicit",  "export",        "extern",       "false",
-    "float",     "for",       "friend",        "goto",         "if",
-    "inline",    "int",       "long",          "main",         "mgdl",
-    "mutable",   "namespace", "new",           "noexcept",     "not",
-    "not_eq",    "nullptr",   "operator",      "or",           "or_eq",
-    "private",   "protected", "public",        "register",     "reinterpret_cast",
-    "requires",  "restrict",  "return",        "short",        "signed",
-    "sizeof",    "static",    "static_assert", "static_cast",  "std",
-    "struct",    "switch",    "template",      "this",         "thread_local",
-    "throw",     "true",      "try",           "typedef",      "typeid",
-    "typename",  "typeof",    "typeof_unqual", "union",        "unsigned",
-    "using",     "virtual",   "void",          "volatile",     "wchar_t",
-    "while",     "xor",       "xor_eq"};
-
-/// Throws InvalidArgument unless `name` can be that of a variable in C and C++: letters, digits and
-/// underscores, no keyword, and none of the names that both languages keep for themselves.
-inline void require_identifier(const char* argument, const std::string& name) {
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  const auto fits = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); };
-  if (name.empty() || !is_letter(name.front()) || !std::ranges::all_of(name, fits)) {
-    throw InvalidArgument(argument, "an identifier of C", excerpt(name));
-  }
-  if (std::ranges::find(kTakenNames, name) != std::end(kTakenNames)) {
-    throw InvalidArgument(argument, "an identifier that is free in C and C++", excerpt(name));
-  }
-  const bool reserved = name.front() == '_' || name.find("__") != std::string::npos;
-  if (!reserved) return;
-  throw InvalidArgument(argument, "an identifier without a leading or a double underscore",
-                        excerpt(name));
-}
-
-/// 16 hexadecimal digits that differ for different texts, up to chance. FNV-1a, 64 bits.
-inline std::string digest(std::string_view text) {
-  std::uint64_t value = 0xCBF29CE484222325u;
-  for (const char c : text) {
-    value = (value ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
-  }
-  std::string digits(16, '0');
-  for (auto digit = digits.rbegin(); digit != digits.rend(); ++digit, value >>= 4) {
-    *digit = "0123456789abcdef"[value & 15];
-  }
-  return digits;
-}
-
-/// Preprocessor lines after which a second model called `name` is an error, instead of one that is
-/// never looked at, or that shares its names with the first.
-inline std::string claim_of(const std::string& name) {
-  return "#ifdef MGDL_MODEL_" + name + "\n#error \"two models are called " + name +
-         " here: export one of them under another name\"\n#endif\n#define MGDL_MODEL_" + name +
-         "\n";
-}
-
-/// A literal of the same type and value.
-template <class Number>
-std::string c_number(Number value) {
-  std::string text;
-  append_number(text, value);
-  if (text.find_first_of(".e") == std::string::npos) text += ".0";
-  return sizeof(Number) == sizeof(float) ? text + "f" : text;
-}
-
-/// A definition, `declaration = {...};`, of lines that are not too long; print(value) gives the
-/// text of each value.
-template <class Values, class Print>
-std::string array(const std::string& declaration, const Values& values, const Print& print) {
-  constexpr std::size_t kLine = 100;
-  std::string text = declaration + " = {\n ";
-  std::size_t line = 0;
-  bool first = true;
-  for (const auto value : values) {
-    const std::string number = print(value);
-    if (!first) text += ',';
-    if (line + 1 + number.size() > kLine) {
-      text += "\n ";
-      line = 0;
-    }
-    text += ' ';
-    text += number;
-    line += number.size() + 2;
-    first = false;
-  }
-  return text + "};\n";
-}
-
-/// The numbers of a vector, or of a row-major matrix.
-template <class Values>
-auto span_of(const Values& values) {
-  return std::span(values.data(), static_cast<std::size_t>(values.size()));
-}
-
-/// Inputs at which exported code is compared with the model: up to `count` of the samples (n x d),
-/// evenly spread, or, without samples, `count` drawn ones.
-template <class Scalar>
-Matrix<Scalar> inputs_to_compare_at(const MultigradeModel<Scalar>& model,
-                                    const Matrix<Scalar>& samples, Index count) {
-  const Index n = samples.rows();
-  if (n > 0) count = std::min(count, n);
-  Matrix<Scalar> X(count, model.inputs());
-  RandomStream random(1);
-  const auto& in = model.input_standardizer();
-  for (Index i = 0; i < X.rows(); ++i) {
-    for (Index j = 0; j < X.cols(); ++j) {
-      X(i, j) = n > 0 ? samples(i * n / count, j)
-                      : in.mean()[j] + in.scale()[j] * static_cast<Scalar>(random.normal());
-    }
-  }
-  return X;
-}
 
 /// Puts the text of an exported C header together.
 ///
@@ -153,56 +27,12 @@ Matrix<Scalar> inputs_to_compare_at(const MultigradeModel<Scalar>& model,
 /// vectorise at -O2 already, and which need no buffer but the outputs.
 class CCode {
  public:
-  static constexpr int kTogether = 4;
-
   CCode(std::string name, std::string number)
       : m_name(std::move(name)), m_number(std::move(number)) {}
 
   const std::string& number() const noexcept { return m_number; }
   Index flash_bytes() const noexcept { return m_flash_bytes; }
   Index stack_bytes() const noexcept { return m_stack_bytes; }
-
-  /// What the code of add_floating computes, each operation rounded to Number: n x c.
-  template <class Number, class Scalar>
-  static Matrix<Number> predict(const MultigradeModel<Scalar>& model, const Matrix<Scalar>& X) {
-    using Row = std::vector<Number>;
-    const auto row_of = [](const auto& values) {
-      Row row;
-      for (Index j = 0; j < values.size(); ++j) row.push_back(static_cast<Number>(values[j]));
-      return row;
-    };
-    const Row in_mean = row_of(model.input_standardizer().mean());
-    const Row in_scale = row_of(model.input_standardizer().scale());
-    const Row out_mean = row_of(model.output_standardizer().mean());
-    const Row out_scale = row_of(model.output_standardizer().scale());
-    Matrix<Number> result(X.rows(), model.outputs());
-    for (Index n = 0; n < X.rows(); ++n) {
-      Row z = row_of(X.row(n));
-      for (std::size_t j = 0; j < z.size(); ++j) z[j] = (z[j] - in_mean[j]) / in_scale[j];
-      Row features = z;
-      Row sum(out_mean.size());
-      for (Index g = 1; g <= model.grades(); ++g) {
-        const auto& layers = model.grade(g).network.layers();
-        for (const auto& layer : layers) {
-          Row out = row_of(layer.bias());
-          add_products(layer, features, out);
-          if (&layer == &layers.back()) {
-            for (std::size_t j = 0; j < sum.size(); ++j) sum[j] += out[j];
-          } else {
-            for (Number& value : out) value = value < 0 ? 0 : value;
-            features = std::move(out);
-          }
-        }
-        if (model.link() == FeatureLink::LastHiddenAndInput) {
-          features.insert(features.end(), z.begin(), z.end());
-        }
-      }
-      for (std::size_t j = 0; j < sum.size(); ++j) {
-        result(n, static_cast<Index>(j)) = sum[j] * out_scale[j] + out_mean[j];
-      }
-    }
-    return result;
-  }
 
   template <class Scalar>
   void add_floating(const MultigradeModel<Scalar>& model) {
@@ -359,11 +189,12 @@ static inline float $name_real(int64_t s) {
 
   /// Prediction intervals; see CIntervals.
   struct Interval {
-    Index members;  ///< parts NAME_m1, NAME_m2, ... predict; none: NAME itself
-    Index parts;    ///< K
-    Index dropped;  ///< n - r
-    std::vector<Index> first;
-    std::vector<double> scores, lowest, highest;  ///< no limits: sigma = 1
+    Index members = 0;           ///< parts NAME_m1, NAME_m2, ... predict; none: NAME itself
+    Index parts = 0;             ///< K
+    Index dropped = 0;           ///< n - r
+    std::vector<Index> first;    ///< place of each part's scores, and their number: K + 1
+    std::vector<double> scores;  ///< the largest of each part, ascending, c each
+    std::vector<double> lowest, highest;  ///< of g, c for each part; none: sigma = 1
   };
   void add_interval(const Interval& interval) {
     const bool scaled = !interval.lowest.empty();
@@ -562,33 +393,6 @@ $functions
     }
   }
 
-  template <class Number, class Scalar>
-  static void add_products(const DenseLayer<Scalar>& layer, const std::vector<Number>& in,
-                           std::vector<Number>& out) {
-    const Index n = layer.group_inputs();
-    const Index m = layer.group_outputs();
-    for (Index g = 0; g < layer.groups(); ++g) {
-      const Number* from = in.data() + g * n;
-      std::vector<Index> where;
-      for (Index i = 0; i < n; ++i) {
-        if (from[i] != 0) where.push_back(i);
-      }
-      const auto term = [&](std::size_t t, Index j) {
-        return from[where[t]] * static_cast<Number>(layer.weights()(where[t], j));
-      };
-      std::size_t t = 0;
-      for (; t + kTogether <= where.size(); t += kTogether) {
-        for (Index j = g * m; j < (g + 1) * m; ++j) {
-          out[static_cast<std::size_t>(j)] +=
-              (term(t, j) + term(t + 1, j)) + (term(t + 2, j) + term(t + 3, j));
-        }
-      }
-      for (; t < where.size(); ++t) {
-        for (Index j = g * m; j < (g + 1) * m; ++j) out[static_cast<std::size_t>(j)] += term(t, j);
-      }
-    }
-  }
-
   /// Starts the function that sums grades up. Model: of either kind.
   template <class Model>
   void start(const Model& model, const std::string& value) {
@@ -664,7 +468,7 @@ static inline void $name_sum(const $number* x, int k, $number* sum) {
   for (j = 0; j < $m; ++j) $out[j] $assign $b[j];
   for (t = 0; t + 4 <= count; t += 4) {
 )");
-    for (int r = 0; r < kTogether; ++r) {
+    for (int r = 0; r < kProductsTogether; ++r) {
       add(R"(    MGDL_FLASH const $number* w$r = $w + where[t + $r] * $row;
     const $number v$r = $in[where[t + $r]];
 )",

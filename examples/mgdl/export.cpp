@@ -214,8 +214,7 @@ Command add_export(CLI::App& app) {
           "the lower end, a number for each input [that of the inputs]");
   add_interval_flags(flags, options->interval,
                      "level in (0, 1), c-header: NAME_predict_interval gives limits between which "
-                     "a target is with "
-                     "this probability");
+                     "a target is with this probability");
   flags.footer(
       "The largest error against the model is printed, of a C header its size as well; for fixed\n"
       "point also with a bound of it that is proven for all inputs in the box. It has\n"

@@ -145,9 +145,11 @@ struct Trained {
                                [&](const auto& grade) { return cut(grade.fit.termination); });
   }
 
+  /// Of a model without grades infinite: any other is better.
   double validation_rse() const {
     const auto& model = fit.model;
-    return model.grades() > 0 ? model.grade(model.grades()).validation_rse : 1;
+    return model.grades() > 0 ? model.grade(model.grades()).validation_rse
+                              : std::numeric_limits<double>::infinity();
   }
 };
 

@@ -120,8 +120,7 @@ Command add_predict(CLI::App& app) {
   flags.add("--grades", &options->grades, "use the first N grades only [all]", "N");
   add_interval_flags(flags, options->interval,
                      "level in (0, 1): write limits between which a target is with this "
-                     "probability, a lower and an "
-                     "upper column after each prediction");
+                     "probability, a lower and an upper column after each prediction");
   flags.add("--threads", &options->threads, "0 uses all; the result does not depend on it",
             "N [0]");
   flags.footer(

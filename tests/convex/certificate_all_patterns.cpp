@@ -399,9 +399,10 @@ TEST_CASE("no bound is above the objective where values without the output bias 
            {all, certify(data, gates, line), certify(data, gates, gated)}) {
         CAPTURE(certificate.scope, certificate.patterns);
         CHECK(certificate.dual <= objective * (1 + 1e-12L));
-        // With a pattern, what is proven is as good as weights in double can be.
+        // With a pattern, what is proven is as good as weights in double can be, whose rounding
+        // moves values by 1e-8 at the largest offset.
         if (certificate.scope == PatternScope::SampledPatterns) {
-          CHECK(certificate.dual >= objective * (1 - 1e-4L));
+          CHECK(certificate.dual >= objective * (1 - (offset < 1e8 ? 1e-5L : 1e-4L)));
         }
       }
     }

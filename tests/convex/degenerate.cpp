@@ -225,7 +225,7 @@ TEST_CASE("Nearly dependent inputs and a small penalty are solved, or it is said
       CAPTURE(report.certificate.relative_gap(), report.message);
       const bool proven = report.certificate.relative_gap() <= 1e-6;
       CHECK(proven == (report.termination == Termination::ToleranceReached));
-      CHECK((proven || !report.message.empty()));
+      if (!proven) CHECK_THAT(report.message, Catch::Matchers::ContainsSubstring("condition of"));
     };
     check(GatedReluSolver(options).solve(data, gates).report);
     check(ReluSolver(options).solve(data, gates).report);

@@ -208,7 +208,7 @@ class GradeOrigins {
 template <class Scalar>
 std::string range_refutation(const InputRange& stated, const Dataset<Scalar>& data) {
   const InputRange found = input_range(data.inputs(), data.weights());
-  const auto& largest = data.inputs().cwiseAbs().colwise().maxCoeff().eval();
+  const RowVector<Scalar> largest = data.inputs().cwiseAbs().colwise().maxCoeff();
   const auto refute = [&](const char* what, const std::vector<double>& a,
                           const std::vector<double>& b) -> std::string {
     if (a.size() != b.size()) {

@@ -308,7 +308,7 @@ MGDL_INLINE void write_safetensors(std::ostream& out, const SafeTensors& content
     }
   }
   std::vector<std::pair<const std::string*, const Tensor*>> order;
-  for (const std::size_t size : {8, 4, 2, 1}) {
+  for (const std::size_t size : {8u, 4u, 2u, 1u}) {
     for (const auto& [name, tensor] : content.tensors) {
       if (size_of(tensor.type) == size) order.emplace_back(&name, &tensor);
     }

@@ -42,13 +42,19 @@ void check_flags(const ConvexFlags& flags) {
                    {"ConvexOptions.relative_tolerance", "--gap"},
                    {"ConvexOptions.time_limit_seconds", "--time-limit"},
                    {"ConvexOptions.threads", "--threads"},
-                   {"PathOptions.count", "--path"}},
+                   {"PathOptions.count", "--path"},
+                   {"PathOptions.enough_explained", "--enough-explained"},
+                   {"PathOptions.folds", "--folds"}},
                   [&] {
                     require_penalty(flags);
                     path_options(flags).validate();
                   });
   detail::require_option(flags.validation >= 0 && flags.validation < 1, "--validation",
                          "a value in [0, 1)", flags.validation);
+  detail::require_option(flags.folds == 0 || flags.validation == 0, "--folds",
+                         "0 with --validation", flags.folds);
+  detail::require_option(!flags.one_standard_error || flags.folds > 0 || flags.validation > 0,
+                         "--one-standard-error", "--folds or --validation with it", "neither");
   const bool csv = given(flags.csv, flags.target_columns);
   require_samples(flags, given(flags.input, flags.target), csv);
   require_csv(flags.table, csv);
@@ -73,6 +79,7 @@ Json path_json(const PathReport& path) {
                     {"dual", detail::report_number(certificate.dual)},
                     {"relative_gap", detail::report_number(certificate.relative_gap())},
                     {"train_rse", detail::report_number(point.train_rse)},
+                    {"explained", detail::report_number(point.explained)},
                     {"validation_rse", detail::report_number(point.validation_rse)},
                     {"standard_error", detail::report_number(point.standard_error)},
                     {"active_groups", point.report.active_groups},
@@ -123,6 +130,7 @@ Json report_json(const ConvexFlags& flags, const ConvexOutcome& outcome) {
           {"train_rse", detail::report_number(point.train_rse)},
           {"validation_rse", detail::report_number(point.validation_rse)},
           {"iterations", iterations},
+          {"covariance", point.report.covariance},
           {"seconds", seconds},
           {"termination", to_string(outcome.path.termination)},
           {"message", outcome.path.message},

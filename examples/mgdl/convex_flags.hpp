@@ -33,6 +33,9 @@ struct ConvexFlags {
   std::optional<double> lambda;
   std::optional<double> lambda_ratio;
   Index path = 1;
+  Index folds = 0;
+  bool one_standard_error = false;
+  double explained = std::numeric_limits<double>::infinity();
   double gap = ConvexOptions{}.relative_tolerance;
   double time_limit = std::numeric_limits<double>::infinity();
   std::uint64_t seed = 0;
@@ -83,7 +86,13 @@ void for_each_option(Flags& flags,
         "the penalty relative to the smallest one whose solution is zero [0.01]");
   visit(solver, "--path", flags.path,
         "solve for so many penalties, falling to the given one; the result is the best on the held "
-        "out samples, without these the last");
+        "out samples or over the folds, without these the last");
+  visit(solver, "--folds", flags.folds,
+        "choose the penalty of a path by K-fold cross-validation, instead of --validation");
+  visit(solver, "--one-standard-error", flags.one_standard_error,
+        "of a path, take the largest penalty within one standard error of the best");
+  visit(solver, "--enough-explained", flags.explained,
+        "end the path with the first penalty that explains this part of the targets' deviance");
   visit(solver, "--gap", flags.gap, "stop at this relative duality gap");
   visit(solver, "--time-limit", flags.time_limit, "seconds for all penalties together");
   visit(solver, "--seed", flags.seed, "fixes all random numbers, and so the result");
@@ -104,6 +113,9 @@ void for_each_option(Flags& flags,
 inline PathOptions path_options(const ConvexFlags& flags) {
   PathOptions options;
   options.count = flags.path;
+  options.folds = flags.folds;
+  options.seed = flags.seed;
+  options.enough_explained = flags.explained;
   options.solver.lambda = flags.lambda;
   options.solver.lambda_ratio = flags.lambda_ratio.value_or(ConvexOptions{}.lambda_ratio);
   options.solver.relative_tolerance = flags.gap;

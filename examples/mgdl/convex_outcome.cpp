@@ -126,9 +126,9 @@ class Monitor {
   bool m_told = false;
 };
 
-/// The best point on the validation part, else the last one that can be used.
-Index choose(const PathReport& path) {
-  if (path.best) return *path.best;
+/// The point that the flags ask for: by the validation errors, else the last one that can be used.
+Index choose(const PathReport& path, const ConvexFlags& flags) {
+  if (path.best) return flags.one_standard_error ? *path.one_standard_error : *path.best;
   Index k = std::ssize(path.points) - 1;
   while (k > 0 && !is_usable(path.points[static_cast<std::size_t>(k)].report.termination)) --k;
   return k;
@@ -273,13 +273,13 @@ ConvexOutcome solve_convex(const ConvexFlags& flags) {
     auto [solutions, report] = gates ? path.solve_relu(train, *gates, validation)
                                      : path.solve_all_patterns(train, validation);
     outcome.path = std::move(report);
-    outcome.chosen = choose(outcome.path);
+    outcome.chosen = choose(outcome.path, flags);
     neurons = std::move(solutions[static_cast<std::size_t>(outcome.chosen)]);
     outcome.dual = neurons.dual;
   } else {
     auto [solutions, report] = path.solve_gated(train, *gates, validation);
     outcome.path = std::move(report);
-    outcome.chosen = choose(outcome.path);
+    outcome.chosen = choose(outcome.path, flags);
     gated = std::move(solutions[static_cast<std::size_t>(outcome.chosen)]);
     outcome.solution = dense(*gated, *gates, train.targets().cols());
     if (!flags.output.empty() && outcome.is_usable()) {
@@ -297,7 +297,7 @@ ConvexOutcome solve_convex(const ConvexFlags& flags) {
     // What is printed is about the network.
     PathPoint& point = outcome.path.points[static_cast<std::size_t>(outcome.chosen)];
     point.train_rse = outcome.model->grade(1).train_rse;
-    point.validation_rse = outcome.model->grade(1).validation_rse;
+    if (validation != nullptr) point.validation_rse = outcome.model->grade(1).validation_rse;
     GradeReport& line = outcome.summary.grades.front();
     line.fit.termination = point.report.termination;
     line.fit.message = point.report.message;

@@ -2,6 +2,7 @@
 
 #include <Eigen/Cholesky>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "mgdl/convex/gates.hpp"
@@ -121,6 +122,32 @@ TEMPLATE_TEST_CASE("products from bits equal dense products",
       CHECK(difference(correlation.template cast<double>(), expected) < kTolerance<TestType>);
       CHECK(difference(applied.template cast<double>(), expected_applied) < kTolerance<TestType>);
     }
+  }
+}
+
+TEMPLATE_TEST_CASE("entries of Gram blocks equal dense products",
+                   "[convex/group_lasso/masked_products]", float, double) {
+  const Index p = 11;
+  Setting<TestType> setting(197, p - 1, 40, 6);
+  const auto products = setting.products();
+  std::vector<std::pair<Index, Index>> entries;
+  for (Index r = 0; r < p; ++r) {
+    for (Index t = r; t < p; ++t) entries.emplace_back(r, t);
+  }
+  const std::vector<std::pair<Index, Index>> gates{{3, 3}, {7, 2}, {0, 30}};
+  mgdl::detail::AlignedVector<TestType> sums;
+  products.gram(gates, entries, sums);
+  const Index stride = mgdl::detail::padded<TestType>(std::ssize(entries));
+  REQUIRE(sums.size() == 3 * stride);
+  for (Index k = 0; k < 3; ++k) {
+    const auto [i, j] = gates[static_cast<std::size_t>(k)];
+    const Matrix<double> block = setting.masked(i).transpose() * setting.masked(j);
+    Matrix<double> found = Matrix<double>::Zero(p, p);
+    for (Index m = 0; m < std::ssize(entries); ++m) {
+      const auto [r, t] = entries[static_cast<std::size_t>(m)];
+      found(r, t) = found(t, r) = static_cast<double>(sums[k * stride + m]);
+    }
+    CHECK(difference(found, block) < kTolerance<TestType>);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include "mgdl/convex/regularization_path.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <sstream>
@@ -10,7 +11,9 @@
 
 #include "mgdl/convex/gate_sampling.hpp"
 #include "mgdl/convex/gated_relu_solver.hpp"
+#include "mgdl/convex/relu_solver.hpp"
 #include "mgdl/convex/solution.hpp"
+#include "mgdl/core/dataset.hpp"
 #include "mgdl/core/observer.hpp"
 #include "support/samples.hpp"
 
@@ -270,6 +273,96 @@ TEST_CASE("the one-standard-error rule", "[convex/regularization_path]") {
   report.choose();
   CHECK(!report.best.has_value());
   CHECK(!report.one_standard_error.has_value());
+}
+
+TEST_CASE("cross-validation along a path", "[convex/regularization_path]") {
+  Problem problem(2);
+  PathOptions o = options(6, 1e-3);
+  o.folds = 4;
+  o.seed = 5;
+  const auto check = [&](const auto& path, const auto& solve, const auto& predict) {
+    const auto parts = mgdl::folds(problem.train, o.folds, o.seed);
+    const double all = weighted_squares(problem.train.targets(), problem.train.weights());
+    std::vector<double> mean(path.report.points.size());
+    for (std::size_t k = 0; k < path.report.points.size(); ++k) {
+      const PathPoint& point = path.report.points[k];
+      double squares = 0;
+      std::vector<double> errors;
+      for (std::size_t f = 0; f < parts.folds.size(); ++f) {
+        const auto& [train, held_out] = parts.folds[f];
+        mgdl::ConvexOptions single = o.solver;
+        single.lambda = point.report.certificate.lambda;
+        const Gates gates(train.inputs(), problem.gates.vectors(), problem.gates.bias());
+        const auto solved = solve(single, train, gates);
+        const RowMatrix<double> rest =
+            held_out->targets() - predict(solved.solution, gates, held_out->inputs());
+        for (Index i = 0; i < rest.rows(); ++i) {
+          const double weight =
+              problem.train.weights()[parts.held_out[f][static_cast<std::size_t>(i)]];
+          squares += weight * rest.row(i).squaredNorm();
+          mean[k] += weight * rest.row(i).squaredNorm();
+        }
+      }
+      CHECK_THAT(point.validation_rse, WithinRel(squares / all, 2e-3));
+      CHECK(point.standard_error > 0);
+      CHECK(point.standard_error < point.validation_rse);
+    }
+    const auto least = std::min_element(mean.begin(), mean.end()) - mean.begin();
+    REQUIRE(path.report.best);
+    CHECK(*path.report.best == least);
+    CHECK(*path.report.one_standard_error <= least);
+    // The solutions have seen all samples: they are those without folds.
+    PathOptions without = o;
+    without.folds = 0;
+    return RegularizationPath(without);
+  };
+  const auto gated = RegularizationPath(o).solve_gated(problem.train, problem.gates);
+  const auto plain = check(
+      gated,
+      [](const auto& single, const auto& train, const auto& gates) {
+        return mgdl::GatedReluSolver(single).solve(train, gates);
+      },
+      [](const auto& solution, const Gates& gates, const auto& X) {
+        return mgdl::predict(solution, gates, X);
+      });
+  const auto same = plain.solve_gated(problem.train, problem.gates);
+  CHECK(same.solutions.back().coefficients == gated.solutions.back().coefficients);
+  CHECK_FALSE(same.report.best);
+  check(
+      RegularizationPath(o).solve_relu(problem.train, problem.gates),
+      [](const auto& single, const auto& train, const auto& gates) {
+        return mgdl::ReluSolver(single).solve(train, gates);
+      },
+      [](const auto& solution, const Gates&, const auto& X) { return mgdl::predict(solution, X); });
+  CHECK_THAT(error_of([&] {
+               RegularizationPath(o).solve_gated(problem.train, problem.gates, &problem.validation);
+             }),
+             ContainsSubstring("PathOptions.folds") && ContainsSubstring("validation part"));
+}
+
+TEST_CASE("a path ends where enough is explained", "[convex/regularization_path]") {
+  Problem problem(1);
+  PathOptions o = options(30, 1e-4);
+  o.solver.output_bias = true;
+  const auto whole = RegularizationPath(o).solve_gated(problem.train, problem.gates);
+  const auto means = (problem.train.weights().transpose() * problem.train.targets()).eval();
+  const RowMatrix<double> around = problem.train.targets().rowwise() - means.row(0);
+  for (std::size_t k = 0; k < whole.solutions.size(); ++k) {
+    const auto fitted = mgdl::predict(whole.solutions[k], problem.gates, problem.train.inputs());
+    const RowMatrix<double> rest = problem.train.targets() - fitted;
+    CHECK(whole.report.points[k].explained ==
+          Approx(1 - weighted_squares(rest, problem.train.weights()) /
+                         weighted_squares(around, problem.train.weights()))
+              .margin(1e-12));
+  }
+  o.enough_explained = 0.7;
+  const auto part = RegularizationPath(o).solve_gated(problem.train, problem.gates);
+  REQUIRE(part.report.points.size() < whole.report.points.size());
+  REQUIRE(part.report.points.size() > 1);
+  CHECK(part.report.points.back().explained >= 0.7);
+  CHECK(part.report.points[part.report.points.size() - 2].explained < 0.7);
+  CHECK(part.report.termination == Termination::ToleranceReached);
+  CHECK_THAT(part.report.message, ContainsSubstring("of 30 penalties: the last one explains 0.7"));
 }
 
 TEST_CASE("a path that ends early keeps what it has", "[convex/regularization_path]") {

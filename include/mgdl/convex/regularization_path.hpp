@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <limits>
 #include <optional>
@@ -28,10 +29,13 @@ struct PathPoint {
   ConvexReport report;
   /// Relative squared error on the training samples.
   double train_rse = std::numeric_limits<double>::quiet_NaN();
-  /// The same on the validation part; NaN without one.
+  /// Explained deviance: the part of the training samples' weighted sum of squares, around their
+  /// means if there is an output bias, that the solution explains; NaN where that is zero.
+  double explained = std::numeric_limits<double>::quiet_NaN();
+  /// Relative squared error on the validation part, or, with folds, of every sample by the solution
+  /// without its fold; NaN without these.
   double validation_rse = std::numeric_limits<double>::quiet_NaN();
-  /// Standard error of `validation_rse` over the validation samples; NaN without validation part
-  /// and for a single sample.
+  /// Standard error of `validation_rse` over its samples; NaN without any and for a single one.
   double standard_error = std::numeric_limits<double>::quiet_NaN();
 };
 
@@ -40,12 +44,13 @@ struct PathReport {
   /// By falling penalty. All but the last one have reached the tolerance.
   std::vector<PathPoint> points;
   /// The point of the lowest validation error, the first of equal ones; none without a validation
-  /// part.
+  /// part and folds.
   std::optional<Index> best;
   /// The point of the largest penalty whose validation error exceeds the lowest one by at most one
   /// standard error of that.
   std::optional<Index> one_standard_error;
-  /// Why the path ended; ToleranceReached: all penalties are solved.
+  /// Why the path ended; ToleranceReached: all penalties are solved, or all down to the explained
+  /// deviance that was asked for.
   Termination termination = Termination::NotRun;
   /// One sentence on the outcome.
   std::string message;
@@ -113,6 +118,15 @@ struct PathOptions {
   ConvexOptions solver = {};
   /// Penalties, >= 1; with 1, the last one alone.
   Index count = 20;
+  /// The path ends with the first penalty that explains at least this part of the deviance, > 0
+  /// (PathPoint::explained).
+  double enough_explained = std::numeric_limits<double>::infinity();
+  /// Without a validation part, K-fold cross-validation: 0, or a value >= 2. The penalties of the
+  /// path are solved for again without each fold, so that every sample has an error by solutions
+  /// that have not seen it.
+  Index folds = 0;
+  /// Which samples are in which fold.
+  std::uint64_t seed = 0;
   /// Called after every penalty; an answer of Action::Stop ends the path there.
   PathObserver observer = {};
 
@@ -120,6 +134,10 @@ struct PathOptions {
   void validate() const {
     solver.validate();
     detail::require_option(count >= 1, "PathOptions.count", "a value >= 1", count);
+    detail::require_option(enough_explained > 0, "PathOptions.enough_explained", "a value > 0",
+                           enough_explained);
+    detail::require_option(folds == 0 || folds >= 2, "PathOptions.folds", "0, or a value >= 2",
+                           folds);
     if (count > 1 && solver.lambda.value_or(solver.lambda_ratio) == 0) {
       throw InvalidArgument(solver.lambda ? "ConvexOptions.lambda" : "ConvexOptions.lambda_ratio",
                             "a value > 0 for a path", "0");
@@ -136,7 +154,8 @@ struct PathResult {
 
 /// Solves the convex problems for many penalties: `count` of them in equal steps of their
 /// logarithm, from lambda_max, where the solution is zero, down to the wanted one. (A wanted
-/// penalty above lambda_max is the only one.) Every gated solve starts from the solution before it.
+/// penalty above lambda_max is the only one.) Every gated solve goes on from the one before it,
+/// with its working set, Gram blocks and factorisation.
 ///
 /// The path ends early, with what there is, when a penalty cannot be solved to the tolerance, when
 /// time is up, or when an observer says so. A relaxed bound (ConvexOptions.shared_neurons) that
@@ -144,7 +163,9 @@ struct PathResult {
 ///
 /// The validation error is the mean of weighted squared errors e_i = |y_i - f(x_i)|^2 relative to
 /// that of the targets; its standard error is sqrt(sum_i w_i^2 (e_i - mean)^2 / (1 - sum_i w_i^2)),
-/// for equal weights the standard deviation of e over sqrt(n), relative to the same.
+/// for equal weights the standard deviation of e over sqrt(n), relative to the same. With folds,
+/// e_i is the error of the solution for the other folds; the solutions that are returned have seen
+/// all samples.
 ///
 /// `Scalar` is the type of the samples; the arithmetic, and so the solutions, are in double.
 ///

@@ -77,28 +77,34 @@ RowMatrix<Real> values_of(const GatedSolution& solution, const Gates& gates,
   constexpr Index kRows = 64;  // of a pattern's word
   struct Scratch {
     GateSigns signs;
-    RowMatrix<Real> samples;
-    RowMatrix<Real> values;
+    Matrix<Real> samples;
+    Matrix<Real> values;
+    Matrix<Real> sums;
   };
   ThreadPool& pool = threads.pool();
+  const Index c = solution.coefficients.cols();
   std::vector<Scratch> scratch(static_cast<std::size_t>(pool.size()),
-                               {GateSigns(d, gates.bias()), RowMatrix<Real>::Ones(kRows, p),
-                                RowMatrix<Real>(kRows, solution.coefficients.cols())});
+                               {GateSigns(d, gates.bias()), Matrix<Real>::Ones(kRows, p),
+                                Matrix<Real>(kRows, c), Matrix<Real>(kRows, c)});
   pool.parallel_for((X.rows() + kRows - 1) / kRows, [&](Index block, int thread) {
-    auto& [signs, samples, values] = scratch[static_cast<std::size_t>(thread)];
+    auto& [signs, samples, values, sums] = scratch[static_cast<std::size_t>(thread)];
     const Index first = block * kRows;
     const Index rows = std::min(kRows, X.rows() - first);
     signs.load(X, first);
     samples.topLeftCorner(rows, d) = X.middleRows(first, rows);
+    sums.setZero();
     for (Index k = 0; k < count; ++k) {
       const Index gate = solution.active[static_cast<std::size_t>(k)];
       const std::uint64_t active = signs.bits(gates.vectors().row(gate).data());
       if (active == 0) continue;
       values.noalias() = samples.lazyProduct(solution.block(k));
-      for (Index i = 0; i < rows; ++i) {
-        if ((active >> i & 1) != 0) result.row(first + i) += values.row(i);
+      for (Index o = 0; o < c; ++o) {
+        const Real* from = values.col(o).data();
+        Real* to = sums.col(o).data();
+        for (Index i = 0; i < kRows; ++i) to[i] += (active >> i & 1) != 0 ? from[i] : Real(0);
       }
     }
+    result.middleRows(first, rows) += sums.topRows(rows);
   });
   return result;
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <string>
 #include <vector>
@@ -24,6 +25,12 @@ namespace mgdl::detail {
 /// Samples that are treated together.
 inline constexpr Index kCertifyRows = 256;
 
+/// Whether a norm that was computed by squares lost nothing by overflow or underflow.
+inline bool has_safe_square(double norm) noexcept {
+  constexpr double kLargest = 1e140;
+  return norm < kLargest && norm > 1 / kLargest;
+}
+
 /// X~ (n x p), column after column, with rows of zeros up to a multiple of kCertifyRows.
 template <class Real>
 class CertifySamples {
@@ -33,9 +40,9 @@ class CertifySamples {
     m_values.setZero(blocks() * kCertifyRows, dimension());
     m_values.topLeftCorner(m_size, m_inputs) = inputs;
     if (bias) m_values.col(m_inputs).head(m_size).setOnes();
-    m_norms.setZero(m_values.rows());
+    m_norms = m_values.rowwise().norm();
     for (Index i = 0; i < m_size; ++i) {
-      for (Index k = 0; k < dimension(); ++k) m_norms[i] = std::hypot(m_norms[i], m_values(i, k));
+      if (!has_safe_square(m_norms[i])) m_norms[i] = m_values.row(i).stableNorm();
     }
   }
 
@@ -75,9 +82,8 @@ class CertifySamples {
 /// Euclidean norm, also of numbers whose squares overflow or vanish.
 template <class Values>
 double safe_norm(const Values& values) {
-  constexpr double kLargest = 1e140;
   const double norm = values.norm();
-  return norm < kLargest && norm > 1 / kLargest ? norm : values.stableNorm();
+  return has_safe_square(norm) ? norm : values.stableNorm();
 }
 
 /// How far v is outside of the cone of a gate's pattern: the largest -s_i x~_i.v / (|x~_i| |v|),
@@ -189,10 +195,8 @@ inline void require_neuron_gates(const ReluSolution& solution, const Gates& gate
 
 namespace mgdl::detail {
 
-/// Gates whose patterns are held together as numbers.
-inline constexpr Index kCertifyGates = 64;
-/// Samples that are added up one after the other, before sums of sums are: fewer roundings.
-inline constexpr Index kCertifyTerms = 32;
+/// Gates that are treated together.
+inline constexpr Index kCertifyGates = 256;
 
 /// X~ v for the samples of block b.
 template <class Real>
@@ -247,58 +251,129 @@ RowMatrix<Real> predict_relu(const CertifySamples<Real>& samples, const ReluSolu
   });
 }
 
+/// The patterns of gates over samples, found from the gates' vectors.
+template <class Real>
+class CertifyPatterns {
+ public:
+  CertifyPatterns(const CertifySamples<Real>& samples, const Gates& gates, ThreadPool& pool)
+      : m_gates(gates.size()), m_words(samples.blocks() * kWords) {
+    m_bits.resize(static_cast<std::size_t>(m_gates * m_words));
+    pool.parallel_for(m_gates, [&](Index j, int) {
+      std::array<Real, kCertifyRows> mask;
+      for (Index b = 0; b < samples.blocks(); ++b) {
+        samples.pattern(b, gates.vectors().row(j).data(), mask.data());
+        for (Index k = 0; k < kWords; ++k) {
+          std::uint64_t word = 0;
+          for (Index i = 0; i < 64; ++i) {
+            word |= std::uint64_t{mask[static_cast<std::size_t>(64 * k + i)] > 0} << i;
+          }
+          m_bits[static_cast<std::size_t>(j * m_words + b * kWords + k)] = word;
+        }
+      }
+    });
+  }
+
+  Index gates() const noexcept { return m_gates; }
+
+  /// D_j for the 64 rows from 64 w on, as bits.
+  std::uint64_t word(Index j, Index w) const noexcept {
+    return m_bits[static_cast<std::size_t>(j * m_words + w)];
+  }
+
+  /// D_j for the rows of block b, as numbers.
+  void pattern(Index j, Index b, Real* mask) const noexcept {
+    for (Index k = 0; k < kWords; ++k) {
+      const std::uint64_t word = m_bits[static_cast<std::size_t>(j * m_words + b * kWords + k)];
+      for (Index i = 0; i < 64; ++i) mask[64 * k + i] = (word >> i & 1u) != 0 ? 1.0 : 0.0;
+    }
+  }
+
+ private:
+  static constexpr Index kWords = kCertifyRows / 64;
+
+  Index m_gates;
+  Index m_words;                      // of a gate
+  std::vector<std::uint64_t> m_bits;  // gate after gate
+};
+
 /// X~' D_j N for all gates j, in double.
+///
+/// Four samples at a time: of their x~_i N_i' all 16 sums are made, among which the bits of a gate
+/// choose. A sum takes 3 additions there, one for each four of a block, and one for each block.
 ///
 /// \param N  n x q
 template <class Real>
-Matrix<Real> quick_products(const CertifySamples<Real>& samples, const Gates& gates,
-                            const RowMatrix<Real>& N, ThreadPool& pool) {
+Matrix<Real> quick_products(const CertifySamples<Real>& samples,
+                            const CertifyPatterns<Real>& patterns, const RowMatrix<Real>& N,
+                            ThreadPool& pool) {
+  constexpr Index kWide = 8;
+  constexpr Index kFours = 16;  // in a word
+  using Sums = Eigen::Array<Real, kWide, 1>;
   const Index p = samples.dimension();
   const Index q = N.cols();
-  const Index tasks = (gates.size() + kCertifyGates - 1) / kCertifyGates;
-  Matrix<Real> products = Matrix<Real>::Zero(p * q, gates.size());
+  const Index parts = (p * q + kWide - 1) / kWide;
+  const Index tasks = (patterns.gates() + kCertifyGates - 1) / kCertifyGates;
+  Matrix<Real> products(p * q, patterns.gates());
   pool.parallel_for(tasks, [&](Index task, int) {
     const Index first = task * kCertifyGates;
-    const Index count = std::min(kCertifyGates, gates.size() - first);
-    Matrix<Real> terms(p * q, kCertifyRows);  // x~_i N_i, one sample a column
-    Matrix<Real> masks(kCertifyRows, count);
-    Matrix<Real> sum(p * q, count);
+    const Index count = std::min(kCertifyGates, patterns.gates() - first);
+    Matrix<Real> terms = Matrix<Real>::Zero(parts * kWide, 64);  // x~_i N_i', one sample a column
+    Matrix<Real> total = Matrix<Real>::Zero(parts * kWide, count);
+    Matrix<Real> block(parts * kWide, count);
+    std::vector<Sums> table(static_cast<std::size_t>(kFours * 16));
     for (Index b = 0; b < samples.blocks(); ++b) {
-      const Index row = b * kCertifyRows;
-      for (Index o = 0; o < q; ++o) {
-        for (Index k = 0; k < p; ++k) {
-          for (Index i = 0; i < samples.rows(b); ++i) {
-            terms(o * p + k, i) = samples.values()(row + i, k) * N(row + i, o);
+      block.setZero();
+      for (Index row = 0; row < samples.rows(b); row += 64) {
+        const Index start = b * kCertifyRows + row;
+        const Index rows = std::min<Index>(64, samples.rows(b) - row);
+        for (Index o = 0; o < q; ++o) {
+          for (Index i = 0; i < rows; ++i) {
+            terms.col(i).segment(o * p, p) = samples.values().row(start + i) * N(start + i, o);
+          }
+        }
+        terms.rightCols(64 - rows).setZero();
+        for (Index part = 0; part < parts; ++part) {
+          for (Index four = 0; four < kFours; ++four) {
+            Sums* sums = table.data() + four * 16;
+            sums[0].setZero();
+            for (Index i = 0; i < 4; ++i) {
+              const auto term = terms.col(4 * four + i).template segment<kWide>(part * kWide);
+              for (Index k = 0; k < Index{1} << i; ++k) {
+                sums[(Index{1} << i) + k] = sums[k] + term.array();
+              }
+            }
+          }
+          for (Index j = 0; j < count; ++j) {
+            std::uint64_t bits = patterns.word(first + j, start / 64);
+            auto sum = block.col(j).template segment<kWide>(part * kWide);
+            Sums chosen = sum;
+            for (Index four = 0; four < kFours; ++four, bits >>= 4) {
+              chosen += table[static_cast<std::size_t>(four * 16) + (bits & 15u)];
+            }
+            sum = chosen;
           }
         }
       }
-      terms.rightCols(kCertifyRows - samples.rows(b)).setZero();
-      for (Index j = 0; j < count; ++j) {
-        samples.pattern(b, gates.vectors().row(first + j).data(), masks.col(j).data());
-      }
-      sum.setZero();
-      for (Index term = 0; term < samples.rows(b); term += kCertifyTerms) {
-        sum.noalias() +=
-            terms.middleCols(term, kCertifyTerms) * masks.middleRows(term, kCertifyTerms);
-      }
-      products.middleCols(first, count) += sum;
+      total += block;
     }
+    products.middleCols(first, count) = total.topRows(p * q);
   });
   return products;
 }
 
 /// The same with sums in long double: a hundred times slower.
 template <class Real>
-Matrix<Real> accurate_products(const CertifySamples<Real>& samples, const Gates& gates,
-                               const RowMatrix<Real>& N, ThreadPool& pool) {
+Matrix<Real> accurate_products(const CertifySamples<Real>& samples,
+                               const CertifyPatterns<Real>& patterns, const RowMatrix<Real>& N,
+                               ThreadPool& pool) {
   const Index p = samples.dimension();
   const Index q = N.cols();
-  Matrix<Real> products(p * q, gates.size());
-  pool.parallel_for(gates.size(), [&](Index j, int) {
+  Matrix<Real> products(p * q, patterns.gates());
+  pool.parallel_for(patterns.gates(), [&](Index j, int) {
     std::array<Real, kCertifyRows> mask;
     std::vector<long double> sums(static_cast<std::size_t>(p * q));
     for (Index b = 0; b < samples.blocks(); ++b) {
-      samples.pattern(b, gates.vectors().row(j).data(), mask.data());
+      patterns.pattern(j, b, mask.data());
       for (Index i = 0; i < samples.rows(b); ++i) {
         if (mask[static_cast<std::size_t>(i)] == 0) continue;
         const Index row = b * kCertifyRows + i;
@@ -335,8 +410,9 @@ struct GateProducts {
 ///
 /// \param N  n x q
 template <class Real>
-GateProducts<Real> gate_products(const CertifySamples<Real>& samples, const Gates& gates,
-                                 const RowMatrix<Real>& N, ThreadPool& pool) {
+GateProducts<Real> gate_products(const CertifySamples<Real>& samples,
+                                 const CertifyPatterns<Real>& patterns, const RowMatrix<Real>& N,
+                                 ThreadPool& pool) {
   constexpr Real kUsable = 1e-8;
   const Index p = samples.dimension();
   const Index q = N.cols();
@@ -345,13 +421,12 @@ GateProducts<Real> gate_products(const CertifySamples<Real>& samples, const Gate
     return static_cast<Real>(static_cast<long double>(roundings) * epsilon / 2) * sizes;
   };
   GateProducts<Real> result{
-      quick_products(samples, gates, N, pool),
-      error(kCertifyTerms + kCertifyRows / kCertifyTerms + samples.blocks() + 2,
-            std::numeric_limits<Real>::epsilon())};
+      quick_products(samples, patterns, N, pool),
+      error(3 + kCertifyRows / 4 + samples.blocks() + 2, std::numeric_limits<Real>::epsilon())};
   for (Index o = 0; o < q; ++o) {
     const Real largest = result.values.middleRows(o * p, p).colwise().norm().maxCoeff();
     if (result.error[o] <= kUsable * largest) continue;
-    result.values = accurate_products(samples, gates, N, pool);
+    result.values = accurate_products(samples, patterns, N, pool);
     result.error = error(samples.size() + 2, std::numeric_limits<long double>::epsilon());
     for (Index k = 0; k < q; ++k) {  // rounded to Real in the end
       result.error[k] += std::numeric_limits<Real>::epsilon() *

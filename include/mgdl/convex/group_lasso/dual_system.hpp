@@ -69,6 +69,12 @@ class SampleSystem {
 
   /// r = K^-1 r, n x c.
   void apply(ThreadPool& pool, RowMatrix<double>& r) const {
+    if (r.cols() == 1) {
+      Vector<Real> column = r.col(0).template cast<Real>();
+      m_factor.solve(pool, column);
+      r.col(0) = column.template cast<double>();
+      return;
+    }
     PanelMatrix<Real> part(r);
     m_factor.solve(pool, part);
     for (Index i = 0; i < r.rows(); ++i) {
@@ -96,133 +102,25 @@ class SampleSystem {
   TiledCholesky<Real> m_factor;
 };
 
-/// The same by way of the groups (Woodbury): K^-1 = I - A E (I + E G E)^-1 E A' with
-/// E = diag(sqrt(eta)) and the Gram matrix G = A'A of the columns of all A_j, whose blocks are kept
-/// from call to call.
+/// The Gram matrix G = A'A of the columns of the A_j of some gates, which grows.
 template <class Real>
-class GroupSystem {
+class GroupGram {
  public:
-  explicit GroupSystem(const MaskedProducts<Real>& products) : m_products(products) {}
+  explicit GroupGram(const MaskedProducts<Real>& products) : m_products(products) {}
 
-  /// Multiplications that factor() would take for these gates.
-  double cost(const std::vector<Index>& gates) const {
-    const double p = static_cast<double>(m_products.dimension());
-    const double n = static_cast<double>(m_products.size());
-    Index count = 0;
-    for (const Index j : gates) count += slot(j) < 0 ? 1 : 0;
-    const double fresh = p * static_cast<double>(count);
-    const double old = p * static_cast<double>(m_gates.size());
-    const double all = p * static_cast<double>(gates.size());
-    return n * fresh * (old + fresh / 2) / 2 + all * all * all / 6;
-  }
-
-  bool factor(ThreadPool& pool, const std::vector<Index>& gates, const Vector<double>& eta) {
-    cache(pool, gates);
-    const Index p = m_products.dimension();
-    m_active = gates;
-    m_root = eta.cwiseSqrt().cast<Real>();
-    const auto count = static_cast<Index>(gates.size());
-    RowMatrix<Real> T = TiledCholesky<Real>::storage(count * p);
-    pool.parallel_for(count, [&](Index k, int) {
-      for (Index l = 0; l <= k; ++l) {
-        const Real factor = m_root[k] * m_root[l];
-        for (Index r = 0; r < p; ++r) {
-          const Real* from = &m_gram(slot(gates[at(k)]) * p + r, slot(gates[at(l)]) * p);
-          Real* to = &T(k * p + r, l * p);
-          for (Index t = 0; t < p; ++t) to[t] = factor * from[t];
-        }
-      }
-    });
-    for (Index i = 0; i < T.rows(); ++i) T(i, i) += Real(1);
-    return m_factor.compute(pool, std::move(T));
-  }
-
-  void apply(ThreadPool& pool, RowMatrix<double>& r) const {
-    const Index c = r.cols();
-    const Index p = m_products.dimension();
-    const RowMatrix<Real> rows = r.template cast<Real>();
-    RowMatrix<Real> correlation;
-    m_products.correlate(pool, m_active, rows, correlation);
-    PanelMatrix<Real> t(correlation.rows() * p, c);
-    for (Index k = 0; k < correlation.rows(); ++k) {
-      for (Index i = 0; i < p * c; ++i) t(k * p + i / c, i % c) = m_root[k] * correlation(k, i);
-    }
-    m_factor.solve(pool, t);
-    for (Index k = 0; k < correlation.rows(); ++k) {
-      for (Index i = 0; i < p * c; ++i) correlation(k, i) = m_root[k] * t(k * p + i / c, i % c);
-    }
-    RowMatrix<Real> sum;
-    m_products.apply(pool, m_active, correlation, c, sum);
-    for (Index i = 0; i < r.size(); ++i) r.data()[i] -= static_cast<double>(sum.data()[i]);
-  }
-
-  /// Lower triangle of H.
-  Matrix<double> hessian(ThreadPool& pool, const std::vector<Index>& gates,
-                         const RowMatrix<double>& u, Index c) {
-    const auto count = static_cast<Index>(gates.size());
-    Matrix<double> H = Matrix<double>::Zero(count, count);
-    PanelMatrix<Real> phi(m_products.size(), count);
-    // E A'phi_k: from the Gram matrix if it has the gate, else from the samples.
-    PanelMatrix<Real> projected(static_cast<Index>(m_active.size()) * m_products.dimension(),
-                                count);
-    std::vector<Index> known, fresh;
-    for (Index k = 0; k < count; ++k) (slot(gates[at(k)]) >= 0 ? known : fresh).push_back(k);
-    for (Index o = 0; o < c; ++o) {
-      m_products.columns(pool, gates, u, o, c, phi);
-      phi.add_gram(pool, H, 1);
-      if (m_active.empty()) continue;
-      project_known(pool, gates, known, u, o, c, projected);
-      project_fresh(pool, fresh, phi, projected);
-      m_factor.solve_lower(pool, projected);
-      projected.add_gram(pool, H, -1);
-    }
-    return H;
-  }
-
- private:
-  static std::size_t at(Index k) noexcept { return static_cast<std::size_t>(k); }
-
+  /// Gates that it holds.
+  Index size() const noexcept { return static_cast<Index>(m_gates.size()); }
+  /// Which of these `gate` is: its rows and columns are slot p .. slot p + p; -1: none.
   Index slot(Index gate) const noexcept {
     return at(gate) < m_slots.size() ? m_slots[at(gate)] : -1;
   }
+  Real operator()(Index row, Index col) const noexcept { return m_gram(row, col); }
+  const Real* row(Index row, Index col) const noexcept { return &m_gram(row, col); }
+  /// The matrix itself, which is gone then.
+  RowMatrix<Real> take() { return std::move(m_gram); }
 
-  void project_known(ThreadPool& pool, const std::vector<Index>& gates,
-                     const std::vector<Index>& columns, const RowMatrix<double>& u, Index o,
-                     Index c, PanelMatrix<Real>& projected) const {
-    const Index p = m_products.dimension();
-    pool.parallel_for(std::ssize(columns), [&](Index task, int) {
-      const Index k = columns[at(task)];
-      const Index gate = slot(gates[at(k)]) * p;
-      Vector<Real> part(p);
-      for (Index l = 0; l < std::ssize(m_active); ++l) {
-        // Blocks are symmetric, so that rows may take the place of columns.
-        part.setZero();
-        for (Index r = 0; r < p; ++r) {
-          const Real factor = m_root[l] * static_cast<Real>(u(k, r * c + o));
-          const Real* row = &m_gram(slot(m_active[at(l)]) * p + r, gate);
-          for (Index t = 0; t < p; ++t) part[t] += factor * row[t];
-        }
-        for (Index r = 0; r < p; ++r) projected(l * p + r, k) = part[r];
-      }
-    });
-  }
-
-  void project_fresh(ThreadPool& pool, const std::vector<Index>& columns,
-                     const PanelMatrix<Real>& phi, PanelMatrix<Real>& projected) const {
-    if (columns.empty()) return;
-    PanelMatrix<Real> chosen(phi.rows(), std::ssize(columns));
-    PanelMatrix<Real> result(projected.rows(), chosen.cols());
-    for (Index i = 0; i < phi.rows(); ++i) {
-      for (Index k = 0; k < chosen.cols(); ++k) chosen(i, k) = phi(i, columns[at(k)]);
-    }
-    m_products.correlate_columns(pool, m_active, m_root, chosen, result);
-    for (Index i = 0; i < result.rows(); ++i) {
-      for (Index k = 0; k < result.cols(); ++k) projected(i, columns[at(k)]) = result(i, k);
-    }
-  }
-
-  /// Makes sure that the Gram matrix holds these gates.
-  void cache(ThreadPool& pool, const std::vector<Index>& gates) {
+  /// Makes sure that it holds these gates.
+  void add(ThreadPool& pool, const std::vector<Index>& gates) {
     std::vector<Index> missing;
     for (const Index j : gates) {
       if (slot(j) < 0) missing.push_back(j);
@@ -245,56 +143,194 @@ class GroupSystem {
     fill(pool, old, total);
   }
 
+ private:
+  static std::size_t at(Index k) noexcept { return static_cast<std::size_t>(k); }
+
   /// Blocks of the gates in slots first .. last with each other and with those before.
   void fill(ThreadPool& pool, Index first, Index last) {
-    constexpr Index kGates = MaskedProducts<Real>::kGramGates;
-    constexpr Index kPairs = 64;  // input pairs of a task: its sums are at most 2 MiB
+    constexpr Index kGates = 32;                  // of a side of a tile
+    constexpr Index kEntries = 4 * kLanes<Real>;  // of its blocks: its sums are at most 512 KiB
     const Index p = m_products.dimension();
-    std::vector<std::pair<Index, Index>> pairs;
+    std::vector<std::pair<Index, Index>> entries;
     for (Index s = 0; s < p; ++s) {
-      for (Index t = s; t < p; ++t) pairs.emplace_back(s, t);
+      for (Index t = s; t < p; ++t) entries.emplace_back(s, t);
     }
     struct Tile {
-      Index row, col, pair;
+      Index row, col, entry;
     };
     std::vector<Tile> tiles;
     for (Index row = first; row < last; row += kGates) {
       for (Index col = 0; col < std::min(last, row + kGates); col += kGates) {
-        for (Index pair = 0; pair < std::ssize(pairs); pair += kPairs) {
-          tiles.push_back({row, col, pair});
+        for (Index entry = 0; entry < std::ssize(entries); entry += kEntries) {
+          tiles.push_back({row, col, entry});
         }
       }
     }
     pool.parallel_for(std::ssize(tiles), [&](Index task, int) {
       const Tile& tile = tiles[at(task)];
-      const Index rows = std::min(kGates, last - tile.row);
-      const Index cols = std::min(kGates, std::min(last, tile.row + rows) - tile.col);
-      const Index count = std::min<Index>(kPairs, std::ssize(pairs) - tile.pair);
-      AlignedVector<Real> sums;
-      m_products.gram_tile(&m_gates[at(tile.row)], rows, &m_gates[at(tile.col)], cols,
-                           &pairs[at(tile.pair)], count, sums);
-      for (Index k = 0; k < count; ++k) {
-        const auto [s, t] = pairs[at(tile.pair + k)];
-        const Real* sum = sums.data() + k * kGates * kGates;
-        for (Index a = 0; a < rows; ++a) {
-          const Index i = (tile.row + a) * p;
-          for (Index b = 0; b < std::min(cols, tile.row + a + 1 - tile.col); ++b) {
-            const Index j = (tile.col + b) * p;
-            const Real value = sum[a * kGates + b];
-            m_gram(i + s, j + t) = value;
-            m_gram(i + t, j + s) = value;
-            m_gram(j + s, i + t) = value;
-            m_gram(j + t, i + s) = value;
-          }
+      const std::vector<std::pair<Index, Index>> part(
+          entries.begin() + tile.entry,
+          entries.begin() + std::min(std::ssize(entries), tile.entry + kEntries));
+      std::vector<std::pair<Index, Index>> slots, gates;
+      for (Index i = tile.row; i < std::min(last, tile.row + kGates); ++i) {
+        for (Index j = tile.col; j < std::min(i + 1, tile.col + kGates); ++j) {
+          slots.emplace_back(i * p, j * p);
+          gates.emplace_back(m_gates[at(i)], m_gates[at(j)]);
         }
+      }
+      AlignedVector<Real> sums;
+      m_products.gram(gates, part, sums);
+      const Real* sum = sums.data();
+      for (const auto& [i, j] : slots) {
+        for (Index k = 0; k < std::ssize(part); ++k) {
+          const auto [s, t] = part[at(k)];
+          m_gram(i + s, j + t) = sum[k];
+          m_gram(i + t, j + s) = sum[k];
+          m_gram(j + s, i + t) = sum[k];
+          m_gram(j + t, i + s) = sum[k];
+        }
+        sum += padded<Real>(std::ssize(part));
       }
     });
   }
 
   const MaskedProducts<Real>& m_products;
-  std::vector<Index> m_gates;  // of the slots of the Gram matrix
+  std::vector<Index> m_gates;  // of the slots
   std::vector<Index> m_slots;  // of the gates, -1: none
   RowMatrix<Real> m_gram;
+};
+
+/// The same by way of the groups (Woodbury): K^-1 = I - A E (I + E G E)^-1 E A' with
+/// E = diag(sqrt(eta)) and the Gram matrix G = A'A of the columns of all A_j, whose blocks are kept
+/// from call to call.
+template <class Real>
+class GroupSystem {
+ public:
+  explicit GroupSystem(const MaskedProducts<Real>& products)
+      : m_products(products), m_gram(products) {}
+
+  /// Multiplications that factor() would take for these gates.
+  double cost(const std::vector<Index>& gates) const {
+    const double p = static_cast<double>(m_products.dimension());
+    const double n = static_cast<double>(m_products.size());
+    Index count = 0;
+    for (const Index j : gates) count += m_gram.slot(j) < 0 ? 1 : 0;
+    const double fresh = p * static_cast<double>(count);
+    const double old = p * static_cast<double>(m_gram.size());
+    const double all = p * static_cast<double>(gates.size());
+    return n * fresh * (old + fresh / 2) / 2 + all * all * all / 6;
+  }
+
+  bool factor(ThreadPool& pool, const std::vector<Index>& gates, const Vector<double>& eta) {
+    m_gram.add(pool, gates);
+    const Index p = m_products.dimension();
+    m_active = gates;
+    m_root = eta.cwiseSqrt().cast<Real>();
+    const auto count = static_cast<Index>(gates.size());
+    RowMatrix<Real> T = TiledCholesky<Real>::storage(count * p);
+    pool.parallel_for(count, [&](Index k, int) {
+      for (Index l = 0; l <= k; ++l) {
+        const Real factor = m_root[k] * m_root[l];
+        for (Index r = 0; r < p; ++r) {
+          const Real* from =
+              m_gram.row(m_gram.slot(gates[at(k)]) * p + r, m_gram.slot(gates[at(l)]) * p);
+          Real* to = &T(k * p + r, l * p);
+          for (Index t = 0; t < p; ++t) to[t] = factor * from[t];
+        }
+      }
+    });
+    for (Index i = 0; i < T.rows(); ++i) T(i, i) += Real(1);
+    return m_factor.compute(pool, std::move(T));
+  }
+
+  void apply(ThreadPool& pool, RowMatrix<double>& r) const {
+    const Index c = r.cols();
+    const Index p = m_products.dimension();
+    const auto count = static_cast<Index>(m_active.size());
+    const RowMatrix<Real> rows = r.template cast<Real>();
+    RowMatrix<Real> correlation;
+    m_products.correlate(pool, m_active, rows, correlation);
+    correlation.array().colwise() *= m_root.array();
+    if (c == 1) {
+      Vector<Real> t = correlation.template reshaped<Eigen::RowMajor>();
+      m_factor.solve(pool, t);
+      correlation.template reshaped<Eigen::RowMajor>() = t;
+    } else {
+      PanelMatrix<Real> t(correlation.template reshaped<Eigen::RowMajor>(count * p, c));
+      m_factor.solve(pool, t);
+      for (Index k = 0; k < count; ++k) {
+        for (Index i = 0; i < p * c; ++i) correlation(k, i) = t(k * p + i / c, i % c);
+      }
+    }
+    correlation.array().colwise() *= m_root.array();
+    RowMatrix<Real> sum;
+    m_products.apply(pool, m_active, correlation, c, sum);
+    for (Index i = 0; i < r.size(); ++i) r.data()[i] -= static_cast<double>(sum.data()[i]);
+  }
+
+  /// Lower triangle of H.
+  Matrix<double> hessian(ThreadPool& pool, const std::vector<Index>& gates,
+                         const RowMatrix<double>& u, Index c) {
+    const auto count = static_cast<Index>(gates.size());
+    Matrix<double> H = Matrix<double>::Zero(count, count);
+    PanelMatrix<Real> phi(m_products.size(), count);
+    // E A'phi_k: from the Gram matrix if it has the gate, else from the samples.
+    PanelMatrix<Real> projected(static_cast<Index>(m_active.size()) * m_products.dimension(),
+                                count);
+    std::vector<Index> known, fresh;
+    for (Index k = 0; k < count; ++k) (m_gram.slot(gates[at(k)]) >= 0 ? known : fresh).push_back(k);
+    for (Index o = 0; o < c; ++o) {
+      m_products.columns(pool, gates, u, o, c, phi);
+      phi.add_gram(pool, H, 1);
+      if (m_active.empty()) continue;
+      project_known(pool, gates, known, u, o, c, projected);
+      project_fresh(pool, fresh, phi, projected);
+      m_factor.solve_lower(pool, projected);
+      projected.add_gram(pool, H, -1);
+    }
+    return H;
+  }
+
+ private:
+  static std::size_t at(Index k) noexcept { return static_cast<std::size_t>(k); }
+
+  void project_known(ThreadPool& pool, const std::vector<Index>& gates,
+                     const std::vector<Index>& columns, const RowMatrix<double>& u, Index o,
+                     Index c, PanelMatrix<Real>& projected) const {
+    const Index p = m_products.dimension();
+    pool.parallel_for(std::ssize(columns), [&](Index task, int) {
+      const Index k = columns[at(task)];
+      const Index gate = m_gram.slot(gates[at(k)]) * p;
+      Vector<Real> part(p);
+      for (Index l = 0; l < std::ssize(m_active); ++l) {
+        // Blocks are symmetric, so that rows may take the place of columns.
+        part.setZero();
+        for (Index r = 0; r < p; ++r) {
+          const Real factor = m_root[l] * static_cast<Real>(u(k, r * c + o));
+          const Real* row = m_gram.row(m_gram.slot(m_active[at(l)]) * p + r, gate);
+          for (Index t = 0; t < p; ++t) part[t] += factor * row[t];
+        }
+        for (Index r = 0; r < p; ++r) projected(l * p + r, k) = part[r];
+      }
+    });
+  }
+
+  void project_fresh(ThreadPool& pool, const std::vector<Index>& columns,
+                     const PanelMatrix<Real>& phi, PanelMatrix<Real>& projected) const {
+    if (columns.empty()) return;
+    PanelMatrix<Real> chosen(phi.rows(), std::ssize(columns));
+    PanelMatrix<Real> result(projected.rows(), chosen.cols());
+    for (Index i = 0; i < phi.rows(); ++i) {
+      for (Index k = 0; k < chosen.cols(); ++k) chosen(i, k) = phi(i, columns[at(k)]);
+    }
+    m_products.correlate_columns(pool, m_active, m_root, chosen, result);
+    for (Index i = 0; i < result.rows(); ++i) {
+      for (Index k = 0; k < result.cols(); ++k) projected(i, columns[at(k)]) = result(i, k);
+    }
+  }
+
+  const MaskedProducts<Real>& m_products;
+  GroupGram<Real> m_gram;
   std::vector<Index> m_active;  // gates that are factorised
   Vector<Real> m_root;          // their sqrt(eta)
   TiledCholesky<Real> m_factor;
@@ -314,13 +350,16 @@ class DualSystem {
         m_groups_double(problem.products()),
         m_groups_single(m_single) {}
 
+  /// Multiplications of factor(), about.
+  double cost(const std::vector<Index>& gates) const {
+    return std::min(samples_cost(gates), m_groups_double.cost(gates));
+  }
+
   /// \param gates  those with eta > 0
   /// \param eta    their values
   /// \returns false if K is not positive definite in double either
   bool factor(ThreadPool& pool, const std::vector<Index>& gates, const Vector<Real>& eta) {
-    const auto n = static_cast<double>(m_problem.products().size());
-    const auto p = static_cast<double>(m_problem.products().dimension());
-    const double by_samples = n * n * (n / 6 + 0.5 * (static_cast<double>(gates.size()) + p));
+    const double by_samples = samples_cost(gates);
     const auto choose = [&](double by_groups, Form groups, Form samples) {
       return by_groups < by_samples ? groups : samples;
     };
@@ -399,6 +438,12 @@ class DualSystem {
   template <class Call>
   void visit(const Call& call) const {
     visit(*this, call);
+  }
+
+  double samples_cost(const std::vector<Index>& gates) const {
+    const auto n = static_cast<double>(m_problem.products().size());
+    const auto p = static_cast<double>(m_problem.products().dimension());
+    return n * n * (n / 6 + 0.5 * (static_cast<double>(gates.size()) + p));
   }
 
   bool compute(ThreadPool& pool, const std::vector<Index>& gates, const Vector<Real>& eta) {

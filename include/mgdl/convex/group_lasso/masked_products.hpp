@@ -12,14 +12,16 @@
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/gemm.hpp"
 #include "mgdl/linalg/simd.hpp"
+#include "mgdl/linalg/subset_sums.hpp"
 #include "mgdl/linalg/tiled_cholesky.hpp"
 
 /// \file
 /// Products with the masked designs A_j = D_j X of a convex problem, straight from the bits.
 ///
-/// A block of 64 gates and some samples of the masks is unpacked to zeros and ones that stay in the
-/// cache, and is then an ordinary operand of the matrix product. Nothing of size n x P is ever
-/// stored but the bits.
+/// What is summed over the active samples, or over the active gates of a sample, comes out of
+/// tables that bits look up. Where products differ by gate, a block of 64 gates and some samples of
+/// the masks is unpacked to zeros and ones that stay in the cache, and is an ordinary operand of
+/// the matrix product. Nothing of size n x P is ever stored but the bits.
 
 namespace mgdl::detail {
 
@@ -83,15 +85,11 @@ class MaskedProducts {
                          const Vector<Real>& factors, const PanelMatrix<Real>& V,
                          PanelMatrix<Real>& out) const;
 
-  /// Gates in a side of gram_tile().
-  static constexpr Index kGramGates = 64;
-
-  /// For the input pairs (s, t) = pairs[0 .. count): sums[k kGramGates^2 + a kGramGates + b] =
-  /// entry (s, t) of A_i'A_j, i = rows[a], j = cols[b], (s, t) the k-th pair. As A_i'A_j is the sum
-  /// of x x' over the samples that are active in both, it is symmetric: pairs with s <= t are all.
-  void gram_tile(const Index* rows, Index row_count, const Index* cols, Index col_count,
-                 const std::pair<Index, Index>* pairs, Index count,
-                 AlignedVector<Real>& sums) const;
+  /// sums[k stride + m] = entry inputs[m] of A_i'A_j, (i, j) = gates[k], stride = padded(number of
+  /// entries). As A_i'A_j is the sum of x x' over the samples that are active in both, it is
+  /// symmetric.
+  void gram(const std::vector<std::pair<Index, Index>>& gates,
+            const std::vector<std::pair<Index, Index>>& inputs, AlignedVector<Real>& sums) const;
 
   /// Column k p + r of `block` (rows x (gates p)) = column r of D_j X for j = gates[k], rows
   /// first .. first + rows of the samples.
@@ -99,11 +97,28 @@ class MaskedProducts {
                       RowMatrix<Real>& block) const;
 
  private:
+  /// Gates in the panel from `panel` on, of `used` gates: whole registers.
+  static Index width(Index used, Index panel) noexcept {
+    return std::min(kPanelWidth<Real>, padded<Real>(used - panel));
+  }
+
   static constexpr Index kGates = 64;
   static constexpr Index kSamples = 128;  // the unpacked masks are at most 64 KiB
-  static_assert(kGates % kPanelWidth<Real> == 0 && kGates == kGramGates);
+  static_assert(kGates % kPanelWidth<Real> == 0);
 
-  /// mask, in panels of kPanelWidth gates with kSamples rows each: 1 where the gate is active.
+  static std::size_t at(Index k) noexcept { return static_cast<std::size_t>(k); }
+
+  /// Bit k of words[i]: whether gate k is active at sample first + i; `first` is a multiple of 64.
+  void words_of(const Index* gates, Index used, Index first,
+                std::array<std::uint64_t, 64>& words) const noexcept {
+    for (Index k = 0; k < 64; ++k) {
+      words[at(k)] = k < used ? m_bits.pattern(gates[k])[first / 64] : 0;
+    }
+    transpose_bits(words);
+  }
+
+  /// mask, in panels of kPanelWidth gates with kSamples rows each: 1 where the gate is active. The
+  /// last panel may be narrower: see width().
   void unpack(const Index* gates, Index used, Index first, Index rows, Real* mask) const noexcept;
 
   RowMatrix<Real> m_samples;
@@ -126,39 +141,35 @@ const std::array<std::array<Real, 8>, 256>& byte_masks() noexcept {
 template <class Real>
 void MaskedProducts<Real>::correlate(ThreadPool& pool, const std::vector<Index>& gates,
                                      const RowMatrix<Real>& N, RowMatrix<Real>& out) const {
+  constexpr Index kWord = SubsetSums<Real>::kVectors;
   const Index p = dimension();
   const Index c = N.cols();
   const auto count = static_cast<Index>(gates.size());
   out.resize(count, p * c);
-  const Index blocks = (count + kGates - 1) / kGates;
-  pool.parallel_for(blocks, [&](Index block, int) {
-    AlignedVector<Real> mask(kSamples * kGates);
-    AlignedVector<Real> outer(kSamples * p * c);
-    AlignedVector<Real> sums = AlignedVector<Real>::Zero(p * c * kGates);
-    const Index first = block * kGates;
-    const Index used = std::min(kGates, count - first);
-    for (Index s = 0; s < size(); s += kSamples) {
-      const Index rows = std::min(kSamples, size() - s);
-      unpack(gates.data() + first, used, s, rows, mask.data());
+  // Tables are made for every task; the bits do not depend on their number.
+  const Index per_task = std::clamp<Index>((count + 1) / (2 * pool.size()), 32, 512);
+  pool.parallel_for((count + per_task - 1) / per_task, [&](Index task, int) {
+    const Index first = task * per_task;
+    const Index used = std::min(per_task, count - first);
+    SubsetSums<Real> chosen(p * c);
+    AlignedVector<Real> outer = AlignedVector<Real>::Zero(kWord * chosen.stride());
+    AlignedVector<Real> sums = AlignedVector<Real>::Zero(used * chosen.stride());
+    for (Index s = 0; s < size(); s += kWord) {
+      const Index rows = std::min(kWord, size() - s);
       for (Index i = 0; i < rows; ++i) {
         const Real* x = m_samples.data() + (s + i) * p;
         const Real* v = N.data() + (s + i) * c;
-        Real* to = outer.data() + i * p * c;
+        Real* to = outer.data() + i * chosen.stride();
         for (Index r = 0; r < p; ++r) {
           for (Index o = 0; o < c; ++o) *to++ = x[r] * v[o];
         }
       }
-      for (Index panel = 0; panel < kGates; panel += kPanelWidth<Real>) {
-        if (panel >= used) break;
-        gemm_panel(p * c, kPanelWidth<Real>, rows, Strided<Real>{outer.data(), 1, p * c},
-                   mask.data() + panel * kSamples, sums.data() + panel * p * c, kPanelWidth<Real>,
-                   true, [](Real*, Index, Index) {});
-      }
+      chosen.build(outer.data(), rows);
+      const auto word = [&](Index k) { return m_bits.pattern(gates[at(first + k)])[s / kWord]; };
+      chosen.add(used, word, sums.data());
     }
     for (Index k = 0; k < used; ++k) {
-      const Real* from =
-          sums.data() + k / kPanelWidth<Real> * kPanelWidth<Real> * p * c + k % kPanelWidth<Real>;
-      for (Index r = 0; r < p * c; ++r) out(first + k, r) = from[r * kPanelWidth<Real>];
+      std::copy_n(sums.data() + k * chosen.stride(), p * c, out.row(first + k).data());
     }
   });
 }
@@ -166,61 +177,46 @@ void MaskedProducts<Real>::correlate(ThreadPool& pool, const std::vector<Index>&
 template <class Real>
 void MaskedProducts<Real>::apply(ThreadPool& pool, const std::vector<Index>& gates,
                                  const RowMatrix<Real>& U, Index c, RowMatrix<Real>& out) const {
+  constexpr Index kWord = SubsetSums<Real>::kVectors;
   const Index p = dimension();
   const auto count = static_cast<Index>(gates.size());
   out.resize(size(), c);
-  const Index gate_blocks = (count + kGates - 1) / kGates;
-  // Panel by panel, output by output: p rows of kPanelWidth gates.
-  const Index panels_per_block = kGates / kPanelWidth<Real>;
-  const Index panel_size = p * kPanelWidth<Real>;
-  AlignedVector<Real> packed =
-      AlignedVector<Real>::Zero(gate_blocks * panels_per_block * c * panel_size);
-  for (Index k = 0; k < count; ++k) {
-    for (Index o = 0; o < c; ++o) {
-      Real* to =
-          packed.data() + (k / kPanelWidth<Real> * c + o) * panel_size + k % kPanelWidth<Real>;
-      for (Index r = 0; r < p; ++r) to[r * kPanelWidth<Real>] = U(k, r * c + o);
+  // sum_k D_j,ii U_k for every sample i first, then the product with x_i.
+  const Index gate_blocks = (count + kWord - 1) / kWord;
+  std::vector<SubsetSums<Real>> blocks(static_cast<std::size_t>(gate_blocks),
+                                       SubsetSums<Real>(p * c));
+  const Index stride = padded<Real>(p * c);
+  pool.parallel_for(gate_blocks, [&](Index g, int) {
+    const Index used = std::min(kWord, count - g * kWord);
+    AlignedVector<Real> rows = AlignedVector<Real>::Zero(used * stride);
+    for (Index k = 0; k < used; ++k) {
+      std::copy_n(U.row(g * kWord + k).data(), p * c, rows.data() + k * stride);
     }
-  }
-  const Index blocks = (size() + kSamples - 1) / kSamples;
-  pool.parallel_for(blocks, [&](Index block, int) {
-    constexpr Index lanes = kLanes<Real>;
-    AlignedVector<Real> mask(kSamples * kGates);
-    AlignedVector<Real> product(kSamples * kPanelWidth<Real>);
-    AlignedVector<Real> sums = AlignedVector<Real>::Zero(kSamples * c * lanes);
-    const Index s = block * kSamples;
-    const Index rows = std::min(kSamples, size() - s);
-    const Strided<Real> x{m_samples.data() + s * p, p, 1};
+    blocks[at(g)].build(rows.data(), used);
+  });
+  constexpr Index kRows = 4 * kWord;
+  pool.parallel_for((size() + kRows - 1) / kRows, [&](Index block, int) {
+    const Index first = block * kRows;
+    const Index rows = std::min(kRows, size() - first);
+    AlignedVector<Real> sums = AlignedVector<Real>::Zero(kRows * stride);
+    std::array<std::uint64_t, 64> words;
     for (Index g = 0; g < gate_blocks; ++g) {
-      const Index used = std::min(kGates, count - g * kGates);
-      unpack(gates.data() + g * kGates, used, s, rows, mask.data());
-      for (Index panel = 0; panel < panels_per_block && panel * kPanelWidth<Real> < used; ++panel) {
-        const Real* on = mask.data() + panel * kPanelWidth<Real> * kSamples;
-        for (Index o = 0; o < c; ++o) {
-          const Real* u = packed.data() + ((g * panels_per_block + panel) * c + o) * panel_size;
-          const auto reduce = [&](const Real* tile, Index first, Index tile_rows) {
-            for (Index i = first; i < first + tile_rows; ++i, tile += kPanelWidth<Real>) {
-              Real* sum = sums.data() + (i * c + o) * lanes;
-              Packet<Real> total = packet::ploadu<Packet<Real>>(sum);
-              for (Index v = 0; v < kPanelWidth<Real>; v += lanes) {
-                total = packet::pmadd(packet::ploadu<Packet<Real>>(tile + v),
-                                      packet::ploadu<Packet<Real>>(on + i * kPanelWidth<Real> + v),
-                                      total);
-              }
-              packet::pstoreu(sum, total);
-            }
-          };
-          for (Index depth = 0; depth < p; depth += kDepth) {
-            const Index terms = std::min(kDepth, p - depth);
-            const Strided<Real> xd{x.data + depth, p, 1};
-            gemm_panel(rows, kPanelWidth<Real>, terms, xd, u + depth * kPanelWidth<Real>,
-                       product.data(), kPanelWidth<Real>, false, reduce);
-          }
-        }
+      const Index used = std::min(kWord, count - g * kWord);
+      for (Index s = 0; s < rows; s += kWord) {
+        words_of(gates.data() + g * kWord, used, first + s, words);
+        blocks[at(g)].add(
+            std::min(kWord, rows - s), [&](Index i) { return words[at(i)]; },
+            sums.data() + s * stride);
       }
     }
-    for (Index i = 0; i < rows * c; ++i) {
-      out.data()[s * c + i] = packet::predux(packet::ploadu<Packet<Real>>(sums.data() + i * lanes));
+    for (Index i = 0; i < rows; ++i) {
+      const Real* x = m_samples.data() + (first + i) * p;
+      const Real* u = sums.data() + i * stride;
+      for (Index o = 0; o < c; ++o) {
+        Real sum = 0;
+        for (Index r = 0; r < p; ++r) sum += x[r] * u[r * c + o];
+        out(first + i, o) = sum;
+      }
     }
   });
 }
@@ -233,28 +229,28 @@ void MaskedProducts<Real>::columns(ThreadPool& pool, const std::vector<Index>& g
   const auto count = static_cast<Index>(gates.size());
   const Index panels = out.shape().panels();
   pool.parallel_for(panels, [&](Index panel, int) {
-    const Index width = out.shape().width(panel);
+    const Index columns = out.shape().width(panel);
     const Index first = panel * kPanelWidth<Real>;
-    const Index used = std::min(width, count - first);
-    AlignedVector<Real> packed = AlignedVector<Real>::Zero(p * width);
+    const Index used = std::min(columns, count - first);
+    AlignedVector<Real> packed = AlignedVector<Real>::Zero(p * columns);
     AlignedVector<Real> mask(kSamples * kGates);
     for (Index k = 0; k < used; ++k) {
       for (Index r = 0; r < p; ++r)
-        packed[r * width + k] = static_cast<Real>(U(first + k, r * c + o));
+        packed[r * columns + k] = static_cast<Real>(U(first + k, r * c + o));
     }
     for (Index s = 0; s < size(); s += kSamples) {
       const Index rows = std::min(kSamples, size() - s);
       unpack(gates.data() + first, used, s, rows, mask.data());
       for (Index depth = 0; depth < p; depth += kDepth) {
-        gemm_panel(rows, width, std::min(kDepth, p - depth),
+        gemm_panel(rows, columns, std::min(kDepth, p - depth),
                    Strided<Real>{m_samples.data() + s * p + depth, p, 1},
-                   packed.data() + depth * width, out.row(panel, s), width, depth > 0,
+                   packed.data() + depth * columns, out.row(panel, s), columns, depth > 0,
                    [](Real*, Index, Index) {});
       }
       for (Index i = 0; i < rows; ++i) {
         Real* row = out.row(panel, s + i);
-        const Real* on = mask.data() + i * kPanelWidth<Real>;
-        for (Index k = 0; k < width; ++k) row[k] *= on[k];
+        const Real* on = mask.data() + i * columns;
+        for (Index k = 0; k < columns; ++k) row[k] *= on[k];
       }
     }
   });
@@ -292,37 +288,27 @@ void MaskedProducts<Real>::correlate_columns(ThreadPool& pool, const std::vector
 }
 
 template <class Real>
-void MaskedProducts<Real>::gram_tile(const Index* rows, Index row_count, const Index* cols,
-                                     Index col_count, const std::pair<Index, Index>* pairs,
-                                     Index count, AlignedVector<Real>& sums) const {
-  constexpr Index kArea = kGramGates * kGramGates;
+void MaskedProducts<Real>::gram(const std::vector<std::pair<Index, Index>>& gates,
+                                const std::vector<std::pair<Index, Index>>& inputs,
+                                AlignedVector<Real>& sums) const {
+  constexpr Index kWord = SubsetSums<Real>::kVectors;
   const Index p = dimension();
-  sums = AlignedVector<Real>::Zero(count * kArea);
-  AlignedVector<Real> row_mask(kSamples * kGates);
-  AlignedVector<Real> col_mask(kSamples * kGates);
-  AlignedVector<Real> weighted(kSamples * kGates);
-  for (Index first = 0; first < size(); first += kSamples) {
-    const Index depth = std::min(kSamples, size() - first);
-    unpack(rows, row_count, first, depth, row_mask.data());
-    unpack(cols, col_count, first, depth, col_mask.data());
-    for (Index k = 0; k < count; ++k) {
-      for (Index panel = 0; panel < row_count; panel += kPanelWidth<Real>) {
-        const Real* mask = row_mask.data() + panel * kSamples;
-        for (Index i = 0; i < depth; ++i, mask += kPanelWidth<Real>) {
-          const Real* x = m_samples.data() + (first + i) * p;
-          const auto product = packet::pset1<Packet<Real>>(x[pairs[k].first] * x[pairs[k].second]);
-          Real* to = weighted.data() + i * kGates + panel;
-          for (Index g = 0; g < kPanelWidth<Real>; g += kLanes<Real>) {
-            packet::pstoreu(to + g, packet::pmul(product, packet::ploadu<Packet<Real>>(mask + g)));
-          }
-        }
-      }
-      for (Index panel = 0; panel < col_count; panel += kPanelWidth<Real>) {
-        gemm_panel(row_count, kPanelWidth<Real>, depth, Strided<Real>{weighted.data(), 1, kGates},
-                   col_mask.data() + panel * kSamples, sums.data() + k * kArea + panel, kGramGates,
-                   true, [](Real*, Index, Index) {});
-      }
+  SubsetSums<Real> chosen(std::ssize(inputs));
+  AlignedVector<Real> products = AlignedVector<Real>::Zero(kWord * chosen.stride());
+  sums = AlignedVector<Real>::Zero(std::ssize(gates) * chosen.stride());
+  for (Index s = 0; s < size(); s += kWord) {
+    const Index rows = std::min(kWord, size() - s);
+    for (Index i = 0; i < rows; ++i) {
+      const Real* x = m_samples.data() + (s + i) * p;
+      Real* to = products.data() + i * chosen.stride();
+      for (const auto& [r, t] : inputs) *to++ = x[r] * x[t];
     }
+    chosen.build(products.data(), rows);
+    const auto word = [&](Index k) {
+      const auto& [a, b] = gates[at(k)];
+      return m_bits.pattern(a)[s / kWord] & m_bits.pattern(b)[s / kWord];
+    };
+    chosen.add(std::ssize(gates), word, sums.data());
   }
 }
 
@@ -348,25 +334,18 @@ void MaskedProducts<Real>::unpack(const Index* gates, Index used, Index first, I
   const auto& masks = byte_masks<Real>();
   std::array<std::uint64_t, 64> words;
   for (Index i = 0; i < rows; i += 64) {
-    const Index word = (first + i) / 64;
-    for (Index k = 0; k < 64; ++k) {
-      words[static_cast<std::size_t>(k)] = k < used ? m_bits.pattern(gates[k])[word] : 0;
-    }
-    transpose_bits(words);
+    words_of(gates, used, first + i, words);
     const Index last = std::min<Index>(64, rows - i);
-    for (Index r = 0; r < last; ++r) {
-      const std::uint64_t bits = words[static_cast<std::size_t>(r)];
-      if constexpr (kPanelWidth<Real> % 8 == 0) {
-        for (Index k = 0; k < kGates; k += 8) {
-          Real* to = mask + k / kPanelWidth<Real> * kPanelWidth<Real> * kSamples +
-                     (i + r) * kPanelWidth<Real> + k % kPanelWidth<Real>;
-          std::memcpy(to, masks[bits >> k & 0xFFu].data(), 8 * sizeof(Real));
+    for (Index panel = 0; panel < used; panel += kPanelWidth<Real>) {
+      const Index columns = width(used, panel);
+      Real* to = mask + panel * kSamples + i * columns;
+      for (Index r = 0; r < last; ++r, to += columns) {
+        const std::uint64_t bits = words[at(r)] >> panel;
+        Index k = 0;
+        for (; k + 8 <= columns; k += 8) {
+          std::memcpy(to + k, masks[bits >> k & 0xFFu].data(), 8 * sizeof(Real));
         }
-      } else {
-        for (Index k = 0; k < kGates; ++k) {
-          mask[k / kPanelWidth<Real> * kPanelWidth<Real> * kSamples + (i + r) * kPanelWidth<Real> +
-               k % kPanelWidth<Real>] = Real(bits >> k & 1u);
-        }
+        for (; k < columns; ++k) to[k] = Real(bits >> k & 1u);
       }
     }
   }

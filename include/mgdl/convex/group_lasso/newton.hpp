@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <type_traits>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "mgdl/convex/convex_options.hpp"
 #include "mgdl/convex/group_lasso/barrier.hpp"
-#include "mgdl/convex/group_lasso/dual_system.hpp"
+#include "mgdl/convex/group_lasso/newton_space.hpp"
 #include "mgdl/convex/group_lasso/problem.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/termination.hpp"
@@ -17,13 +17,6 @@
 #include "mgdl/linalg/bounded_quadratic.hpp"
 
 namespace mgdl::detail {
-
-/// Improves a point of the gated problem by Newton's method, from its coefficients, until `control`
-/// ends it.
-template <class Real>
-Termination solve_group_lasso(ThreadPool& pool, const GroupLassoProblem<Real>& problem,
-                              std::type_identity_t<Real> lambda, const SolveControl& control,
-                              GroupLassoPoint<Real>& point, Index& iterations);
 
 /// Newton's method for the gated problem in one number per group.
 ///
@@ -43,17 +36,28 @@ Termination solve_group_lasso(ThreadPool& pool, const GroupLassoProblem<Real>& p
 /// groups with eta > 0 and those that violate ||A_j'N|| <= lambda most; it grows as long as the
 /// duality gap over all groups is too large.
 ///
+/// Neither K nor U depends on lambda but by eta: for the next penalty of a path the last point is
+/// the start as it is, and H of an earlier eta serves as long as its steps lead on.
+///
 /// Where the gap is no longer halved, BarrierMethod goes on: near an optimum at which groups with
 /// eta = 0 meet their bound, or with A_j that are nearly dependent, H is singular, and steps along
 /// it lower f by rounding only.
+///
 template <class Real>
 class GroupLassoNewton {
  public:
-  GroupLassoNewton(ThreadPool& pool, const GroupLassoProblem<Real>& problem, Real lambda)
-      : m_pool(pool), m_problem(problem), m_lambda(lambda), m_kernel(problem) {}
+  /// \param space  of the problem
+  /// \param path   whether other penalties will follow
+  GroupLassoNewton(ThreadPool& pool, const GroupLassoProblem<Real>& problem,
+                   std::unique_ptr<NewtonSpace<Real>> space, bool path)
+      : m_pool(pool), m_problem(problem), m_space(std::move(space)), m_path(path) {}
 
-  /// Improves `point`, whose coefficients are the start, until `control` ends it.
-  Termination run(const SolveControl& control, GroupLassoPoint<Real>& point, Index& iterations) {
+  /// Improves `point` until `control` ends it; its coefficients are the start, or, if it is the
+  /// point of an earlier run, all of it.
+  Termination run(Real lambda, const SolveControl& control, GroupLassoPoint<Real>& point,
+                  Index& iterations) {
+    m_lambda = lambda;
+    m_best = {};
     const Termination termination = newton(control, point, iterations);
     if (m_best.norms.size() > 0 && m_best.relative_gap() < point.relative_gap()) point = m_best;
     const bool stuck =
@@ -63,16 +67,19 @@ class GroupLassoNewton {
 
  private:
   Termination newton(const SolveControl& control, GroupLassoPoint<Real>& point, Index& iterations) {
-    m_eta = Vector<Real>::Zero(m_problem.gates());
-    for (Index k = 0; k < std::ssize(point.coefficients.gates); ++k) {
-      m_eta[point.coefficients.gates[static_cast<std::size_t>(k)]] =
-          point.coefficients.values.row(k).norm() / m_lambda;
+    if (point.eta.size() > 0) {
+      point.complete(m_lambda);
+    } else {
+      point.eta = Vector<Real>::Zero(m_problem.gates());
+      for (Index k = 0; k < std::ssize(point.coefficients.gates); ++k) {
+        point.eta[point.coefficients.gates[static_cast<std::size_t>(k)]] =
+            point.coefficients.values.row(k).norm() / m_lambda;
+      }
+      if (!move_to(1e-2, point.primal, point)) return Termination::NumericalFailure;
     }
-    m_dual = m_problem.targets();
-    if (!move_to(m_eta, 1e-2, point)) return Termination::NumericalFailure;
     Real value = value_of(point);
     m_best_gap = point.relative_gap();
-    m_hopeless = m_eta.isZero(0) && point.norms.maxCoeff() <= m_problem.rounding();
+    m_hopeless = point.eta.isZero(0) && point.norms.maxCoeff() <= m_problem.rounding();
     Real last_gap = std::numeric_limits<Real>::infinity();
     StallWatch watch(m_best_gap);
     while (true) {
@@ -81,35 +88,38 @@ class GroupLassoNewton {
       if (termination != Termination::NotRun) return termination;
       if (gap <= m_best_gap) m_best = point;
       if (m_hopeless || watch.stalled(m_best_gap)) return Termination::NoProgress;
-      // Steps with the matrix of an earlier eta make the gap fall by a factor each: a new one pays
-      // unless the next step will be the last.
-      const bool last = gap * (gap / last_gap) <= control.relative_tolerance();
-      if (!last && !is_factored(m_eta) && !factor(point.coefficients.gates, m_eta)) {
-        return Termination::NumericalFailure;
+      const std::vector<Index> working = working_set(point.eta, point.norms, m_lambda);
+      const bool fresh = !m_model.holds(working);
+      if (fresh) {
+        // Steps with the matrix of an earlier eta make the gap fall by a factor each: a new one
+        // pays unless the next step will be the last.
+        const bool last = gap * (gap / last_gap) <= control.relative_tolerance();
+        if (!last && !m_space->factor(point.eta)) return Termination::NumericalFailure;
+        renew_model(working, point);
       }
       last_gap = gap;
-      const std::vector<Index> working = working_set(m_eta, point.norms, m_lambda);
       const Vector<Real> norms = point.norms(working);
-      const Vector<Real> bounds = -m_eta(working);
-      const Matrix<Real> H = hessian(working, norms, point);
-      // Rounding can make H indefinite by about its precision.
-      const Real ridge = m_kernel.is_single() ? 1e-7 : 1e-13;
+      const Vector<Real> bounds = -point.eta(working);
+      const Matrix<Real> H = m_model.block(working);
+      const Real ridge = m_space->ridge();
       // The next gap will be about the square of this one; N need not be better than that.
       const Real accuracy =
           std::clamp(0.1 * gap * gap, std::max(0.01 * control.relative_tolerance(), 1e-11), 1e-3);
       const auto move = [&](const Vector<Real>& step, Real shortest) {
         return line_search(working, step, shortest, accuracy, value, point);
       };
-      if (move(secular_step<Real>(H, norms, bounds, m_lambda, ridge), 1e-3)) continue;
-      if (move(descent_step<Real>(H, norms, bounds, m_lambda, ridge), 1e-9)) continue;
+      const bool moved = move(secular_step<Real>(H, norms, bounds, m_lambda, ridge), 1e-3) ||
+                         move(descent_step<Real>(H, norms, bounds, m_lambda, ridge), 1e-9);
+      m_model.worn = point.relative_gap() > kModelPays * gap;
+      if (moved || !fresh) continue;
       // The matrix of the step may have been that of an earlier eta.
-      if (!is_factored(m_eta)) {
-        m_factored.resize(0);
-        if (!move_to(m_eta, accuracy, point)) return Termination::NumericalFailure;
+      if (!m_space->is_factored(point.eta)) {
+        m_space->forget();
+        if (!move_to(accuracy, point.primal, point)) return Termination::NumericalFailure;
         value = value_of(point);
       } else if (!m_refine) {
         m_refine = true;
-        refine(point);
+        m_space->refine(m_lambda, point);
       } else {
         return Termination::NoProgress;
       }
@@ -118,6 +128,7 @@ class GroupLassoNewton {
 
   Termination by_barrier(const SolveControl& control, GroupLassoPoint<Real>& point,
                          Index& iterations) {
+    point.eta.resize(0);
     if (point.norms.size() == 0 || !std::isfinite(point.primal)) {  // the first step has failed
       point.coefficients.gates.clear();
       point.coefficients.values.resize(0, m_problem.products().dimension() * m_problem.outputs());
@@ -167,183 +178,126 @@ class GroupLassoNewton {
     return result;
   }
 
-  Matrix<Real> hessian(const std::vector<Index>& working, const Vector<Real>& norms,
-                       const GroupLassoPoint<Real>& point) {
-    RowMatrix<Real> directions = point.correlation(working, kAll);
-    directions.array().colwise() /= norms.array().max(std::numeric_limits<Real>::min());
-    return m_kernel.hessian(m_pool, working, directions);
+  /// H of some groups at some eta.
+  struct Model {
+    std::vector<Index> slots;  // of all groups, -1: none
+    Matrix<Real> H;            // lower triangle
+    bool worn = true;          // its last step has not led far
+
+    bool holds(const std::vector<Index>& groups) const {
+      return !worn && std::all_of(groups.begin(), groups.end(),
+                                  [&](Index j) { return slots[static_cast<std::size_t>(j)] >= 0; });
+    }
+
+    Matrix<Real> block(const std::vector<Index>& groups) const {
+      const auto count = static_cast<Index>(groups.size());
+      Matrix<Real> result(count, count);
+      for (Index k = 0; k < count; ++k) {
+        const Index col = slots[static_cast<std::size_t>(groups[static_cast<std::size_t>(k)])];
+        for (Index i = k; i < count; ++i) {
+          result(i, k) =
+              H(slots[static_cast<std::size_t>(groups[static_cast<std::size_t>(i)])], col);
+        }
+      }
+      return result;
+    }
+  };
+
+  /// Of the gap that a step with a model has to leave at most, for another step with the model.
+  static constexpr Real kModelPays = 0.2;
+
+  /// H of the working set; on a path, also of groups that come near to their bound.
+  void renew_model(std::vector<Index> groups, const GroupLassoPoint<Real>& point) {
+    if (m_path) add_candidates(point, groups);
+    RowMatrix<Real> directions = point.correlation(groups, kAll);
+    directions.array().colwise() /=
+        point.norms(groups).array().max(std::numeric_limits<Real>::min());
+    m_model.H = m_space->hessian(groups, directions);
+    m_model.slots.assign(static_cast<std::size_t>(m_problem.gates()), -1);
+    for (Index k = 0; k < std::ssize(groups); ++k) {
+      m_model.slots[static_cast<std::size_t>(groups[static_cast<std::size_t>(k)])] = k;
+    }
+    m_model.worn = false;
+  }
+
+  void add_candidates(const GroupLassoPoint<Real>& point, std::vector<Index>& groups) const {
+    constexpr Real kNear = 0.8;
+    std::vector<bool> inside(static_cast<std::size_t>(m_problem.gates()));
+    for (const Index j : groups) inside[static_cast<std::size_t>(j)] = true;
+    std::vector<Index> near;
+    for (Index j = 0; j < m_problem.gates(); ++j) {
+      if (!inside[static_cast<std::size_t>(j)] && point.norms[j] > kNear * m_lambda) {
+        near.push_back(j);
+      }
+    }
+    const Index limit = std::max<Index>(16, std::ssize(groups) / 2);
+    if (std::ssize(near) > limit) {
+      const auto larger = [&](Index a, Index b) {
+        return point.norms[a] != point.norms[b] ? point.norms[a] > point.norms[b] : a < b;
+      };
+      std::nth_element(near.begin(), near.begin() + limit, near.end(), larger);
+      near.resize(static_cast<std::size_t>(limit));
+    }
+    groups.insert(groups.end(), near.begin(), near.end());
+    std::sort(groups.begin(), groups.end());
   }
 
   bool line_search(const std::vector<Index>& working, const Vector<Real>& step, Real shortest,
                    Real accuracy, Real& value, GroupLassoPoint<Real>& point) {
+    m_space->keep();
     for (Real length = 1; length > shortest; length /= 4) {
-      Vector<Real> eta = m_eta;
-      eta(working) = (eta(working) + length * step).cwiseMax(0);
       GroupLassoPoint<Real> trial;
-      trial.primal = point.primal;
-      const RowMatrix<Real> dual = m_dual;
-      if (move_to(eta, accuracy, trial)) {
+      trial.eta = point.eta;
+      trial.eta(working) = (trial.eta(working) + length * step).cwiseMax(0);
+      if (move_to(accuracy, point.primal, trial)) {
         const Real trial_value = value_of(trial);
         // The gap may rise while f falls: only a new record counts, or steps could cycle.
         if (trial_value < value || trial.relative_gap() < 0.5 * m_best_gap) {
           m_best_gap = std::min(m_best_gap, trial.relative_gap());
           point = std::move(trial);
-          m_eta = std::move(eta);
           value = trial_value;
           return true;
         }
       }
-      m_dual = dual;
+      m_space->revert();
     }
     return false;
   }
 
-  /// f(eta) of the last move as 1/2 ||R||^2 + sum_j (||U_j||^2 / eta_j + lambda^2 eta_j) / 2: an
-  /// upper bound whatever the error of U, and of second order in it.
+  /// f(eta) as 1/2 ||R||^2 + sum_j (||U_j||^2 / eta_j + lambda^2 eta_j) / 2: an upper bound
+  /// whatever the error of U, and of second order in it.
   Real value_of(const GroupLassoPoint<Real>& point) const {
-    Real value = point.residual.squaredNorm();
+    Real value = point.squares;
     for (Index k = 0; k < std::ssize(point.coefficients.gates); ++k) {
-      const Real eta = m_trial[point.coefficients.gates[static_cast<std::size_t>(k)]];
+      const Real eta = point.eta[point.coefficients.gates[static_cast<std::size_t>(k)]];
       value += point.coefficients.values.row(k).squaredNorm() / eta + m_lambda * m_lambda * eta;
     }
     return 0.5 * value;
   }
 
-  /// Solves K(eta) N = Y by preconditioned conjugate gradients from the last N, and fills `point`
-  /// with U_j = eta_j A_j'N. An earlier factorisation serves while eta has hardly changed.
-  ///
-  /// \param accuracy  wanted relative accuracy of the ||A_j'N||
-  bool move_to(const Vector<Real>& eta, Real accuracy, GroupLassoPoint<Real>& point) {
-    constexpr Real kNear = 0.05;
-    m_trial = eta;
-    GroupCoefficients<Real>& U = point.coefficients;
-    U.gates.clear();
-    for (Index j = 0; j < eta.size(); ++j) {
-      if (eta[j] > 0) U.gates.push_back(j);
-    }
-    if (m_factored.size() == 0 ||
-        (eta - m_factored).template lpNorm<1>() > kNear * eta.template lpNorm<1>()) {
-      if (!factor(U.gates, eta)) return false;
-    }
-    while (!solve_dual(U.gates, eta(U.gates), accuracy, point.primal)) {
-      if (is_factored(eta) && !m_kernel.use_double()) break;  // as good as it gets
-      if (!factor(U.gates, eta)) return false;
-    }
-    m_problem.products().correlate(m_pool, U.gates, m_dual, U.values);
-    U.values.array().colwise() *= eta(U.gates).array();
-    evaluate(m_pool, m_problem, m_lambda, point);
-    if (m_refine) refine(point);
+  /// Makes the point of point.eta.
+  bool move_to(Real accuracy, Real near, GroupLassoPoint<Real>& point) {
+    if (!m_space->move_to(accuracy, m_lambda, near, point)) return false;
+    if (m_refine) m_space->refine(m_lambda, point);
     return std::isfinite(point.primal);
-  }
-
-  /// Where eta ||A||^2 is huge, U_j = eta_j A_j'N magnifies the rounding of N. What U leaves of
-  /// A_j'R = U_j / eta_j, with the residual R of U itself, shows how to mend that: for an error g,
-  /// (1 / eta + A'A)^-1 g = eta g - eta A'K^-1 A eta g.
-  void refine(GroupLassoPoint<Real>& point) {
-    GroupCoefficients<Real>& U = point.coefficients;
-    RowMatrix<Real> image, share;
-    for (int pass = 0; pass < 3; ++pass) {
-      const Vector<Real> eta = m_trial(U.gates);
-      RowMatrix<Real> step = point.correlation(U.gates, kAll);
-      step.array().colwise() *= eta.array();
-      step -= U.values;
-      m_problem.products().apply(m_pool, U.gates, step, m_problem.outputs(), image);
-      m_problem.project(image);
-      m_problem.products().correlate(m_pool, U.gates, m_kernel.solve(m_pool, image), share);
-      share.array().colwise() *= eta.array();
-      U.values += step - share;
-      evaluate(m_pool, m_problem, m_lambda, point);
-    }
-  }
-
-  bool factor(const std::vector<Index>& gates, const Vector<Real>& eta) {
-    const bool done = m_kernel.factor(m_pool, gates, eta(gates));
-    m_factored = done ? eta : Vector<Real>();
-    return done;
-  }
-
-  bool is_factored(const Vector<Real>& eta) const {
-    return m_factored.size() == eta.size() && m_factored == eta;
-  }
-
-  /// \returns false if the accuracy was not reached in the steps that a good preconditioner needs
-  bool solve_dual(const std::vector<Index>& gates, const Vector<Real>& eta, Real accuracy,
-                  Real primal) {
-    constexpr int kMaxSteps = 40;
-    const Index c = m_problem.outputs();
-    RowMatrix<Real> work;
-    const auto multiply = [&](const RowMatrix<Real>& V, RowMatrix<Real>& KV) {
-      m_problem.products().correlate(m_pool, gates, V, work);
-      work.array().colwise() *= eta.array();
-      m_problem.products().apply(m_pool, gates, work, c, KV);
-      m_problem.project(KV);
-      KV += V;
-    };
-    const auto inner = [](const RowMatrix<Real>& a, const RowMatrix<Real>& b) {
-      return RowVector<Real>((a.array() * b.array()).colwise().sum());
-    };
-    RowMatrix<Real> KV;
-    multiply(m_dual, KV);
-    RowMatrix<Real> r = m_problem.targets() - KV;
-    RowMatrix<Real> z = m_kernel.solve(m_pool, r);
-    RowMatrix<Real> direction = z;
-    RowVector<Real> energy = inner(r, z);
-    // An error e of N changes ||A_j'N|| by at most sqrt(<e, K e> min(1 / eta_j, ||A_j||^2)), and
-    // lambda^2 eta_j is about the share of group j in the objective.
-    const Real loose =
-        primal * accuracy * accuracy / static_cast<Real>(std::max<Index>(1, eta.size()));
-    const Real strict = std::pow(accuracy * m_lambda, 2) / m_problem.squared_norm();
-    const Real limit = std::min(loose, strict);
-    bool reached = energy.sum() <= limit;
-    for (int step = 0; step < kMaxSteps && !reached; ++step) {
-      multiply(direction, KV);
-      RowVector<Real> length = energy.array() / inner(direction, KV).array();
-      for (Real& value : length) {
-        if (!std::isfinite(value)) value = 0;  // this output is solved
-      }
-      m_dual.noalias() += direction * length.asDiagonal();
-      r.noalias() -= KV * length.asDiagonal();
-      z = m_kernel.solve(m_pool, r);
-      const RowVector<Real> next = inner(r, z);
-      RowVector<Real> ratio = next.array() / energy.array();
-      for (Real& value : ratio) {
-        if (!std::isfinite(value)) value = 0;
-      }
-      direction = z + direction * ratio.asDiagonal();
-      const bool stalled = next.sum() > 0.25 * energy.sum();
-      energy = next;
-      reached = energy.sum() <= limit || (stalled && energy.sum() <= loose);
-    }
-    return reached;
   }
 
   ThreadPool& m_pool;
   const GroupLassoProblem<Real>& m_problem;
-  Real m_lambda;
-  DualSystem<Real> m_kernel;
-  Vector<Real> m_factored;  // eta of the factorisation; empty: none
-  Vector<Real> m_eta;
-  Vector<Real> m_trial;          // eta of the last move
+  std::unique_ptr<NewtonSpace<Real>> m_space;
+  bool m_path;
+  Real m_lambda = 0;
+  Model m_model;
   Real m_best_gap = 0;           // of all points accepted so far
   GroupLassoPoint<Real> m_best;  // of these
   bool m_hopeless = false;       // targets that the gates explain to no more than rounding
   bool m_refine = false;
-  RowMatrix<Real> m_dual;  // N
 };
-
-template <class Real>
-Termination solve_group_lasso(ThreadPool& pool, const GroupLassoProblem<Real>& problem,
-                              std::type_identity_t<Real> lambda, const SolveControl& control,
-                              GroupLassoPoint<Real>& point, Index& iterations) {
-  return GroupLassoNewton<Real>(pool, problem, lambda).run(control, point, iterations);
-}
 
 }  // namespace mgdl::detail
 
 #ifdef MGDL_COMPILED
 namespace mgdl::detail {
-extern template Termination solve_group_lasso(ThreadPool&, const GroupLassoProblem<double>&, double,
-                                              const SolveControl&, GroupLassoPoint<double>&,
-                                              Index&);
+extern template class GroupLassoNewton<double>;
 }  // namespace mgdl::detail
 #endif

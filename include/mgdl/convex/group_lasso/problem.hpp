@@ -169,18 +169,6 @@ struct GroupCoefficients {
   RowMatrix<Real> values;
 };
 
-/// Objective and bound of coefficients, with what they are computed from.
-template <class Real>
-struct GroupLassoPoint {
-  GroupCoefficients<Real> coefficients;
-  RowMatrix<Real> residual;     // R, n x c
-  RowMatrix<Real> correlation;  // X' D_j R of all gates, P x (p c)
-  Vector<Real> norms;           // of its rows
-  Real primal = 0;
-  Real dual = 0;
-  Real relative_gap() const noexcept { return primal > 0 ? (primal - dual) / primal : 0; }
-};
-
 /// The dual objective of the best feasible multiple s R, s >= 0, of residuals R: the largest
 /// s <R, Y> - s^2 / 2 ||R||^2 with s largest <= lambda.
 ///
@@ -195,13 +183,35 @@ Real scaled_dual(Real inner, Real squares, Real largest, Real lambda) noexcept {
   return s * inner - Real(0.5) * s * s * squares;
 }
 
+/// Objective and bound of coefficients, with what they are computed from.
+template <class Real>
+struct GroupLassoPoint {
+  GroupCoefficients<Real> coefficients;
+  Vector<Real> eta;             // of all gates, where GroupLassoNewton has made the coefficients
+  RowMatrix<Real> residual;     // R, n x c; empty where only what follows is known of it
+  RowMatrix<Real> correlation;  // X' D_j R of all gates, P x (p c)
+  Vector<Real> norms;           // of its rows
+  Real squares = 0;             // ||R||^2
+  Real inner = 0;               // <R, Y>
+  Real primal = 0;
+  Real dual = 0;
+  Real relative_gap() const noexcept { return primal > 0 ? (primal - dual) / primal : 0; }
+
+  /// Objective and bound for this penalty, from the rest.
+  void complete(Real lambda) {
+    norms = correlation.rowwise().norm();
+    primal = 0.5 * squares + lambda * coefficients.values.rowwise().norm().sum();
+    dual = scaled_dual<Real>(inner, squares, norms.maxCoeff(), lambda);
+  }
+};
+
 /// The groups to solve for next, ascending: those in use (eta > 0), and of those that violate
-/// ||g_j|| <= lambda the worst, as many as are in use or at least 20.
+/// ||g_j|| <= lambda the worst, twice as many as are in use or at least 40.
 ///
 /// \param norms  ||g_j||
 template <class Real>
 std::vector<Index> working_set(const Vector<Real>& eta, const Vector<Real>& norms, Real lambda) {
-  constexpr Index kFirst = 20;
+  constexpr Index kFirst = 40;
   std::vector<Index> working;
   std::vector<Index> violated;
   for (Index j = 0; j < eta.size(); ++j) {
@@ -211,7 +221,7 @@ std::vector<Index> working_set(const Vector<Real>& eta, const Vector<Real>& norm
       violated.push_back(j);
     }
   }
-  const Index limit = std::max<Index>(kFirst, std::ssize(working));
+  const Index limit = std::max<Index>(kFirst, 2 * std::ssize(working));
   if (std::ssize(violated) > limit) {
     const auto larger = [&](Index a, Index b) {
       return norms[a] != norms[b] ? norms[a] > norms[b] : a < b;
@@ -230,12 +240,9 @@ void evaluate(ThreadPool& pool, const GroupLassoProblem<Real>& problem, Real lam
               GroupLassoPoint<Real>& point) {
   problem.residual(pool, point.coefficients.gates, point.coefficients.values, point.residual);
   problem.products().correlate(pool, problem.all_gates(), point.residual, point.correlation);
-  point.norms = point.correlation.rowwise().norm();
-  const Real squares = point.residual.squaredNorm();
-  const Real inner = (point.residual.array() * problem.targets().array()).sum();
-  const Real largest = point.norms.maxCoeff();
-  point.primal = 0.5 * squares + lambda * point.coefficients.values.rowwise().norm().sum();
-  point.dual = scaled_dual<Real>(inner, squares, largest, lambda);
+  point.squares = point.residual.squaredNorm();
+  point.inner = (point.residual.array() * problem.targets().array()).sum();
+  point.complete(lambda);
 }
 
 }  // namespace mgdl::detail

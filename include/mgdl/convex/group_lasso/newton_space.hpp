@@ -1,0 +1,57 @@
+#pragma once
+
+#include <vector>
+
+#include "mgdl/convex/group_lasso/problem.hpp"
+#include "mgdl/core/types.hpp"
+
+namespace mgdl::detail {
+
+/// What GroupLassoNewton asks of a problem: points for values of eta, and the matrix of its steps.
+template <class Real>
+class NewtonSpace {
+ public:
+  NewtonSpace() = default;
+  NewtonSpace(const NewtonSpace&) = delete;
+  NewtonSpace& operator=(const NewtonSpace&) = delete;
+  virtual ~NewtonSpace() = default;
+
+  /// Makes the point of point.eta: U_j = eta_j A_j'N, N = K(eta)^-1 Y.
+  ///
+  /// \param accuracy  wanted relative accuracy of the ||A_j'N||
+  /// \param near      about the objective of the point
+  /// \returns false if K is not positive definite in this arithmetic
+  virtual bool move_to(Real accuracy, Real lambda, Real near, GroupLassoPoint<Real>& point) = 0;
+
+  /// Takes rounding out of U. Where eta ||A||^2 is huge, U_j = eta_j A_j'N magnifies that of N.
+  /// What U leaves of A_j'R = U_j / eta_j, with the residual R of U itself, shows how to mend that:
+  /// for an error g, (1 / eta + A'A)^-1 g = eta g - eta A'K^-1 A eta g.
+  virtual void refine(Real lambda, GroupLassoPoint<Real>& point) = 0;
+
+  /// Factorises K for this eta, unless that is done.
+  /// \returns false if K is not positive definite in this arithmetic
+  virtual bool factor(const Vector<Real>& eta) = 0;
+
+  /// Whether the factorisation is of this eta.
+  virtual bool is_factored(const Vector<Real>& eta) const = 0;
+
+  /// The next move factorises.
+  virtual void forget() = 0;
+
+  /// Lower triangle of H_jk = <phi_j, K^-1 phi_k>, phi_j = A_j u_j, by the last factorisation.
+  ///
+  /// \param directions  u_j of the gates
+  virtual Matrix<Real> hessian(const std::vector<Index>& gates,
+                               const RowMatrix<Real>& directions) = 0;
+
+  /// By how much of its diagonal rounding can make H indefinite.
+  virtual Real ridge() const = 0;
+
+  /// Moves that follow start from here again after revert().
+  /// \{
+  virtual void keep() {}
+  virtual void revert() {}
+  /// \}
+};
+
+}  // namespace mgdl::detail

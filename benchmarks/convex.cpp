@@ -4,6 +4,11 @@
 // patterns, with their errors on other samples.
 //
 //   benchmark_convex [<rounds> [<time limit of the baseline, s> [<row of the first table>]]]
+//
+// Paths of 100 penalties, beside one solve for each that starts at the solution before it, and
+// single penalties of many samples with few gates; one thread.
+//
+//   benchmark_convex --paths [<rounds> [<row>]]
 
 #include <algorithm>
 #include <array>
@@ -11,7 +16,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #ifdef __GLIBC__
@@ -207,9 +214,136 @@ void all_patterns_table(int rounds) {
   }
 }
 
+/// A path of 100 penalties down to ratio lambda_max. adelie: seconds of that C++ library for group
+/// elastic nets, with its own matrix class for this problem, to the same gaps, on one thread of
+/// another machine; negative: it had not arrived after that time.
+struct PathCase {
+  Index n, d, P;
+  double ratio, gap, adelie;
+};
+
+constexpr std::array<PathCase, 8> kPaths{{{1000, 20, 500, 0.1, 1e-2, 0.20},
+                                          {1000, 20, 500, 0.1, 1e-3, 0.48},
+                                          {1000, 20, 500, 0.1, 1e-6, 7.1},
+                                          {1000, 20, 500, 0.01, 1e-2, 1.4},
+                                          {1000, 20, 500, 0.01, 1e-3, 8.2},
+                                          {1000, 20, 500, 0.01, 1e-6, -80},
+                                          {20000, 10, 2000, 0.01, 1e-2, 22},
+                                          {20000, 10, 2000, 0.01, 1e-6, -120}}};
+
+/// One penalty, gap 1e-6.
+constexpr std::array<PathCase, 9> kTall{{{50000, 5, 20, 0.1, 1e-6, 0.058},
+                                         {50000, 5, 20, 0.01, 1e-6, 0.064},
+                                         {50000, 5, 20, 0.001, 1e-6, 0.080},
+                                         {20000, 2, 3, 0.1, 1e-6, 0.0045},
+                                         {20000, 2, 3, 0.01, 1e-6, 0.0045},
+                                         {20000, 2, 3, 0.001, 1e-6, 0.0045},
+                                         {200000, 9, 30, 0.1, 1e-6, 0.84},
+                                         {200000, 9, 30, 0.01, 1e-6, 0.99},
+                                         {200000, 9, 30, 0.001, 1e-6, 1.39}}};
+
+struct PathProblem {
+  explicit PathProblem(const PathCase& size)
+      : random(1),
+        data(teacher({size.n, size.d, size.P, 1, 1, {}}, random)),
+        gates(data.inputs(), normal(size.P, size.d + 1, random)) {}
+
+  mgdl::RandomStream random;
+  mgdl::Dataset<double> data;
+  mgdl::Gates gates;
+};
+
+double worst_gap(const mgdl::PathReport& report) {
+  double worst = 0;
+  for (const auto& point : report.points) {
+    worst = std::max(worst, point.report.certificate.relative_gap());
+  }
+  return worst;
+}
+
+/// Seconds of one solve for each penalty of a path, each from the solution before it.
+double seconds_one_by_one(const PathProblem& problem, mgdl::ConvexOptions options,
+                          const mgdl::PathReport& path) {
+  double seconds = 0;
+  std::optional<mgdl::GatedSolution> last;
+  for (const auto& point : path.points) {
+    options.lambda = point.report.certificate.lambda;
+    auto result =
+        mgdl::GatedReluSolver(options).solve(problem.data, problem.gates, last ? &*last : nullptr);
+    seconds += result.report.elapsed_seconds;
+    last = std::move(result.solution);
+  }
+  return seconds;
+}
+
+void path_table(int rounds, int row) {
+  std::printf(
+      "paths of 100 penalties, gated ReLU, double, 1 thread, seconds (medians of %d)\n"
+      "     n   d     P  ratio    gap   steps  active     mgdl  worst gap  one by one   times   "
+      "adelie   times\n",
+      rounds);
+  for (const PathCase& size : kPaths) {
+    if (row >= 0 && &size != &kPaths[static_cast<std::size_t>(row)]) continue;
+    const PathProblem problem(size);
+    const mgdl::ConvexOptions options{
+        .lambda_ratio = size.ratio, .relative_tolerance = size.gap, .threads = 1};
+    std::vector<double> ours, singles;
+    mgdl::PathResult<mgdl::GatedSolution> result;
+    for (int round = 0; round < rounds; ++round) {
+      result = mgdl::RegularizationPath<double>({.solver = options, .count = 100})
+                   .solve_gated(problem.data, problem.gates);
+      ours.push_back(result.report.elapsed_seconds);
+      singles.push_back(seconds_one_by_one(problem, options, result.report));
+    }
+    Index steps = 0;
+    for (const auto& point : result.report.points) steps += point.report.iterations;
+    const bool ok = result.report.termination == mgdl::Termination::ToleranceReached;
+    const double seconds = mgdl_benchmark::median(ours);
+    std::printf("%6td %3td %5td %6g %6g %7td %7td %8s %10.1e %11.3g %7.1f %8s %7.1f\n", size.n,
+                size.d, size.P, size.ratio, size.gap, steps,
+                result.report.points.back().report.active_groups, seconds_text(seconds, ok).c_str(),
+                worst_gap(result.report), mgdl_benchmark::median(singles),
+                mgdl_benchmark::median(singles) / seconds,
+                seconds_text(std::abs(size.adelie), size.adelie > 0).c_str(),
+                std::abs(size.adelie) / seconds);
+    std::fflush(stdout);
+  }
+}
+
+void tall_table(int rounds) {
+  std::printf(
+      "\none penalty, many samples and few gates, gap 1e-6, 1 thread, seconds (medians of %d)\n"
+      "     n   d     P  ratio  active   steps     mgdl        gap   adelie   times\n",
+      rounds);
+  for (const PathCase& size : kTall) {
+    const PathProblem problem(size);
+    std::vector<double> ours;
+    mgdl::GatedReluResult result;
+    for (int round = 0; round < rounds; ++round) {
+      result = mgdl::GatedReluSolver({.lambda_ratio = size.ratio, .threads = 1})
+                   .solve(problem.data, problem.gates);
+      ours.push_back(result.report.elapsed_seconds);
+    }
+    const bool ok = result.report.termination == mgdl::Termination::ToleranceReached;
+    const double seconds = mgdl_benchmark::median(ours);
+    std::printf("%6td %3td %5td %6g %7td %7td %8s %10.1e %8.3g %7.1f\n", size.n, size.d, size.P,
+                size.ratio, result.report.active_groups, result.report.iterations,
+                seconds_text(seconds, ok).c_str(), result.report.certificate.relative_gap(),
+                size.adelie, size.adelie / seconds);
+    std::fflush(stdout);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "--paths") {
+    const int rounds = argc > 2 ? std::atoi(argv[2]) : 3;
+    const int row = argc > 3 ? std::atoi(argv[3]) : -1;
+    path_table(rounds, row);
+    if (row < 0) tall_table(rounds);
+    return 0;
+  }
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 3;
   const double limit = argc > 2 ? std::atof(argv[2]) : 60;
   const int row = argc > 3 ? std::atoi(argv[3]) : -1;

@@ -19,13 +19,13 @@ namespace mgdl {
 struct ConvexReport {
   Termination termination = Termination::NotRun;  ///< why it stopped
   std::string message;                            ///< one sentence on the outcome
-  Certificate certificate;     ///< of the returned solution, recomputed from the raw data
-  Index samples = 0;           ///< n
-  Index dimension = 0;         ///< p
-  Index outputs = 0;           ///< c
-  Index patterns = 0;          ///< P
-  Index active_groups = 0;     ///< groups (gated) or neurons (ReLU) that are not zero
-  Index iterations = 0;        ///< Newton steps or proximal gradient steps
+  Certificate certificate;  ///< of the returned solution, recomputed from the raw data
+  Index samples = 0;        ///< n
+  Index dimension = 0;      ///< p
+  Index outputs = 0;        ///< c
+  Index patterns = 0;       ///< P
+  Index active_groups = 0;  ///< groups (gated) or neurons (ReLU) that are not zero
+  Index iterations = 0;     ///< Newton steps or proximal gradient steps
   /// Gated: whether Newton's method computed with the products of columns alone, whose number the
   /// samples are many times; else with the samples.
   bool covariance = false;

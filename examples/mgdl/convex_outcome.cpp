@@ -87,7 +87,11 @@ class Monitor {
     options.solver.observer = [this](const Progress& progress) {
       std::string status = "iteration " + std::to_string(progress.iteration) +
                            format(", relative gap %.1e", progress.objective);
-      if (m_count > 1) status = "penalty " + std::to_string(m_done + 1) + ": " + status;
+      if (m_done == m_count) {
+        status = "folds: " + status;
+      } else if (m_count > 1) {
+        status = "penalty " + std::to_string(m_done + 1) + ": " + status;
+      }
       m_display.show(status, m_watch.seconds());
       return answer();
     };

@@ -304,7 +304,7 @@ class GroupSystem {
       Vector<Real> part(p);
       for (Index l = 0; l < std::ssize(m_active); ++l) {
         // Blocks are symmetric, so that rows may take the place of columns.
-        part.setZero();
+        part.array().setZero();  // setZero() of a vector may look like a change of size
         for (Index r = 0; r < p; ++r) {
           const Real factor = m_root[l] * static_cast<Real>(u(k, r * c + o));
           const Real* row = m_gram.row(m_gram.slot(m_active[at(l)]) * p + r, gate);

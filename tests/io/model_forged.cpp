@@ -162,7 +162,7 @@ Specimen specimen(const std::string& name, Index n, Index d, Index c,
       mgdl::MultigradeTrainer<Scalar> first({mgdl::SampledTrainer<Scalar>({.width = 6})}, options);
       auto model = first.fit(parts_of(sets[0])).model;
       earlier = model.grades();
-      REQUIRE(earlier > 0);
+      REQUIRE(earlier > 1);  // one whose fingerprint is changed is not all of them
       bytes = write(trainer.resume(std::move(model), parts), parts, parts.validation.has_value());
     } else {
       bytes = write(trainer.fit(parts), parts, parts.validation.has_value());
@@ -226,7 +226,7 @@ std::vector<Specimen> specimens() {
                                     {.max_grades = 2}));
   result.push_back(specimen<Scalar>("resumed on other samples", 50, 2, 1,
                                     {mgdl::SampledTrainer<Scalar>({.width = 20})},
-                                    {.max_grades = 1, .validation_fraction = 0.2}, 60));
+                                    {.max_grades = 2}, 60));
   return result;
 }
 

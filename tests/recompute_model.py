@@ -448,7 +448,10 @@ def of_command(command):
         (2, "constructive", "--hats 8 --grades 3"),
         (2, "auto", "--grades 2 --seed 18446744073709551615"),
         (1, "auto", "--grades 2 --folds 0"),
-        (0, "sampled", "--grades 2 --folds 0")]]  # nothing to learn
+        (0, "sampled", "--grades 2 --folds 0"),  # nothing to learn
+        (0, "gradient", "--grades 1 --validation 0.25 --scalar float32"),
+        (0, "affine", "--grades 1 --folds 3"),
+        (0, "convex", "--grades 1 --folds 0 --link last-hidden-and-input")]]
     kinds += [(d, ["convex", "--lambda-ratio", "0.05", "--seed", "3", *more.split()]) for d, more in [
         (3, "--formulation gated --gate-count 20"),
         (3, "--formulation gated --gate-count 20 --output-bias --validation 0.2"),

@@ -16,7 +16,8 @@ enum ExitCode {
   kFailure = 1,  ///< of the machine: no memory, no threads
   kBadInput = 2,
   kNumericalFailure = 3,
-  kRefuted = 4  ///< verify: something that the model claims is not true
+  kRefuted = 4,   ///< verify: something that the model claims is not true
+  kUnchecked = 5  ///< verify: the samples that a claim is about were not given
 };
 
 /// A subcommand: its flags, and what it does once they are parsed. Throws InvalidArgument for bad

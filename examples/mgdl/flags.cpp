@@ -14,7 +14,7 @@ namespace {
 /// What stands for a value in the help, with the default of numbers that have one.
 template <class Field>
 std::string value_text(const Field& field) {
-  if constexpr (std::is_same_v<Field, std::string>) {
+  if constexpr (std::is_same_v<Field, std::string> || std::is_same_v<Field, FileList>) {
     return "FILE";
   } else if constexpr (std::is_same_v<Field, std::vector<std::string>>) {
     return "NAMES";
@@ -100,6 +100,9 @@ void Flags::add(const char* flag, Field field, const char* help, const char* tex
                   }
                 },
                 help);
+            added->allow_extra_args(false);
+          } else if constexpr (std::is_same_v<Value, FileList>) {
+            added = m_app->add_option(flag, static_cast<std::vector<std::string>&>(*value), help);
             added->allow_extra_args(false);
           } else {
             added = m_app->add_option(flag, *value, help);

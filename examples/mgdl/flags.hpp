@@ -28,13 +28,16 @@ inline constexpr bool is_optional = false;
 template <class Value>
 inline constexpr bool is_optional<std::optional<Value>> = true;
 
+/// Files of a flag that may be repeated; a name may have commas.
+struct FileList : std::vector<std::string> {};
+
 /// The flags of one subcommand. What parses them, CLI11, is slow to compile and stays in flags.cpp.
 class Flags {
  public:
   /// Where the value of a flag goes; a bool is set by the flag itself.
-  using Field =
-      std::variant<bool*, std::string*, std::vector<std::string>*, std::vector<double>*, int*,
-                   Index*, double*, std::uint64_t*, std::optional<Index>*, std::optional<double>*>;
+  using Field = std::variant<bool*, std::string*, FileList*, std::vector<std::string>*,
+                             std::vector<double>*, int*, Index*, double*, std::uint64_t*,
+                             std::optional<Index>*, std::optional<double>*>;
 
   /// A subcommand of `app`.
   Flags(CLI::App& app, const char* name, const char* description);

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <concepts>
+#include <cstddef>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -23,9 +25,9 @@ namespace {
 
 struct VerifyOptions {
   std::string model;
-  std::string input;
-  std::string target;
-  std::string csv;
+  FileList input;
+  FileList target;
+  FileList csv;
   std::vector<std::string> target_columns;
   CsvFlags table;
   int threads = 0;
@@ -36,31 +38,36 @@ void for_each_option(Options& options, Visit&& visit) requires
     std::same_as<std::remove_const_t<Options>, VerifyOptions> {
   const char* group = "Options";
   visit(group, "--model", options.model, "model that mgdl fit or mgdl convex has written");
-  visit(group, "--input", options.input, "inputs of the fit: a .npy file, n x d");
-  visit(group, "--target", options.target, "targets of the fit: a .npy file, n x c");
-  visit(group, "--csv", options.csv, "inputs and targets: a CSV file instead of --input, --target");
+  visit(group, "--input", options.input,
+        "inputs of the fit: a .npy file, n x d; once for each set of samples");
+  visit(group, "--target", options.target, "targets of the fit: a .npy file, n x c; as often");
+  visit(
+      group, "--csv", options.csv,
+      "inputs and targets: a CSV file instead of --input, --target; once for each set of samples");
   visit(group, "--target-columns", options.target_columns,
         "names or numbers (from 1) of the target columns of the CSV file [those of the fit]");
   for_each_csv_flag(options.table, group, visit);
   visit(group, "--threads", options.threads, "0 uses all; the result does not depend on it");
 }
 
+/// \param k  which set of samples, from 0
 template <class Scalar>
-Dataset<Scalar> read_samples(const VerifyOptions& options, const SavedModel<Scalar>& saved) {
+Dataset<Scalar> read_samples(const VerifyOptions& options, std::size_t k,
+                             const SavedModel<Scalar>& saved) {
   const auto& model = saved.model;
   const bool npy = options.csv.empty();
   NamedSamples<Scalar> samples =
-      npy ? NamedSamples<Scalar>{read_npy_samples<Scalar>(options.input, options.target)}
-          : read_csv_samples<Scalar>(options.csv, options.table, options.target_columns,
+      npy ? NamedSamples<Scalar>{read_npy_samples<Scalar>(options.input[k], options.target[k])}
+          : read_csv_samples<Scalar>(options.csv[k], options.table, options.target_columns,
                                      saved.names);
   Dataset<Scalar>& data = samples.data;
   const auto require = [](const std::string& file, const char* what, Index expected, Index found) {
     if (expected == found) return;
     throw InvalidArgument(file, std::to_string(expected) + what, std::to_string(found));
   };
-  require(npy ? options.input : options.csv, " inputs, as in the model", model.inputs(),
+  require(npy ? options.input[k] : options.csv[k], " inputs, as in the model", model.inputs(),
           data.inputs().cols());
-  require(npy ? options.target : options.csv, " targets, as in the model", model.outputs(),
+  require(npy ? options.target[k] : options.csv[k], " targets, as in the model", model.outputs(),
           data.targets().cols());
   if (!npy) complain("verify", samples.text);
   return std::move(data);
@@ -112,26 +119,42 @@ ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
     auto found = verify_model(saved.model, data, {report.grades, report.initial_rse, report.inputs},
                               options.threads);
     // They are about the samples of the last grade.
-    if (saved.intervals && (found.grades.empty() || found.grades.back().of_these_samples)) {
+    const bool of_these = found.grades.empty() || found.grades.back().of_these_samples;
+    if (saved.intervals && of_these && (!intervals || intervals->valid)) {
       constexpr double kLevel = 0.9;
       intervals = verify_intervals(*saved.intervals, data, kLevel, options.threads);
     }
     return found;
   };
-  Dataset<Scalar> samples = read_samples(options, saved);
-  const auto verification =
-      report.folds > 0 ? check(folds(std::move(samples), report.folds, report.seed))
-                       : check(split(std::move(samples), report.validation_fraction, report.seed));
+  std::vector<ModelVerification> parts;
+  for (std::size_t k = 0; k < std::max(options.input.size(), options.csv.size()); ++k) {
+    Dataset<Scalar> samples = read_samples(options, k, saved);
+    parts.push_back(report.folds > 0 ? check(folds(std::move(samples), report.folds, report.seed))
+                                     : check(split(std::move(samples), report.validation_fraction,
+                                                   report.seed)));
+  }
+  const ModelVerification verification = combine(parts);
   std::cout << verification;
   if (intervals) print(*saved.intervals, *intervals);
   print_unchecked(saved, !intervals);
-  return verification.valid() && (!intervals || intervals->valid) ? kOk : kRefuted;
+  if (verification.refuted() || (intervals && !intervals->valid)) return kRefuted;
+  return verification.valid() ? kOk : kUnchecked;
 }
 
 ExitCode run(const VerifyOptions& options) {
   require_given("--model", options.model);
   const bool csv = given(options.csv, options.target_columns);
+  for (const auto& [flag, files] : {std::pair("--input", &options.input),
+                                    {"--target", &options.target},
+                                    {"--csv", &options.csv}}) {
+    for (const std::string& file : *files) require_given(flag, file);
+  }
   require_samples(options, given(options.input, options.target), csv, /*named=*/true);
+  if (options.input.size() != options.target.size()) {
+    throw InvalidArgument("--target",
+                          std::to_string(options.input.size()) + ", one for each --input",
+                          std::to_string(options.target.size()));
+  }
   require_csv(options.table, csv);
   detail::require_threads("--threads", options.threads);
   return std::visit([&](const auto& saved) { return verify(saved, options); },
@@ -152,14 +175,16 @@ Command add_verify(CLI::App& app) {
       "  certificate  of a convex grade: objective, lower bound and with them the gap, what the\n"
       "               bound covers, and that the network is within\n"
       "  intervals    the errors of held out samples that prediction intervals are made of\n"
-      "Shown are the recomputed values. Grades that were there before a model was resumed on "
-      "other\n"
-      "samples are passed over; verify it with those samples, too. What nothing shows to be true,\n"
-      "settings and messages of the fit, is listed. Exit code: 0 all claims hold, 4 one does not.\n"
+      "Shown are the recomputed values. Of a model that was resumed on other samples, give all "
+      "sets\n"
+      "of samples: grades that are about others are not checked. What nothing shows to be true,\n"
+      "settings and messages of the fit, is listed. Exit code: 0 all claims hold, 4 one does not,\n"
+      "5 none of those checked is false, but some grades are about samples that were not given.\n"
       "\n"
       "Examples:\n"
       "  mgdl verify --model model.mgdl --input X.npy --target Y.npy\n"
-      "  mgdl verify --model houses.mgdl --csv houses.csv");
+      "  mgdl verify --model houses.mgdl --csv houses.csv\n"
+      "  mgdl verify --model resumed.mgdl --csv day1.csv --csv day2.csv");
   return {"verify", flags, [options] { return run(*options); }};
 }
 

@@ -194,7 +194,7 @@ TEST_CASE("verify and inspect say what is not checked, and what a bound covers",
   }
 }
 
-TEST_CASE("a model that was resumed on other samples is verified on both", "[command/verify]") {
+TEST_CASE("a model that was resumed on other samples is verified with both", "[command/verify]") {
   const Folder folder;
   const auto [X, Y] = mgdl::test::samples(90, 0.3);
   mgdl::write_npy(folder / "X2", X);
@@ -217,14 +217,44 @@ TEST_CASE("a model that was resumed on other samples is verified on both", "[com
   const auto second = folder.verify(folder.samples("X2", "Y2"));
   for (const auto& found : {first, second}) {
     CAPTURE(found.output, found.errors);
-    CHECK(found.code == 0);
+    CHECK(found.code == 5);
     CHECK_THAT(found.output, ContainsSubstring("other samples (") && ContainsSubstring("yes") &&
-                                 ContainsSubstring("all claims hold"));
+                                 ContainsSubstring("what is checked holds; not checked: ") &&
+                                 !ContainsSubstring("claims hold"));
   }
   CHECK_THAT(first.output,
              ContainsSubstring("the prediction intervals, which are of other samples"));
   CHECK_THAT(second.output, ContainsSubstring("the scores hold"));
   CHECK(folder.verify(folder.samples("X", "wrong")).code == 4);
+  const auto both = [&](const Arguments& earlier) {
+    const auto found = folder.verify(folder.samples("X2", "Y2") + earlier);
+    const auto reversed = folder.verify(earlier + folder.samples("X2", "Y2"));
+    CHECK(reversed.code == found.code);
+    CHECK(reversed.output == found.output);
+    return found;
+  };
+  const auto all = both(folder.samples("X"));
+  CAPTURE(all.output, all.errors);
+  CHECK(all.code == 0);
+  CHECK_THAT(all.output, ContainsSubstring("all claims hold") &&
+                             ContainsSubstring("the scores hold") &&
+                             !ContainsSubstring("other samples"));
+  CHECK(both(folder.samples("X", "wrong")).code == 4);
+  // A grade that claims too much is not hidden by a fingerprint of no samples.
+  auto forged = fit.model;
+  forged.truncate(0);
+  for (Index k = 1; k <= fit.model.grades(); ++k) {
+    auto grade = fit.model.grade(k);
+    if (k == 1) grade.samples = std::string(32, '0');
+    if (k == 1) grade.train_rse *= 0.5;
+    forged.add_grade(grade);
+  }
+  report.grades[0].train_rse = forged.grade(1).train_rse;
+  mgdl::save_model(folder / "m", forged, &report);
+  const auto hidden = both(folder.samples("X"));
+  CAPTURE(hidden.output);
+  CHECK(hidden.code != 0);
+  CHECK_THAT(hidden.output, !ContainsSubstring("\nall claims hold"));
 }
 
 TEST_CASE("data that float32 does not keep are refused, with the way out", "[command/verify]") {

@@ -232,6 +232,43 @@ TEST_CASE("Nearly dependent inputs and a small penalty are solved, or it is said
   }
 }
 
+TEST_CASE("Inputs far from zero are solved, or it is said why not", "[convex/degenerate]") {
+  struct Case {
+    double offset, ratio;
+    std::uint64_t problems;
+    int least;  ///< that the ReLU solver has to solve
+  };
+  const Case cases[] = {{-100, 1e-5, 3, 2}, {1e3, 1e-3, 3, 2}, {1e4, 1e-1, 2, 2}};
+  for (const Case& each : cases) {
+    int solved = 0;
+    for (std::uint64_t k = 0; k < each.problems; ++k) {
+      CAPTURE(each.offset, each.ratio, k);
+      RandomStream random(mgdl::test::seed(), 0xFA4 + k);
+      const auto X = normal_matrix<RowMatrix<double>>(60, 3, random);
+      RowMatrix<double> Y = (2 * X.col(0).array()).sin().matrix();
+      Y += 0.1 * normal_matrix<RowMatrix<double>>(60, 1, random);
+      // Patterns as of inputs around zero.
+      RowMatrix<double> vectors = normal_matrix<RowMatrix<double>>(20, 4, random);
+      vectors.col(3) -= each.offset * vectors.leftCols(3).rowwise().sum();
+      const RowMatrix<double> far = X.array() + each.offset;
+      const Dataset<double> data(far, Y);
+      const Gates gates(far, vectors);
+      const ConvexOptions options{.lambda_ratio = each.ratio, .threads = 1};
+      const auto is_solved = [&](const ConvexReport& report) {
+        CAPTURE(report.certificate.relative_gap(), report.message);
+        const bool proven = report.certificate.relative_gap() <= 1e-6;
+        CHECK(proven == (report.termination == Termination::ToleranceReached));
+        if (!proven) CHECK_THAT(report.message, Catch::Matchers::ContainsSubstring("condition of"));
+        return proven;
+      };
+      if (k == 0) CHECK(is_solved(GatedReluSolver(options).solve(data, gates).report));
+      solved += is_solved(ReluSolver(options).solve(data, gates).report);
+    }
+    CAPTURE(each.offset, each.ratio);
+    CHECK(solved >= each.least);
+  }
+}
+
 TEST_CASE("Without a penalty there is no bound, and no tolerance is reached",
           "[convex/degenerate]") {
   const Degenerate p = [] {

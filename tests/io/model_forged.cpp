@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -67,33 +68,40 @@ std::string saved_again(const std::string& bytes) {
       load(bytes));
 }
 
+/// \param sets  the samples of every run
 template <class Scalar>
 std::string refutation_of(const mgdl::SavedModel<Scalar>& saved,
-                          const mgdl::Dataset<Scalar>& data) {
+                          const std::vector<mgdl::Dataset<Scalar>>& sets) {
   if (!saved.report) return "no report, which says how the samples were split";
   const auto& report = *saved.report;
+  std::vector<mgdl::ModelVerification> found;
+  std::string scores;
   const auto check = [&](const auto& parts) {
-    const auto found = mgdl::verify_model(saved.model, parts,
-                                          {report.grades, report.initial_rse, report.inputs}, 1);
-    if (!found.valid()) {
-      std::ostringstream text;
-      text << found;
-      return text.str();
-    }
-    if (!saved.intervals) return std::string();
+    found.push_back(mgdl::verify_model(saved.model, parts,
+                                       {report.grades, report.initial_rse, report.inputs}, 1));
+    const auto& grades = found.back().grades;
+    if (!saved.intervals || (!grades.empty() && !grades.back().of_these_samples)) return;
     const auto intervals = mgdl::verify_intervals(*saved.intervals, parts, 0.9, 1);
-    return intervals.valid ? std::string() : intervals.message;
+    if (!intervals.valid) scores = intervals.message;
   };
-  if (report.folds > 0) return check(mgdl::folds(data, report.folds, report.seed));
-  return check(mgdl::split(data, report.validation_fraction, report.seed));
+  for (const auto& samples : sets) {
+    if (report.folds > 0) {
+      check(mgdl::folds(samples, report.folds, report.seed));
+    } else {
+      check(mgdl::split(samples, report.validation_fraction, report.seed));
+    }
+  }
+  const auto all = mgdl::combine(found);
+  if (all.valid()) return scores;
+  std::ostringstream text;
+  text << all;
+  return text.str();
 }
 
-/// Trains on samples of a wavy function, and writes the file as `mgdl fit` does.
+/// Samples of a wavy function.
 template <class Scalar>
-Specimen specimen(const std::string& name, Index n, Index d, Index c,
-                  std::vector<mgdl::AnyGradeTrainer<Scalar>> trainers,
-                  mgdl::MultigradeOptions options) {
-  mgdl::RandomStream random(mgdl::test::seed(), 71);
+mgdl::Dataset<Scalar> wavy(Index n, Index d, Index c, std::uint64_t stream) {
+  mgdl::RandomStream random(mgdl::test::seed(), stream);
   const auto X = mgdl::test::normal_matrix<mgdl::Matrix<Scalar>>(n, d, random);
   mgdl::Matrix<Scalar> Y(n, c);
   for (Index i = 0; i < n; ++i) {
@@ -102,13 +110,25 @@ Specimen specimen(const std::string& name, Index n, Index d, Index c,
                                     X(i, d - 1) * (d > 1 ? 1 : 0) + 7 + 0.1 * random.normal());
     }
   }
+  return {X, Y};
+}
+
+/// Trains on these samples, and writes the file as `mgdl fit` does.
+///
+/// \param more  number of other samples, on which the model is resumed; 0: it is not
+template <class Scalar>
+Specimen specimen(const std::string& name, Index n, Index d, Index c,
+                  std::vector<mgdl::AnyGradeTrainer<Scalar>> trainers,
+                  mgdl::MultigradeOptions options, Index more = 0) {
   options.seed = 5;
   options.threads = 1;
   options.patience = 9;
-  const mgdl::Dataset<Scalar> data(X, Y);
+  std::vector<mgdl::Dataset<Scalar>> sets{wavy<Scalar>(n, d, c, 71)};
+  if (more > 0) sets.push_back(wavy<Scalar>(more, d, c, 72));
+  const mgdl::Dataset<Scalar>& data = sets.back();
   mgdl::MultigradeTrainer<Scalar> trainer(std::move(trainers), options);
-  const auto write = [&](const auto& parts, bool held_out) {
-    const auto fit = trainer.fit(parts);
+  Index earlier = 0;  // grades
+  const auto write = [&](const auto& fit, const auto& parts, bool held_out) {
     auto report = mgdl::summarise(fit);
     report.seed = options.seed;
     report.validation_fraction = options.validation_fraction;
@@ -116,7 +136,7 @@ Specimen specimen(const std::string& name, Index n, Index d, Index c,
     std::optional<mgdl::PredictionIntervals<Scalar>> intervals;
     if (held_out) intervals = mgdl::calibrate(fit, parts, {.scale = {.width = 4}, .parts = 3});
     INFO(name);
-    CHECK(fit.model.grades() >= 1);
+    CHECK(fit.model.grades() > earlier);
     std::ostringstream out;
     // The samples have no names.
     mgdl::ColumnNames names{std::vector<std::string>(static_cast<std::size_t>(d), "x"),
@@ -130,22 +150,37 @@ Specimen specimen(const std::string& name, Index n, Index d, Index c,
   };
   std::string bytes;
   if (options.folds > 0) {
-    bytes = write(mgdl::folds(data, options.folds, options.seed), true);
+    const auto parts = mgdl::folds(data, options.folds, options.seed);
+    bytes = write(trainer.fit(parts), parts, true);
   } else {
-    const auto parts = mgdl::split(data, options.validation_fraction, options.seed);
-    bytes = write(parts, parts.validation.has_value());
+    const auto parts_of = [&](const mgdl::Dataset<Scalar>& samples) {
+      return mgdl::split(samples, options.validation_fraction, options.seed);
+    };
+    const auto parts = parts_of(data);
+    if (more > 0) {
+      // By a trainer that leaves something to do.
+      mgdl::MultigradeTrainer<Scalar> first({mgdl::SampledTrainer<Scalar>({.width = 6})}, options);
+      auto model = first.fit(parts_of(sets[0])).model;
+      earlier = model.grades();
+      REQUIRE(earlier > 1);  // one whose fingerprint is changed is not all of them
+      bytes = write(trainer.resume(std::move(model), parts), parts, parts.validation.has_value());
+    } else {
+      bytes = write(trainer.fit(parts), parts, parts.validation.has_value());
+    }
   }
   return {name, std::move(bytes),
-          [data](const std::string& file) {
-            return refutation_of(std::get<mgdl::SavedModel<Scalar>>(load(file)), data);
+          [sets](const std::string& file) {
+            return refutation_of(std::get<mgdl::SavedModel<Scalar>>(load(file)), sets);
           },
-          [data](const std::string& file) {
+          [sets](const std::string& file) {
             const auto model = std::get<mgdl::SavedModel<Scalar>>(load(file)).model;
-            const mgdl::Matrix<Scalar> inputs = data.inputs();
             std::vector<double> values;
-            for (Index k = 1; k <= model.grades(); ++k) {
-              const mgdl::Matrix<Scalar> outputs = model.predict(inputs, k);
-              values.insert(values.end(), outputs.reshaped().begin(), outputs.reshaped().end());
+            for (const auto& samples : sets) {
+              const mgdl::Matrix<Scalar> inputs = samples.inputs();
+              for (Index k = 1; k <= model.grades(); ++k) {
+                const mgdl::Matrix<Scalar> outputs = model.predict(inputs, k);
+                values.insert(values.end(), outputs.reshaped().begin(), outputs.reshaped().end());
+              }
             }
             return values;
           },
@@ -189,6 +224,9 @@ std::vector<Specimen> specimens() {
   result.push_back(specimen<Scalar>("constructive", 60, 2, 1,
                                     {mgdl::ConstructiveTrainer<Scalar>({.hats = 6})},
                                     {.max_grades = 2}));
+  result.push_back(specimen<Scalar>("resumed on other samples", 50, 2, 1,
+                                    {mgdl::SampledTrainer<Scalar>({.width = 20})},
+                                    {.max_grades = 2}, 60));
   return result;
 }
 

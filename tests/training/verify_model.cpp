@@ -1,6 +1,9 @@
 #include "mgdl/training/verify_model.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <sstream>
 #include <string>
@@ -497,9 +500,14 @@ TEMPLATE_TEST_CASE("after resume a file says which grades are about which sample
     std::ostringstream text;
     text << found;
     CAPTURE(later, text.str());
-    CHECK(found.valid());
+    CHECK_FALSE(found.refuted());
+    CHECK_FALSE(found.valid());
+    const Index others = later ? old : second.model.grades() - old;
+    CHECK(found.unchecked() == others);
     CHECK_THAT(text.str(), ContainsSubstring("other samples ("));
-    CHECK_THAT(text.str(), ContainsSubstring("all claims hold"));
+    CHECK_THAT(text.str(), !ContainsSubstring("claims hold"));
+    CHECK_THAT(text.str(), ContainsSubstring("not checked: " + std::to_string(others) + " of " +
+                                             std::to_string(second.model.grades()) + " grades"));
     for (std::size_t k = 0; k < found.grades.size(); ++k) {
       const bool earlier = static_cast<Index>(k) < old;
       CHECK(found.grades[k].of_these_samples == (earlier != later));
@@ -507,14 +515,37 @@ TEMPLATE_TEST_CASE("after resume a file says which grades are about which sample
     }
     CHECK(std::isnan(found.initial_rse) != later);
   }
+  // Both together say it of all grades, in any order and however often.
+  const std::vector<std::vector<const mgdl::DataSplit<Scalar>*>> together{
+      {&one, &two}, {&two, &one}, {&one, &one, &two}, {&two, &one, &two}};
+  for (const auto& sets : together) {
+    std::vector<mgdl::ModelVerification> parts;
+    for (const auto* set : sets) parts.push_back(verify(*set));
+    const auto found = mgdl::combine(parts);
+    std::ostringstream text;
+    text << found;
+    CAPTURE(text.str());
+    CHECK(found.valid());
+    CHECK(found.unchecked() == 0);
+    CHECK(found.initial_rse == verify(two).initial_rse);
+    CHECK_THAT(text.str(), ContainsSubstring("all claims hold"));
+  }
+  CHECK_FALSE(mgdl::combine({verify(one), verify(one)}).valid());
+  CHECK_FALSE(mgdl::combine({verify(one), verify(one)}).refuted());
+  CHECK_THROWS_AS(mgdl::combine({}), mgdl::InvalidArgument);
+  auto shorter = verify(two);
+  shorter.grades.pop_back();
+  CHECK_THROWS_AS(mgdl::combine({verify(one), shorter}), mgdl::InvalidArgument);
   // Of neither.
-  CHECK_FALSE(verify(three).valid());
+  CHECK(verify(three).refuted());
   CHECK(verify(three).grades[0].of_these_samples);
-  // A grade of the same run cannot be about other samples, and false errors are about none.
+  CHECK(mgdl::combine({verify(one), verify(two), verify(three)}).refuted());
+  // False errors are about none of them, and no grade is about other samples.
   const auto with = [&](Index k, const mgdl::Grade<Scalar>& grade) {
     const auto model = with_grade(second.model, k, grade);
-    return mgdl::verify_model(model, one, claims).valid() &&
-           mgdl::verify_model(model, two, claims).valid();
+    return mgdl::combine(
+               {mgdl::verify_model(model, one, claims), mgdl::verify_model(model, two, claims)})
+        .valid();
   };
   for (Index k = 1; k <= second.model.grades(); ++k) {
     CAPTURE(k);
@@ -526,14 +557,106 @@ TEMPLATE_TEST_CASE("after resume a file says which grades are about which sample
     forged = grade;
     forged.validation_rse *= 0.9;
     CHECK_FALSE(with(k, forged));
-    forged = grade;
-    forged.samples = mgdl::fingerprint(three);
-    if (k > old) CHECK_FALSE(with(k, forged));
+    // Nor are they hidden by what they are said to be about.
+    for (const auto& samples : {mgdl::fingerprint(three), mgdl::fingerprint(one),
+                                mgdl::fingerprint(two), std::string("x"), std::string()}) {
+      CAPTURE(samples);
+      forged.samples = samples;
+      CHECK_FALSE(with(k, forged));
+      forged.train_rse = grade.train_rse;
+      forged.validation_rse = grade.validation_rse;
+      CHECK(with(k, forged) == (samples == grade.samples));
+      forged.validation_rse *= 0.9;
+    }
   }
   auto wrong = claims;
   wrong.initial_rse *= 1.1;
-  CHECK_FALSE(mgdl::verify_model(second.model, two, wrong).valid());
-  CHECK(mgdl::verify_model(second.model, one, wrong).valid());  // says nothing of these
+  CHECK(mgdl::verify_model(second.model, two, wrong).refuted());
+  CHECK_FALSE(mgdl::verify_model(second.model, one, wrong).refuted());  // says nothing of these
+}
+
+TEMPLATE_TEST_CASE("however often a model was resumed, all its samples together verify it",
+                   "[training/verify_model]", float, double) {
+  using Scalar = TestType;
+  using mgdl::FeatureLink;
+  struct Case {
+    std::string name;
+    std::vector<std::size_t> runs;  ///< which samples each run has
+    double fraction = 0;            ///< held out
+    FeatureLink link = FeatureLink::LastHidden;
+    std::vector<mgdl::AnyGradeTrainer<Scalar>> first = {}, rest = {};  ///< instead of sampled
+  };
+  const auto last_and_input = FeatureLink::LastHiddenAndInput;
+  const std::vector<Case> cases{
+      {"the same samples again", {0, 0}},
+      {"other ones", {0, 1}},
+      {"two times others, with parts held out", {0, 1, 2}, 0.2, last_and_input},
+      {"and back", {0, 1, 0}, 0, last_and_input},
+      {"affine first", {1, 2}, 0.3, last_and_input, {mgdl::AffineTrainer<Scalar>()}},
+      {"certificates", {2, 0}, 0, last_and_input, {}, {convex<Scalar>(mgdl::ConvexProblem::Gated)}},
+      {"any order", {2, 1, 0, 1}},
+  };
+  for (const Case& each : cases) {
+    CAPTURE(each.name);
+    std::vector<mgdl::DataSplit<Scalar>> samples;
+    for (const std::uint64_t stream : {77, 78, 79}) {
+      samples.push_back(mgdl::split(around<Scalar>(3, 2, 60, stream), each.fraction, 4));
+    }
+    mgdl::MultigradeModel<Scalar> model;
+    mgdl::ModelClaims claims;
+    for (std::size_t r = 0; r < each.runs.size(); ++r) {
+      // Each run can do more than the one before.
+      auto trainers = r == 0 ? each.first : each.rest;
+      if (trainers.empty()) {
+        const Index width = r == 0 ? 2 : 15 * static_cast<Index>(r);
+        trainers = {mgdl::SampledTrainer<Scalar>({.width = width})};
+      }
+      mgdl::MultigradeTrainer<Scalar> trainer(
+          trainers, {.max_grades = 2, .patience = 9, .link = each.link, .threads = 1});
+      const auto& data = samples[each.runs[r]];
+      const Index before = model.grades();
+      auto fit = r == 0 ? trainer.fit(data) : trainer.resume(model, data);
+      REQUIRE(fit.model.grades() > before);
+      claims.grades.assign(static_cast<std::size_t>(before), {});
+      for (Index k = 1; k <= before; ++k) {
+        claims.grades[static_cast<std::size_t>(k - 1)].parameters =
+            model.grade(k).network.parameters();
+      }
+      for (auto& grade : fit.report.grades) {
+        if (grade.kept) claims.grades.push_back(std::move(grade));
+      }
+      claims.initial_rse = fit.report.initial_rse;
+      model = std::move(fit.model);
+    }
+    const auto verify = [&](const auto& verified, std::size_t left_out) {
+      std::vector<mgdl::ModelVerification> parts;
+      for (std::size_t i = 0; i < samples.size(); ++i) {
+        if (i == left_out || std::ranges::count(each.runs, i) == 0) continue;
+        parts.push_back(mgdl::verify_model(verified, samples[i], claims));
+      }
+      return parts.empty() ? mgdl::ModelVerification{{{}}} : mgdl::combine(parts);
+    };
+    const auto all = verify(model, samples.size());
+    std::ostringstream text;
+    text << all;
+    CAPTURE(text.str());
+    CHECK(all.valid());
+    for (const std::size_t i : each.runs) {
+      const auto fewer = verify(model, i);
+      CHECK_FALSE(fewer.valid());
+      if (std::ranges::count(each.runs, i) < std::ssize(each.runs)) CHECK_FALSE(fewer.refuted());
+    }
+    for (Index k = 1; k <= model.grades(); ++k) {
+      auto forged = model.grade(k);
+      forged.train_rse *= 0.9;
+      CHECK_FALSE(verify(with_grade(model, k, forged), samples.size()).valid());
+      for (const auto& name : {std::string(32, '0'), mgdl::fingerprint(samples[0]),
+                               mgdl::fingerprint(samples[1]), mgdl::fingerprint(samples[2])}) {
+        forged.samples = name;
+        CHECK_FALSE(verify(with_grade(model, k, forged), samples.size()).valid());
+      }
+    }
+  }
 }
 
 TEMPLATE_TEST_CASE("every number of a grade's report is recomputed", "[training/verify_model]",

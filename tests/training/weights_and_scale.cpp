@@ -125,11 +125,7 @@ TEST_CASE("The units of outputs scale their predictions and nothing else",
   auto grade = smooth_grade();
   grade.width = 20;
   grade.epochs = 150;
-  // Powers of two, so that nothing is rounded: a flow of 1e-3 beside a temperature of 300.
-  const mgdl::RowVector<double> units{{1.0 / 1024, 256, 1}};
-  const mgdl::Matrix<double> scaled_Y = Y.array().rowwise() * units.array();
   for (const mgdl::Index folds : {0, 3}) {
-    CAPTURE(folds);
     const auto fit = [&](const auto& targets, mgdl::OutputScale scale) {
       mgdl::MultigradeTrainer trainer{
           mgdl::GradientTrainer<double>{grade},
@@ -137,36 +133,52 @@ TEST_CASE("The units of outputs scale their predictions and nothing else",
       return trainer.fit(s.X, targets);
     };
     const auto reference = fit(Y, mgdl::OutputScale::Own);
-    const auto scaled = fit(scaled_Y, mgdl::OutputScale::Own);
-    REQUIRE(scaled.model.grades() == reference.model.grades());
-    const mgdl::Matrix<double> expected =
-        reference.model.predict(s.X).array().rowwise() * units.array();
-    CHECK(scaled.model.predict(s.X) == expected);
-    REQUIRE(scaled.report.grades.size() == reference.report.grades.size());
-    for (std::size_t k = 0; k < scaled.report.grades.size(); ++k) {
-      const auto& one = reference.report.grades[k];
-      const auto& other = scaled.report.grades[k];
-      CHECK(other.train_rse == one.train_rse);
-      CHECK(other.train_r2 == one.train_r2);
-      REQUIRE(one.train_output_rmse.size() == 3);
-      for (std::size_t j = 0; j < 3; ++j) {
-        const double unit = units[static_cast<mgdl::Index>(j)];
-        CHECK(other.train_output_rmse[j] == unit * one.train_output_rmse[j]);
-        if (folds > 0) {
-          CHECK(other.validation_output_rmse[j] == unit * one.validation_output_rmse[j]);
+    // Powers of two, so that nothing is rounded: a flow of 1e-3 beside a temperature of 300; a
+    // pressure in Pa; the largest unit first or last; units whose squares are far apart.
+    for (const mgdl::RowVector<double>& units :
+         std::vector<mgdl::RowVector<double>>{mgdl::RowVector<double>{{0x1p-10, 0x1p8, 1}},
+                                              mgdl::RowVector<double>{{0x1p-3, 0x1p17, 1}},
+                                              mgdl::RowVector<double>{{0x1p20, 1, 0x1p-6}},
+                                              mgdl::RowVector<double>{{0x1p-30, 0x1p-30, 0x1p30}},
+                                              mgdl::RowVector<double>{{0x1p-100, 0x1p100, 1}}}) {
+      CAPTURE(folds, units);
+      const mgdl::Matrix<double> scaled_Y = Y.array().rowwise() * units.array();
+      const auto scaled = fit(scaled_Y, mgdl::OutputScale::Own);
+      REQUIRE(scaled.model.grades() == reference.model.grades());
+      const mgdl::Matrix<double> expected =
+          reference.model.predict(s.X).array().rowwise() * units.array();
+      CHECK(scaled.model.predict(s.X) == expected);
+      REQUIRE(scaled.report.grades.size() == reference.report.grades.size());
+      for (std::size_t k = 0; k < scaled.report.grades.size(); ++k) {
+        const auto& one = reference.report.grades[k];
+        const auto& other = scaled.report.grades[k];
+        CHECK(other.train_rse == one.train_rse);
+        CHECK(other.train_r2 == one.train_r2);
+        REQUIRE(one.train_output_rmse.size() == 3);
+        for (std::size_t j = 0; j < 3; ++j) {
+          const double unit = units[static_cast<mgdl::Index>(j)];
+          CHECK(other.train_output_rmse[j] == unit * one.train_output_rmse[j]);
+          if (folds > 0) {
+            CHECK(other.validation_output_rmse[j] == unit * one.validation_output_rmse[j]);
+          }
         }
+        const auto metrics = mgdl::compute_metrics(scaled.model.predict(s.X, one.grade), scaled_Y);
+        CHECK(other.train_r2 == Approx(metrics.r2).margin(1e-9));
       }
-      const auto metrics = mgdl::compute_metrics(scaled.model.predict(s.X, one.grade), scaled_Y);
-      CHECK(other.train_r2 == Approx(metrics.r2).margin(1e-9));
+      // Every output is learnt; of one scale only the largest is.
+      mgdl::Index small = 0;
+      units.minCoeff(&small);
+      const auto relative = [&](const auto& report) {
+        const auto& errors = report.grades.back().train_output_rmse;
+        const auto column = scaled_Y.col(small).array();
+        return errors[static_cast<std::size_t>(small)] /
+               ((column - column.mean()).matrix().norm() / std::sqrt(60.0));
+      };
+      CHECK(relative(scaled.report) < 0.25);
+      // (The third is linear, and learnt by the way.)
+      if (small != 0) continue;
+      CHECK(relative(fit(scaled_Y, mgdl::OutputScale::Common).report) > 0.4);
     }
-    // Every output is learnt; of one scale only the largest is.
-    const auto relative = [&](const auto& report) {
-      const auto& errors = report.grades.back().train_output_rmse;
-      const auto deviation = (scaled_Y.col(0).array() - scaled_Y.col(0).mean()).matrix().norm();
-      return errors[0] / (deviation / std::sqrt(60.0));
-    };
-    CHECK(relative(scaled.report) < 0.25);
-    CHECK(relative(fit(scaled_Y, mgdl::OutputScale::Common).report) > 0.5);
   }
 }
 

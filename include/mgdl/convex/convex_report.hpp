@@ -106,13 +106,16 @@ void complete(ConvexReport& report, const ConvexOptions& options, const Dataset<
   report.active_groups = active;
   report.message = convex_message(report, options);
   if (report.termination != Termination::NoProgress || report.certificate.lambda == 0) return;
-  constexpr Real kLarge = 1e4;
+  // The smaller the penalty is, the larger are the multiples of X~ X~' that a step adds to 1.
+  constexpr Real kLarge = 1e8;
   const Real condition = column_condition(data, dimension > data.inputs().cols());
-  if (condition <= kLarge) return;
+  const Real ratio = report.certificate.lambda / report.certificate.lambda_max;
+  if (!(condition * condition > kLarge * std::min<Real>(1, ratio))) return;
   std::ostringstream text;
   text.precision(1);
-  text << "; the columns of X~ have a condition of at least " << condition
-       << ", so that cones and sums are thinner than rounding: subtract the means of the inputs "
+  text << "; the columns of X~ have a condition of at least " << condition;
+  if (ratio < 0.1) text << ", and the penalty is small";
+  text << ", so that cones and sums are thinner than rounding: subtract the means of the inputs "
           "and divide by their deviations first";
   report.message += text.str();
 }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
 #include <limits>
 #include <optional>
 #include <ostream>
@@ -10,6 +12,7 @@
 
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/table.hpp"
@@ -92,15 +95,45 @@ struct ModelVerification {
   bool inputs_hold = true;        ///< where the inputs lie; also if it is not claimed
   std::string message = {};       ///< on these two; empty if they hold
 
-  /// Whether everything that is claimed of these samples is true, and something is.
-  bool valid() const {
-    const auto other = [](const auto& grade) { return !grade.of_these_samples; };
-    return initial_rse_holds && inputs_hold &&
-           (grades.empty() || !std::ranges::all_of(grades, other)) &&
-           std::ranges::all_of(grades,
-                               [&](const auto& grade) { return grade.valid() || other(grade); });
+  /// Of how many grades nothing is checked, because they are about other samples.
+  Index unchecked() const {
+    return std::ranges::count_if(grades, [](const auto& grade) { return !grade.of_these_samples; });
   }
+  /// Whether a claim about these samples is false.
+  bool refuted() const {
+    return !initial_rse_holds || !inputs_hold || std::ranges::any_of(grades, [](const auto& grade) {
+      return grade.of_these_samples && !grade.valid();
+    });
+  }
+  /// Whether everything that is claimed is true. What is not checked is not known to be.
+  bool valid() const { return !refuted() && unchecked() == 0; }
 };
+
+/// What several sets of samples show together of a model that was resumed on other samples: a grade
+/// is checked if it is about one of them, and a claim that is false of one is false.
+///
+/// \param parts  what verify_model() has found with each set, all of the same model and claims
+/// \throws InvalidArgument for no parts, and for parts with different numbers of grades
+inline ModelVerification combine(const std::vector<ModelVerification>& parts) {
+  if (parts.empty()) throw InvalidArgument("parts", "at least one", "none");
+  ModelVerification result = parts.front();
+  for (const ModelVerification& part : parts) {
+    if (part.grades.size() != result.grades.size()) {
+      throw InvalidArgument("parts", "all of one model", "different numbers of grades");
+    }
+    for (std::size_t k = 0; k < part.grades.size(); ++k) {
+      const GradeVerification& found = part.grades[k];
+      GradeVerification& line = result.grades[k];
+      const bool worse = line.valid() && !found.valid();
+      if (found.of_these_samples && (!line.of_these_samples || worse)) line = found;
+    }
+    if (std::isnan(result.initial_rse)) result.initial_rse = part.initial_rse;
+    result.initial_rse_holds = result.initial_rse_holds && part.initial_rse_holds;
+    result.inputs_hold = result.inputs_hold && part.inputs_hold;
+    if (result.message.empty()) result.message = part.message;
+  }
+  return result;
+}
 
 /// One line a grade, what its certificate is about, then the answer.
 inline std::ostream& operator<<(std::ostream& out, const ModelVerification& verification) {
@@ -122,7 +155,10 @@ inline std::ostream& operator<<(std::ostream& out, const ModelVerification& veri
     }
   }
   if (!verification.message.empty()) out << "no: " << verification.message << '\n';
-  return out << (verification.valid() ? "all claims hold\n" : "not all claims hold\n");
+  if (verification.refuted()) return out << "not all claims hold\n";
+  if (verification.unchecked() == 0) return out << "all claims hold\n";
+  return out << "what is checked holds; not checked: " << verification.unchecked() << " of "
+             << verification.grades.size() << " grades, which are about other samples\n";
 }
 
 /// Recomputes what a model and its report claim, from the samples and the weights alone, grade by
@@ -144,8 +180,9 @@ inline std::ostream& operator<<(std::ostream& out, const ModelVerification& veri
 /// at is what unchecked_claims() lists.
 ///
 /// A model that was resumed on other samples has grades whose errors are about others than `data`,
-/// as their fingerprints tell: they are passed over, and `of_these_samples` says so. Where no
-/// fingerprint is that of `data`, all grades are checked, and do not hold.
+/// as their fingerprints tell: they are passed over, `of_these_samples` says so, and the model is
+/// not `valid()`, because a fingerprint may be any text. combine() is about all sets together.
+/// Where no fingerprint is that of `data`, all grades are checked, and do not hold.
 ///
 /// \param data    the samples that the model was trained with, split in the same way
 /// \param claims  of a fit or a model file: errors, and what their `certificate` and `witness` say;

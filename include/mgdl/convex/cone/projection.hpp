@@ -87,57 +87,73 @@ class ConeProjector {
     return normals;
   }
 
-  /// Projects c onto the cone of pattern j.
+  /// Projects c onto the cone of pattern j. A row is violated if its value is negative by more than
+  /// the rounding of its own terms: where inputs are far from zero, these are much smaller than c.
   ///
   /// \param face  a guess of the face on entry, the face of the projection on return
   Vector<Real> project(Index j, const Vector<Real>& c, Face& face) const {
-    const Real scale = c.norm();
-    if (scale == 0) {
+    if (c.isZero(0)) {
       face = Face{{}, OrthonormalBasis<Real>(dimension())};
       return c;
     }
-    const Real tolerance = 1e-13 * scale;
     Vector<Real> mu = Vector<Real>::Zero(std::ssize(face.rows));
     drop_negative(j, c, face, mu);
-    Vector<Real> u = face.normals.reject(c);
+    Vector<Real> u = rejected(c, face);
     Index hidden = 0;
     for (Index iteration = 0; iteration < 20 * dimension() + 50; ++iteration) {
-      const auto [worst, value] = most_violated(j, u);
-      if (value >= -tolerance) break;
+      const Index worst = most_violated(j, u);
+      if (worst < 0) break;
       if (std::find(face.rows.begin(), face.rows.end(), worst) != face.rows.end()) break;
       const Real norm = u.norm();
       face.rows.push_back(worst);
       mu.conservativeResize(mu.size() + 1);
       mu[mu.size() - 1] = 0;
       drop_negative(j, c, face, mu);
-      u = face.normals.reject(c);
+      u = rejected(c, face);
       // The norm falls with every row, unless rounding hides it: so near a point of the cone, where
       // no more rows can follow than span the space.
       if (u.norm() >= norm && ++hidden > dimension()) break;
     }
-    // In the polar cone nothing but rounding is left.
-    if (u.norm() <= tolerance) u.setZero();
+    if (is_rounding(u, c, face)) u.setZero();  // in the polar cone
     return u;
   }
 
  private:
+  static constexpr Real kOfTerms = 1e-13;  // what rounding a sum is, relative to its terms
+
   Vector<Real> row(Index j, Index i) const {
     return m_gates.active(i, j) ? Vector<Real>(m_rows.row(i)) : Vector<Real>(-m_rows.row(i));
   }
 
-  std::pair<Index, Real> most_violated(Index j, const Vector<Real>& u) const {
+  /// What a face leaves of c, by two passes.
+  static Vector<Real> rejected(const Vector<Real>& c, const Face& face) {
+    return face.normals.reject(face.normals.reject(c));
+  }
+
+  /// Whether that is nothing but rounding.
+  static bool is_rounding(const Vector<Real>& u, const Vector<Real>& c, const Face& face) {
+    Vector<Real> terms = c.cwiseAbs();
+    for (Index k = 0; k < face.normals.size(); ++k) {
+      const Vector<Real>& q = face.normals.vector(k);
+      terms += std::abs(q.dot(c)) * q.cwiseAbs();
+    }
+    return (u.cwiseAbs().array() <= kOfTerms * terms.array()).all();
+  }
+
+  /// The row that is violated most; -1 if none is.
+  Index most_violated(Index j, const Vector<Real>& u) const {
     const Vector<Real> values = m_rows * u;
     const std::uint64_t* bits = m_gates.pattern(j);
-    Index worst = 0;
-    Real lowest = std::numeric_limits<Real>::infinity();
+    Index worst = -1;
+    Real lowest = 0;
     for (Index i = 0; i < values.size(); ++i) {
       const Real value = (bits[i / 64] >> (i % 64) & 1u) != 0 ? values[i] : -values[i];
-      if (value < lowest) {
-        lowest = value;
-        worst = i;
-      }
+      if (value >= lowest) continue;
+      if (value >= -kOfTerms * m_rows.row(i).cwiseAbs().dot(u.cwiseAbs())) continue;
+      lowest = value;
+      worst = i;
     }
-    return {worst, lowest};
+    return worst;
   }
 
   /// Walks from the multipliers mu >= 0 of the rows of `face` to those of the least squares

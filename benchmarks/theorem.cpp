@@ -88,6 +88,7 @@ void on_samples(const Function& f, Index d, bool balanced) {
     std::printf("\n");
     if (first.empty()) first = last;
   }
+  if (pass < 2) return;
   std::printf("| %s%s | %td | | | order |", f.name, balanced ? ", balanced" : "", d);
   for (std::size_t i = 1; i < first.size(); ++i) {
     const double order = std::log(last[i] / first[i]) / std::log(last[0] / first[0]);

@@ -177,7 +177,7 @@ def help_tables(command, subcommand):
 
 # --- Figures ---------------------------------------------------------------------------------------
 
-FIGURE = re.compile(r"(?P<number>\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)<!--(?P<name>\w+):(?P<key>[^\s>]+)-->")
+FIGURE = re.compile(r"(?P<number>-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)<!--(?P<name>\w+):(?P<key>[^\s>]+)-->")
 
 
 def at_precision_of(text, value):

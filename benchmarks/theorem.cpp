@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "figures.hpp"
 #include "mgdl/mgdl.hpp"
 
 namespace {
@@ -19,7 +20,7 @@ namespace {
 using mgdl::Index;
 
 constexpr Index kHats = 32;
-constexpr int kNorms[] = {1, 2, 4, 16};
+constexpr int kNorms[] = {1, 2, 4, 16, 0};  // 0: the largest
 
 /// Slope 1, and no sign change in [0, 1]^d, so that a pass reaches everywhere.
 double smooth(const mgdl::Vector<double>& x) {
@@ -35,9 +36,11 @@ double folded(const mgdl::Vector<double>& x) {
 
 struct Function {
   const char* name;
+  const char* key;  // of its figures
   double (*value)(const mgdl::Vector<double>&);
 };
-constexpr Function functions[] = {{"1 + sin(5 t) / 5", smooth}, {"a folded line", folded}};
+constexpr Function functions[] = {{"1 + sin(5 t) / 5", "smooth", smooth},
+                                  {"a folded line", "folded", folded}};
 
 /// p-th root of the mean of |r|^p; p = 0: the largest.
 double norm(const Eigen::VectorXd& r, int p) {
@@ -63,21 +66,43 @@ void on_samples(const Function& f, Index d, bool balanced) {
       mgdl::ConstructiveTrainer<double>{{.hats = kHats, .balanced = balanced}},
       {.max_grades = 60, .minimum_progress = 0, .threads = 1}};
   const auto [model, report] = trainer.fit(X, y);
+  const std::string key =
+      "samples." + std::string(f.key) + (balanced ? ".balanced.d" : ".d") + std::to_string(d) + ".";
+  // Of the first and the last pass: the spacing, and what is left in each norm.
+  std::vector<double> first, last;
   Index pass = 0;
   for (Index k = 1; k <= model.grades(); ++k) {
     const auto& fit = report.grades[static_cast<std::size_t>(k - 1)].fit;
     if (fit.termination != mgdl::Termination::ToleranceReached) continue;
     const Eigen::VectorXd r = y - model.predict(X, k);
+    const std::string spacing = fit.trainer.substr(fit.trainer.find("spacing ") + 8);
     std::printf("| %s%s | %td | %td | %td | %s |", f.name, balanced ? ", balanced" : "", d, ++pass,
-                k, fit.trainer.substr(fit.trainer.find("spacing ") + 8).c_str());
-    for (const int p : kNorms) std::printf(" %.3g |", norm(r, p));
-    std::printf(" %.3g |\n", norm(r, 0));
+                k, spacing.c_str());
+    last = {std::exp2(std::stod(spacing.substr(spacing.find('^') + 1)))};
+    for (const int p : kNorms) {
+      last.push_back(norm(r, p));
+      std::printf(" %.3g |", last.back());
+      mgdl_benchmark::figure(key + spacing + ".L" + (p == 0 ? "sup" : std::to_string(p)),
+                             last.back());
+    }
+    std::printf("\n");
+    if (first.empty()) first = last;
   }
+  if (pass < 2) return;
+  std::printf("| %s%s | %td | | | order |", f.name, balanced ? ", balanced" : "", d);
+  for (std::size_t i = 1; i < first.size(); ++i) {
+    const double order = std::log(last[i] / first[i]) / std::log(last[0] / first[0]);
+    std::printf(" %.2f |", order);
+    mgdl_benchmark::figure(
+        key + "order.L" + (kNorms[i - 1] == 0 ? "sup" : std::to_string(kNorms[i - 1])), order);
+  }
+  std::printf("\n");
 }
 
 void with_bound(const Function& f, Index d, Index evaluations) {
   const auto [model, report] =
       mgdl::approximate_lipschitz(f.value, d, 1, {.hats = kHats, .max_evaluations = evaluations});
+  Index number = 0;
   Index grades = 0;
   double first_layers = 0;
   double first_bound = 0;
@@ -91,15 +116,17 @@ void with_bound(const Function& f, Index d, Index evaluations) {
       first_layers = layers;
       first_bound = pass.bound;
     }
+    const double order = std::log(pass.bound / first_bound) / std::log(layers / first_layers);
     std::printf(
         "| %s | %td | %.0f | %.3g | %td | %.0f | %.3g | %.3g | %s | %.0f, 10^%.0f |\n", f.name, d,
         width, pass.spacing, pass.hats, layers, pass.bound, pass.largest_residual,
-        layers > first_layers
-            ? std::to_string(std::log(pass.bound / first_bound) / std::log(layers / first_layers))
-                  .substr(0, 5)
-                  .c_str()
-            : "-",
-        n, theirs);
+        layers > first_layers ? std::to_string(order).substr(0, 5).c_str() : "-", n, theirs);
+    const std::string key = "bound." + std::string(f.key) + ".d" + std::to_string(d) + ".pass" +
+                            std::to_string(++number) + ".";
+    mgdl_benchmark::figure(key + "layers", layers);
+    mgdl_benchmark::figure(key + "proven", pass.bound);
+    mgdl_benchmark::figure(key + "found", pass.largest_residual);
+    if (layers > first_layers) mgdl_benchmark::figure(key + "order", order);
   }
 }
 

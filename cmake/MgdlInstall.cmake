@@ -26,3 +26,32 @@ install(
     ${CMAKE_CURRENT_LIST_DIR}/MgdlEigen.cmake
   DESTINATION ${config_dir})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# --- pkg-config -----------------------------------------------------------------------------------
+#
+# mgdl, and mgdl-compiled. Paths are relative to the file, so that an install can be moved.
+
+# mgdl_install_pc(<name> <folder>): cmake/<name>.pc.in to <folder>/pkgconfig.
+function(mgdl_install_pc name folder)
+  string(REGEX REPLACE "[^/]+" ".." pc_prefix ${folder}/pkgconfig)
+  if(IS_ABSOLUTE ${folder})
+    set(pc_prefix ${CMAKE_INSTALL_PREFIX})
+  endif()
+  foreach(dir IN ITEMS INCLUDEDIR LIBDIR)
+    string(TOLOWER pc_${dir} variable)
+    set(${variable} "\${prefix}/${CMAKE_INSTALL_${dir}}")
+    if(IS_ABSOLUTE ${CMAKE_INSTALL_${dir}})
+      set(${variable} ${CMAKE_INSTALL_${dir}})
+    endif()
+  endforeach()
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in ${PROJECT_BINARY_DIR}/${name}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${folder}/pkgconfig)
+endfunction()
+
+mgdl_install_pc(mgdl ${CMAKE_INSTALL_DATADIR})
+if(MGDL_INSTALL_COMPILED)
+  get_target_property(definitions mgdl_compiled INTERFACE_COMPILE_DEFINITIONS)
+  list(TRANSFORM definitions PREPEND -D)
+  list(JOIN definitions " " pc_definitions)
+  mgdl_install_pc(mgdl-compiled ${CMAKE_INSTALL_LIBDIR})
+endif()

@@ -195,6 +195,7 @@ Command add_convex(CLI::App& app) {
   Flags flags(app, "convex", "Solves the convex form of a one-hidden-layer network");
   auto options = std::make_shared<ConvexFlags>();
   add_flags(flags, *options);
+  suggest_csv(flags);
   flags.restrict_to("--formulation", {"gated", "relu"});
   flags.footer(
       "Minimises 1/2 sum_i |y_i - f(x_i)|^2 / n + lambda sum_j |U_j| to a duality gap that is\n"

@@ -40,12 +40,21 @@ void for_each_csv_flag(Options& options, const char* group, Visit&& visit) {
         "lines of a CSV file to skip start with this: auto (#), none, or one of # % ! ; / *");
 }
 
+/// What a shell suggests for them.
+inline void suggest_csv(Flags& flags) {
+  flags.suggest("--header", {"auto", "yes", "no"});
+  flags.suggest("--delimiter", {"auto", "comma", "semicolon", "tab", "space", "pipe"});
+  flags.suggest("--decimal", {"auto", "point", "comma"});
+  flags.suggest("--comment", {"auto", "none"});
+}
+
 /// Adds them to a subcommand whose flags are not in one list.
 inline void add_csv_flags(Flags& flags, CsvFlags& options) {
   for_each_csv_flag(options, nullptr,
                     [&](const char* group, const char* flag, auto& field, const char* help) {
                       flags.add(flag, &field, help, nullptr, group);
                     });
+  suggest_csv(flags);
 }
 
 /// What the library makes of them. \throws InvalidArgument naming the flag

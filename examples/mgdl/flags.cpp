@@ -14,8 +14,10 @@ namespace {
 /// What stands for a value in the help, with the default of numbers that have one.
 template <class Field>
 std::string value_text(const Field& field) {
-  if constexpr (std::is_same_v<Field, std::string> || std::is_same_v<Field, FileList>) {
+  if constexpr (std::is_same_v<Field, FileList>) {
     return "FILE";
+  } else if constexpr (std::is_same_v<Field, std::string>) {
+    return field.empty() ? "FILE" : "NAME [" + field + "]";
   } else if constexpr (std::is_same_v<Field, std::vector<std::string>>) {
     return "NAMES";
   } else if constexpr (std::is_same_v<Field, std::vector<double>>) {
@@ -126,6 +128,13 @@ void Flags::restrict_to(const char* flag, const std::vector<std::string>& choice
   m_app->get_option(flag)
       ->check([choices](const std::string& list) { return choice_error(choices, list); })
       ->option_text(text.empty() ? "NAME [" + choices.front() + "]" : text);
+  suggest(flag, choices);
+}
+
+void Flags::suggest(const char* flag, const std::vector<std::string>& words) {
+  std::string type;
+  for (const std::string& word : words) type += (type.empty() ? "{" : ",") + word;
+  m_app->get_option(flag)->type_name(type + "}");
 }
 
 void Flags::footer(const char* text) { m_app->footer(text); }

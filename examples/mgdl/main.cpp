@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "completion.hpp"
 #include "files.hpp"
 #include "interrupt.hpp"
 #include "mgdl/core/error.hpp"
@@ -21,6 +22,9 @@ ExitCode run(int argc, char** argv) {
       "the ones before it left.\n",
       "mgdl");
   app.set_version_flag("--version", std::string("mgdl ") + mgdl::version());
+  bool completion = false;
+  app.add_flag("--completion", completion,
+               "Print a script that completes subcommands and flags in bash");
   app.footer(
       "\"mgdl fit --help\" and so on tell more.\n"
       "Exit code: 0 done, 2 bad usage or input, 3 numerical failure, 4 verify: a claim is\n"
@@ -29,15 +33,23 @@ ExitCode run(int argc, char** argv) {
                                       add_inspect(app), add_verify(app), add_export(app)};
 
   std::string name = "mgdl";
+  // A reader that has gone is no error.
+  const auto printed = [&name] {
+    if (std::cout.flush() || reader_has_gone()) return true;
+    std::cerr << name << ": cannot write to the standard output\n";
+    return false;
+  };
   try {
     app.parse(argc, argv);
+    if (completion) {
+      write_bash_completion(std::cout, app);
+      return printed() ? kOk : kBadInput;
+    }
     for (const Command& command : commands) {
       if (!command.flags.parsed()) continue;
       name += " " + command.name;
       const ExitCode code = command.run();
-      if (std::cout.flush() || reader_has_gone()) return code;
-      std::cerr << name << ": cannot write to the standard output\n";
-      return kBadInput;
+      return printed() ? code : kBadInput;
     }
     // Not left to CLI11, which would say this of an unknown flag or subcommand, too.
     throw CLI::RequiredError("A subcommand");

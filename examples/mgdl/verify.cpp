@@ -167,6 +167,7 @@ Command add_verify(CLI::App& app) {
   Flags flags(app, "verify", "Checks what a model claims against the samples of its fit");
   auto options = std::make_shared<VerifyOptions>();
   add_flags(flags, *options);
+  suggest_csv(flags);
   flags.footer(
       "Computes anew from the samples and the weights, and says yes or no for every grade:\n"
       "  errors       the model's errors on the samples of the fit, and on those held out\n"

@@ -35,7 +35,7 @@ struct CsvOptions {
   /// Whether the first record holds names. A second one of text above columns of numbers (units) is
   /// left out.
   CsvHeader header = CsvHeader::Auto;
-  /// Lines that start with it are skipped: one of # % ! ; / *, or '\0' for none. Without: '#'.
+  /// Lines that start with it are skipped: one of `# % ! ; / *`, or NUL for none. Without: `#`.
   std::optional<char> comment = {};
   /// Decimal point or comma. Without: a comma, where the delimiter is another one, if numbers have
   /// no point.

@@ -119,8 +119,14 @@ ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
     return found;
   };
   Dataset<Scalar> samples = read_samples(options, saved);
+  const auto members = [&](DataFolds<Scalar> dealt) {
+    const auto count = dealt.folds.size() - static_cast<std::size_t>(report.idle_folds);
+    dealt.folds.erase(dealt.folds.begin() + static_cast<std::ptrdiff_t>(count), dealt.folds.end());
+    dealt.held_out.resize(count);
+    return dealt;
+  };
   const auto verification =
-      report.folds > 0 ? check(folds(std::move(samples), report.folds, report.seed))
+      report.folds > 0 ? check(members(folds(std::move(samples), report.folds, report.seed)))
                        : check(split(std::move(samples), report.validation_fraction, report.seed));
   std::cout << verification;
   if (intervals) print(*saved.intervals, *intervals);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -127,32 +126,6 @@ std::vector<AnyGradeTrainer<Scalar>> trainers_of(const FitOptions& options, Inde
   return trainers;
 }
 
-/// A trained model and what belongs to it.
-template <class Scalar>
-struct Trained {
-  MultigradeFit<Scalar> fit;
-  HeldOut held;
-  std::optional<PredictionIntervals<Scalar>> intervals = {};
-  std::optional<Curve> curve = {};
-
-  /// Whether it might be another model, had it had more time.
-  bool is_cut_short() const {
-    const auto cut = [](Termination termination) {
-      return termination == Termination::TimeLimit || termination == Termination::StoppedByObserver;
-    };
-    return cut(fit.report.termination) ||
-           std::ranges::any_of(fit.report.grades,
-                               [&](const auto& grade) { return cut(grade.fit.termination); });
-  }
-
-  /// Of a model without grades infinite: any other is better.
-  double validation_rse() const {
-    const auto& model = fit.model;
-    return model.grades() > 0 ? model.grade(model.grades()).validation_rse
-                              : std::numeric_limits<double>::infinity();
-  }
-};
-
 template <class Scalar>
 FitOutcome fit(const FitOptions& options) {
   FitData<Scalar> data = read_data<Scalar>(options);
@@ -161,11 +134,21 @@ FitOutcome fit(const FitOptions& options) {
   const Index outputs = data.samples.targets().cols();
   const HeldOut held = held_out(options, samples);
   check_samples(options, inputs, outputs, samples, held.fraction > 0 || held.folds > 0);
+  // One of the two holds the samples.
+  std::optional<DataFolds<Scalar>> in_folds;
+  std::optional<DataSplit<Scalar>> in_parts;
+  if (held.folds > 0) {
+    in_folds.emplace(folds(std::move(data.samples), held.folds, options.seed));
+  } else {
+    in_parts.emplace(split(std::move(data.samples), held.fraction, options.seed));
+  }
+  const Dataset<Scalar>& train = in_folds ? in_folds->all : in_parts->train;
 
   catch_interrupts();
   FitOutcome outcome;
   ProgressDisplay display(options.quiet, options.time_limit);
   for (const std::string& text : data.texts) display.note(text);
+  display.note(sizes_text(train.size(), samples - train.size(), held.folds, inputs, outputs));
   bool told = false;
   MultigradeOptions multigrade = multigrade_options(options);
   multigrade.observer = [&](const Progress& progress) {
@@ -179,58 +162,13 @@ FitOutcome fit(const FitOptions& options) {
     if (!std::exchange(told, true)) display.note("stopping; once more to give up at once");
     return Action::Stop;
   };
-  // The last run takes the samples, which may be many.
-  const auto train = [&](HeldOut part, bool last) {
-    outcome.trace.clear();
-    MultigradeTrainer<Scalar> trainer(trainers_of<Scalar>(options, inputs), multigrade);
-    const auto run = [&](const auto& parts, const Dataset<Scalar>& rest, bool calibrates) {
-      display.note(sizes_text(rest.size(), samples - rest.size(), part.folds, inputs, outputs));
-      Trained<Scalar> result{.fit = trainer.fit(parts), .held = part};
-      if (calibrates) {
-        const IntervalOptions intervals{.seed = options.seed, .threads = multigrade.threads};
-        result.intervals = calibrate(result.fit, parts, intervals);
-      }
-      if (!options.plot.empty() && inputs == 1 && outputs == 1) {
-        result.curve = curve_of(result.fit.model, rest);
-      }
-      return result;
-    };
-    Dataset<Scalar> taken = last ? std::move(data.samples) : data.samples;
-    if (part.folds > 0) {
-      const auto parts = folds(std::move(taken), part.folds, options.seed);
-      return run(parts, parts.all, true);
-    }
-    const auto parts = split(std::move(taken), part.fraction, options.seed);
-    return run(parts, parts.train, parts.validation.has_value());
-  };
-  // Folds take several times as long as one model, and not much is left of the fits of folds that
-  // are cut short. So one model comes first where time is limited; what folds give is the same
-  // then.
-  constexpr Index kFewToTry = 200;
-  const bool try_first = held.folds > 0 && !options.folds && samples >= kFewToTry &&
-                         options.time_limit < std::numeric_limits<double>::infinity();
-  std::optional<Trained<Scalar>> best;
-  if (try_first) {
-    const detail::Stopwatch watch;
-    best = train({0.1, 0}, /*last=*/false);
-    const double seconds = watch.seconds();
-    multigrade.time_limit_seconds = options.time_limit - seconds;
-    const bool too_long =
-        0.7 * static_cast<double>(held.folds) * seconds > multigrade.time_limit_seconds;
-    if (!best->is_cut_short() && !too_long && !interrupted()) {
-      auto trace = outcome.trace;
-      Trained<Scalar> other = train(held, /*last=*/true);
-      if (other.is_cut_short() && !(other.validation_rse() <= best->validation_rse())) {
-        outcome.trace = std::move(trace);
-      } else {
-        best = std::move(other);
-      }
-    }
-  } else {
-    best = train(held, /*last=*/true);
-  }
-  const MultigradeFit<Scalar>& fit = best->fit;
+  MultigradeTrainer<Scalar> trainer(trainers_of<Scalar>(options, inputs), multigrade);
+  const MultigradeFit<Scalar> fit = in_folds ? trainer.fit(*in_folds) : trainer.fit(*in_parts);
   display.note("");
+  if (fit.report.idle_folds > 0) {
+    display.note("time for " + std::to_string(fit.report.folds - fit.report.idle_folds) + " of " +
+                 std::to_string(fit.report.folds) + " folds");
+  }
   // Of several trainings side by side the errors make no curve.
   for (const GradeReport& grade : fit.report.grades) {
     if (fit.report.folds == 0 && grade.fit.trials.empty()) continue;
@@ -239,14 +177,23 @@ FitOutcome fit(const FitOptions& options) {
         outcome.trace, [&](const auto& point) { return point.grade > grade.grade; });
     outcome.trace.insert(place, {grade.grade, NAN});
   }
+  std::optional<PredictionIntervals<Scalar>> intervals;
+  const IntervalOptions interval_options{.seed = options.seed, .threads = multigrade.threads};
+  if (in_folds) {
+    intervals = calibrate(fit, *in_folds, interval_options);
+  } else if (in_parts->validation) {
+    intervals = calibrate(fit, *in_parts, interval_options);
+  }
 
   outcome.summary =
       summarise(fit, data.test ? &*data.test : nullptr, options.peak, options.threads);
-  outcome.curve = std::move(best->curve);
+  if (!options.plot.empty() && fit.model.inputs() == 1 && fit.model.outputs() == 1) {
+    outcome.curve = curve_of(fit.model, train);
+  }
   outcome.summary.seed = options.seed;
-  outcome.summary.validation_fraction = best->held.fraction;
+  outcome.summary.validation_fraction = held.fraction;
   outcome.targets = data.names.targets;
-  outcome.write_model = [model = fit.model, intervals = std::move(best->intervals),
+  outcome.write_model = [model = fit.model, intervals = std::move(intervals),
                          names = std::move(data.names)](const std::string& path,
                                                         const FitSummary& report) {
     save_model(path, model, &report, intervals ? &*intervals : nullptr, &names);

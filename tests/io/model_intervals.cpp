@@ -225,6 +225,16 @@ TEST_CASE("Damaged prediction intervals are refused", "[io/model_file]") {
     CHECK_THAT(json_error([](Json& json) { json["parts"][1]["scale_layers"] = 3; }),
                ContainsSubstring("tensor intervals.2.scale.layer.3.weights"));
 
+    if (folds) {
+      CHECK_THAT(error_of(bytes,
+                          [&](SafeTensors& c) {
+                            Json json = Json::parse(c.metadata.at("report"));
+                            json["idle_folds"] = 1;
+                            c.metadata["report"] = json.dump();
+                          }),
+                 ContainsSubstring("2 parts, the folds of the report"));
+    }
+
     // Members that the report does not know.
     CHECK_THAT(error_of(bytes,
                         [&](SafeTensors& c) {

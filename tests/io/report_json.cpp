@@ -111,6 +111,7 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   summary.parameters = 19;
   summary.multiply_adds = 20;
   summary.seed = 18446744073709551615u;
+  summary.idle_folds = 2;
   summary.validation_fraction = 0.375;
   summary.options["width"] = 21;
   summary.options["csv"] = "caf\xe9.csv";  // not UTF-8, as names of files may be

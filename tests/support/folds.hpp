@@ -16,7 +16,8 @@ std::vector<GradeReport> kept_grades(const MultigradeFit<Scalar>& fit) {
 /// The members of a fit with folds.
 template <class Scalar>
 std::vector<MultigradeModel<Scalar>> members_of(const MultigradeFit<Scalar>& fit) {
-  return detail::fold_members(fit.model, fit.report.folds, kept_grades(fit));
+  return detail::fold_members(fit.model, fit.report.folds - fit.report.idle_folds,
+                              kept_grades(fit));
 }
 
 }  // namespace mgdl::test

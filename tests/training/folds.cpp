@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "mgdl/training/auto_trainer.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
+#include "mgdl/training/prediction_intervals.hpp"
 #include "mgdl/training/sampled_trainer.hpp"
 #include "mgdl/training/verify_model.hpp"
 #include "support/folds.hpp"
@@ -273,6 +275,169 @@ TEST_CASE("Settings, folds and candidates do not depend on the number of threads
         }
       }
     }
+  }
+}
+
+namespace {
+
+/// Has no time for more than `most` problems, if it may leave some out.
+struct Hurried {
+  using Scalar = double;
+
+  mgdl::GradeFit<double> fit(const mgdl::GradeProblem<double>& problem) {
+    return mgdl::SampledTrainer<double>({.width = 12}).fit(problem);
+  }
+  std::vector<mgdl::GradeFit<double>> fit_all(
+      const std::vector<mgdl::GradeProblem<double>>& problems) {
+    CHECK_FALSE(problems.front().optional);
+    std::vector<mgdl::GradeFit<double>> fits;
+    for (const auto& problem : problems) {
+      if (std::ssize(fits) >= most && problem.optional) break;
+      fits.push_back(fit(problem));
+    }
+    return fits;
+  }
+
+  Index most = 1;
+};
+
+/// The folds that have members.
+mgdl::DataFolds<double> without_idle(mgdl::DataFolds<double> dealt, Index idle) {
+  const Index count = dealt.size() - idle;
+  dealt.folds.erase(dealt.folds.begin() + count, dealt.folds.end());
+  dealt.held_out.resize(static_cast<std::size_t>(count));
+  return dealt;
+}
+
+}  // namespace
+
+TEST_CASE("Folds that there is no time for have no member", "[training/folds]") {
+  const auto data = samples<double>(83, 0.1, 8, /*weighted=*/true);
+  const auto dealt = mgdl::folds(data, 5, 3);
+  for (const Index most : {1, 2, 4}) {
+    CAPTURE(most);
+    mgdl::MultigradeTrainer trainer{Hurried{most}, {.max_grades = 3, .patience = 3, .seed = 3}};
+    const auto fit = trainer.fit(dealt);
+    REQUIRE(fit.report.folds == 5);
+    REQUIRE(fit.report.idle_folds == 5 - most);
+    REQUIRE(fit.report.grades.size() == 3);
+    // No grade after the first one is without a member.
+    const auto members = mgdl::test::members_of(fit);
+    REQUIRE(std::ssize(members) == most);
+    mgdl::Matrix<double> mean = mgdl::Matrix<double>::Zero(83, 2);
+    for (const auto& member : members) mean += member.predict(data.inputs());
+    mean /= static_cast<double>(most);
+    CHECK(fit.model.predict(data.inputs()).isApprox(mean, 1e-10));
+    // The residual is that of all samples; it does not grow.
+    double before = fit.report.initial_rse;
+    for (const auto& grade : fit.report.grades) {
+      CHECK(grade.train_rse <= before);
+      before = grade.train_rse;
+    }
+    // Validation errors are those of the samples that a member has not seen, and of no others.
+    const auto rest = without_idle(dealt, fit.report.idle_folds);
+    double square = 0;
+    double zero = 0;
+    const auto& unit = fit.model.output_standardizer();
+    for (std::size_t k = 0; k < members.size(); ++k) {
+      const auto& part = *rest.folds[k].validation;
+      const mgdl::Matrix<double> prediction = members[k].predict(part.inputs());
+      double weight = 0;
+      for (const Index row : rest.held_out[k]) weight += data.weights()[row];
+      for (Index i = 0; i < part.size(); ++i) {
+        for (Index j = 0; j < 2; ++j) {
+          const double scale = weight * part.weights()[i] / std::pow(unit.scale()[j], 2);
+          square += scale * std::pow(prediction(i, j) - part.targets()(i, j), 2);
+          zero += scale * std::pow(part.targets()(i, j), 2);
+        }
+      }
+    }
+    CHECK(fit.report.grades[static_cast<std::size_t>(fit.model.grades() - 1)].validation_rse ==
+          Approx(square / zero));
+    const auto claims = mgdl::test::kept_grades(fit);
+    CHECK(mgdl::verify_model(fit.model, rest, claims).valid());
+    CHECK_FALSE(mgdl::verify_model(fit.model, dealt, claims).valid());
+    // Intervals have these samples, too.
+    const auto intervals = mgdl::calibrate(fit, dealt);
+    CHECK(std::ssize(intervals.members()) == most);
+    CHECK(std::ssize(intervals.parts()) == most);
+    Index held_out = 0;
+    for (const auto& rows : rest.held_out) held_out += std::ssize(rows);
+    CHECK(intervals.samples() == held_out);
+    CHECK(mgdl::verify_intervals(intervals, rest).valid);
+    CHECK_FALSE(mgdl::verify_intervals(intervals, dealt).valid);
+  }
+}
+
+TEST_CASE("Settings are chosen on folds that hold out enough samples, and serve all",
+          "[training/folds]") {
+  // Four folds of 600 samples: two decide.
+  const auto data = samples<double>(2400, 0.05, 9);
+  const auto dealt = mgdl::folds(data, 4, 1);
+  std::vector<mgdl::GradeProblem<double>> problems;
+  for (const auto& fold : dealt.folds) {
+    const auto view = [](const mgdl::Dataset<double>& part) {
+      return mgdl::SampleView<double>{part.inputs(), part.targets(), part.weights()};
+    };
+    problems.push_back({.train = view(fold.train), .validation = view(*fold.validation)});
+  }
+  const mgdl::GradientOptions options{.width = 6, .hidden_layers = 1, .epochs = 40};
+  const auto fit = [&](double time_limit, int threads) {
+    for (auto& problem : problems) {
+      problem.time_limit_seconds = time_limit;
+      problem.threads = threads;
+    }
+    return mgdl::GradientTrainer<double>(options).fit_all(problems);
+  };
+  const auto all = fit(std::numeric_limits<double>::infinity(), 1);
+  REQUIRE(all.size() == 4);
+  for (std::size_t k = 0; k < 4; ++k) {
+    CHECK(all[k].report.trainer == all[0].report.trainer);
+    CHECK(all[k].report.iterations == 40);
+    CHECK(all[k].report.validation < 0.5);
+  }
+  // The others have no part in the choice.
+  const auto two = [&] {
+    std::vector<mgdl::GradeProblem<double>> first{problems[0], problems[1]};
+    return mgdl::GradientTrainer<double>(options).fit_all(first);
+  }();
+  CHECK(two[1].network == all[1].network);
+  // Neither threads nor a limit that does not bind change a bit; whether problems are optional
+  // plays no part then.
+  const auto same = [&](const std::vector<mgdl::GradeFit<double>>& fits) {
+    REQUIRE(fits.size() == 4);
+    for (std::size_t k = 0; k < 4; ++k) CHECK(fits[k].network == all[k].network);
+  };
+  same(fit(1e9, 2));
+  for (std::size_t k = 1; k < 4; ++k) problems[k].optional = true;
+  same(fit(1e9, 1));
+  same(fit(std::numeric_limits<double>::infinity(), 2));
+  // Without time, those that are optional are left out.
+  CHECK(fit(1e-9, 1).size() == 1);
+  for (auto& problem : problems) problem.optional = false;
+  CHECK(fit(1e-9, 1).size() == 4);
+}
+
+TEST_CASE("Auto trains all folds with what it has chosen on some", "[training/auto_trainer]") {
+  // Linear targets: the first candidate wins.
+  mgdl::RandomStream random(mgdl::test::seed(), 10);
+  const auto X = mgdl::test::normal_matrix<mgdl::RowMatrix<double>>(2400, 2, random);
+  const mgdl::RowMatrix<double> Y = X.col(0) - 2 * X.col(1);
+  const auto dealt = mgdl::folds(mgdl::Dataset<double>(X, Y), 4, 1);
+  std::vector<mgdl::GradeProblem<double>> problems;
+  for (const auto& fold : dealt.folds) {
+    const auto& validation = *fold.validation;
+    problems.push_back({.train = {fold.train.inputs(), fold.train.targets(), fold.train.weights()},
+                        .validation = mgdl::SampleView<double>{
+                            validation.inputs(), validation.targets(), validation.weights()}});
+  }
+  const mgdl::SampledTrainer<double> other({.width = 4});
+  const auto fits =
+      mgdl::AutoTrainer<double>({mgdl::AffineTrainer<double>(), other}).fit_all(problems);
+  REQUIRE(fits.size() == 4);
+  for (std::size_t k = 0; k < 4; ++k) {
+    CHECK(fits[k].network == mgdl::AffineTrainer<double>().fit(problems[k]).network);
+    CHECK(fits[k].report.trials.size() == 2);
   }
 }
 

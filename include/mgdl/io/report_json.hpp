@@ -55,6 +55,8 @@ struct FitSummary {
   double validation_fraction = 0;
   /// Instead: into how many parts folds() has dealt them.
   Index folds = 0;
+  /// The last of them that have no member in the model.
+  Index idle_folds = 0;
   /// Of the training samples' inputs; not known where the model's standardiser says it. Set by the
   /// caller for a model that does not standardise.
   InputRange inputs;
@@ -158,6 +160,7 @@ void for_each_field(Self& summary, Visit&& visit) {
   visit("seed", summary.seed, FieldKind::Lasting);
   visit("validation_fraction", summary.validation_fraction, FieldKind::Lasting);
   visit("folds", summary.folds, FieldKind::Rare);
+  visit("idle_folds", summary.idle_folds, FieldKind::Rare);
   visit("input_mean", summary.inputs.mean, FieldKind::Rare);
   visit("input_deviation", summary.inputs.deviation, FieldKind::Rare);
   visit("input_lower", summary.inputs.lower, FieldKind::Rare);
@@ -177,6 +180,7 @@ FitSummary summarise(const MultigradeFit<Scalar>& fit, const Dataset<Scalar>* te
                      double peak = 1, const Executor& threads = {}) {
   FitSummary summary;
   summary.folds = fit.report.folds;
+  summary.idle_folds = fit.report.idle_folds;
   summary.termination = fit.report.termination;
   summary.message = fit.report.message;
   summary.initial_rse = fit.report.initial_rse;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <optional>
@@ -48,11 +49,15 @@ class AutoTrainer {
     return std::move(fit_all({problem}).front());
   }
 
-  /// The same for several problems at once, with the same candidate for all.
+  /// The same for several problems at once, with the same candidate for all, chosen on the first
+  /// ones, so many that they have 1000 validation samples, or on all of them.
   std::vector<GradeFit<Scalar>> fit_all(const std::vector<GradeProblem<Scalar>>& problems);
 
  private:
   using Fits = std::vector<GradeFit<Scalar>>;
+
+  /// Part of the time limit that there is for the best candidate on all problems.
+  static constexpr double kLeast = 0.01;
 
   /// Errors of the networks on the samples that decide, and their weights.
   struct Errors {
@@ -67,6 +72,15 @@ class AutoTrainer {
 
   static Errors errors_of(const std::vector<GradeProblem<Scalar>>& problems, const Fits& fits);
 
+  /// Whether b is better than a, on the problems that both have fits of.
+  static bool is_better(const Errors& a, const Errors& b) {
+    using Verdict = detail::PairedComparison::Verdict;
+    const Index common = std::min(a.values.size(), b.values.size());
+    const Errors& fewer = a.values.size() == common ? a : b;
+    return detail::compare_errors(a.values.head(common), b.values.head(common), fewer.weights)
+               .verdict == Verdict::Better;
+  }
+
   std::vector<AnyGradeTrainer<Scalar>> m_candidates;
 };
 
@@ -74,15 +88,16 @@ template <class Scalar>
 typename AutoTrainer<Scalar>::Errors AutoTrainer<Scalar>::errors_of(
     const std::vector<GradeProblem<Scalar>>& problems, const Fits& fits) {
   Errors errors;
+  const std::size_t count = fits.size();
   Index samples = 0;
   const auto view_of = [](const GradeProblem<Scalar>& problem) -> const SampleView<Scalar>& {
     return problem.validation ? *problem.validation : problem.train;
   };
-  for (const auto& problem : problems) samples += view_of(problem).size();
+  for (std::size_t k = 0; k < count; ++k) samples += view_of(problems[k]).size();
   errors.values.resize(samples);
   errors.weights.resize(samples);
   Index first = 0;
-  for (std::size_t k = 0; k < problems.size(); ++k) {
+  for (std::size_t k = 0; k < count; ++k) {
     const SampleView<Scalar>& view = view_of(problems[k]);
     const Index n = view.size();
     const RowMatrix<Scalar> prediction = fits[k].network.predict(view.inputs, problems[k].threads);
@@ -96,7 +111,7 @@ typename AutoTrainer<Scalar>::Errors AutoTrainer<Scalar>::errors_of(
       }
       errors.values[first + i] = std::sqrt(square);
       const auto weight = static_cast<double>(view.weights[i]);
-      errors.weights[first + i] = weight / static_cast<double>(problems.size());
+      errors.weights[first + i] = weight / static_cast<double>(count);
       zero += weight * view.targets.row(i).template cast<double>().squaredNorm();
     }
     // Problems of different units count alike.
@@ -110,15 +125,18 @@ typename AutoTrainer<Scalar>::Errors AutoTrainer<Scalar>::errors_of(
 template <class Scalar>
 std::vector<GradeFit<Scalar>> AutoTrainer<Scalar>::fit_all(
     const std::vector<GradeProblem<Scalar>>& problems) {
-  using Verdict = detail::PairedComparison::Verdict;
   require_candidates();
   const detail::Stopwatch clock;
   Fits best;
   Errors best_errors;
   std::vector<GradeTrial> trials;
   bool stopped = false;
+  const std::vector<GradeProblem<Scalar>> judges(
+      problems.begin(), problems.begin() + detail::enough_to_choose_on(problems));
+  std::size_t chosen = 0;
   for (std::size_t k = 0; k < m_candidates.size() && !stopped; ++k) {
-    std::vector<GradeProblem<Scalar>> parts = problems;
+    // The last one, which is the most expensive, is not trained twice.
+    std::vector<GradeProblem<Scalar>> parts = k + 1 < m_candidates.size() ? judges : problems;
     const double left = (problems.front().time_limit_seconds - clock.seconds()) /
                         static_cast<double>(m_candidates.size() - k);
     if (!best.empty() && !(left > 0)) break;
@@ -137,13 +155,19 @@ std::vector<GradeFit<Scalar>> AutoTrainer<Scalar>::fit_all(
     const bool finite = std::isfinite(errors.mean_square);
     const bool better =
         best.empty() ||
-        (finite &&
-         (!std::isfinite(best_errors.mean_square) ||
-          detail::compare_errors(best_errors.values, errors.values, errors.weights).verdict ==
-              Verdict::Better));
+        (finite && (!std::isfinite(best_errors.mean_square) || is_better(best_errors, errors)));
     if (!better) continue;
     best = std::move(fits);
     best_errors = std::move(errors);
+    chosen = k;
+  }
+  if (best.size() < problems.size() && chosen + 1 < m_candidates.size() &&
+      !(stopped && problems[best.size()].optional)) {
+    std::vector<GradeProblem<Scalar>> parts = problems;
+    const double limit = problems.front().time_limit_seconds;
+    const double left = std::max(limit - clock.seconds(), kLeast * limit);
+    for (auto& part : parts) part.time_limit_seconds = left;
+    best = m_candidates[chosen].fit_all(parts);
   }
   for (auto& fit : best) {
     GradeFitReport& report = fit.report;

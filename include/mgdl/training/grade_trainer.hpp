@@ -40,6 +40,8 @@ struct GradeProblem {
   Executor threads = {};
   /// Seconds this grade may take.
   double time_limit_seconds = std::numeric_limits<double>::infinity();
+  /// Whether fit_all() may leave this problem out, and all those after it, where time is short.
+  bool optional = false;
   /// Called after every iteration.
   Observer observer = {};
   /// The grades so far, whose features and residual these are; null for a problem that stands
@@ -115,7 +117,8 @@ concept GradeTrainer = requires(T trainer, const GradeProblem<typename T::Scalar
 };
 
 /// A grade trainer that can do the grades of several problems together, those of the folds of a
-/// cross-validation: to choose something for all of them alike.
+/// cross-validation: to choose something for all of them alike. It returns a fit for each, in their
+/// order; the last ones may be missing if their problems are `optional`.
 template <class T>
 concept JointGradeTrainer = GradeTrainer<T> &&
     requires(T trainer, const std::vector<GradeProblem<typename T::Scalar>>& problems) {
@@ -123,6 +126,21 @@ concept JointGradeTrainer = GradeTrainer<T> &&
 };
 
 namespace detail {
+
+/// So many of the problems, from the first on, that they hold out enough samples to choose
+/// settings by; all of them if there are not enough.
+template <class Scalar>
+Index enough_to_choose_on(const std::vector<GradeProblem<Scalar>>& problems) {
+  constexpr Index kEnough = 1000;
+  Index held_out = 0;
+  Index count = 0;
+  for (const auto& problem : problems) {
+    if (held_out >= kEnough) break;
+    held_out += problem.validation ? problem.validation->size() : 0;
+    ++count;
+  }
+  return count;
+}
 
 /// Something that has a type of numbers, as trainers do.
 template <class T>

@@ -27,7 +27,8 @@ namespace mgdl {
 /// as many, and so on (but all that are left after the second cycle go on), and the last one goes
 /// on in cycles of doubled length until one of them lowers the validation error by less than 2 %.
 /// (Successive halving: Jamieson & Talwalkar, arXiv 1502.07943; cycles: Loshchilov & Hutter, arXiv
-/// 1608.03983.) The race is counted in epochs. If a time limit would end it, what is best by then
+/// 1608.03983.) After grade 1 the race is over, too, when a cycle lowers the lowest of all errors
+/// by less than 0.5 %. It is counted in epochs. If a time limit would end it, what is best by then
 /// gets the rest of the time.
 ///
 /// Keeps its options alone, so several threads may use one at a time.
@@ -57,7 +58,10 @@ class GradientTrainer {
   }
 
   /// The same for several problems at once, the folds of a cross-validation, with the same settings
-  /// for all: those whose mean validation error is lowest.
+  /// for all: those whose mean validation error is lowest on the first problems, so many that they
+  /// have 1000 validation samples, or on all of them. On the others the winner is trained in the
+  /// cycles that have lowered its error; problems that are `optional` are left out where the time
+  /// does not do for it.
   std::vector<GradeFit<Scalar>> fit_all(const std::vector<GradeProblem<Scalar>>& problems);
 
  private:

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -104,6 +105,7 @@ class GradientRace {
     }
     const Index cap = kCycles * m_first_cycle;
     if (first.grade > 1) m_first_cycle *= 2;
+    m_judges = static_cast<std::size_t>(enough_to_choose_on(problems));
     m_epochs = m_in_cycles ? options.epochs.value_or(cap) : *options.fixed().epochs;
     for (Index start = 0; start < options.starts; ++start) {
       for (const auto& one : settings) m_candidates.push_back({one, start, {}});
@@ -131,6 +133,8 @@ class GradientRace {
   static constexpr Index kCycles = 63;  // 1 + 2 + ... + 32 first ones
   static constexpr double kFirstCycle = 400;
   static constexpr double kGain = 0.02;
+  static constexpr double kLaterGain = 0.005;
+  static constexpr double kSafety = 0.95;  // pace varies
 
   /// Whether training cannot go on, however much time there is.
   static bool is_over(const GradientRun<Scalar>& run) {
@@ -147,18 +151,22 @@ class GradientRace {
     bool over() const {
       return std::ranges::all_of(runs, [](const auto& run) { return is_over(*run); });
     }
-    double score() const {
-      double sum = 0;
-      for (const auto& run : runs) sum += run->best_score();
-      return sum / static_cast<double>(runs.size());
-    }
+    /// Of one run.
     double seconds_per_epoch() const {
       double sum = 0;
       for (const auto& run : runs) sum += run->seconds_per_epoch();
-      return sum;
+      return sum / static_cast<double>(runs.size());
     }
     Index iterations() const { return runs.front()->report().iterations; }
   };
+
+  /// What decides: the mean over the judges.
+  double score(const Candidate& candidate) const {
+    const std::size_t count = std::min(m_judges, candidate.runs.size());
+    double sum = 0;
+    for (std::size_t k = 0; k < count; ++k) sum += candidate.runs[k]->best_score();
+    return sum / static_cast<double>(count);
+  }
 
   std::string name(const GradientSettings& settings) const {
     return std::string(settings.optimizer == Optimizer::Adam ? "Adam " : "L-BFGS ") +
@@ -173,9 +181,10 @@ class GradientRace {
     return result;
   }
 
-  void make_runs(Candidate& candidate) {
+  /// Runs of a candidate on the first `count` problems.
+  void make_runs(Candidate& candidate, std::size_t count) {
     auto& whitened = m_whitened[candidate.settings.feature_floor];
-    for (std::size_t k = 0; k < m_problems.size(); ++k) {
+    for (std::size_t k = candidate.runs.size(); k < count; ++k) {
       if (whitened.size() == k) {
         whitened.push_back(std::make_unique<WhitenedProblem<Scalar>>(
             m_problems[k], candidate.settings.feature_floor, m_pool));
@@ -186,11 +195,13 @@ class GradientRace {
     }
   }
 
-  /// One cycle of all candidates that are left.
-  void advance(Index epochs, double end) {
+  /// One cycle of all candidates that are left, on the problems from number `first` on.
+  void advance(Index epochs, double end, std::size_t first = 0) {
     std::vector<GradientRun<Scalar>*> runs;
     for (auto& candidate : m_candidates) {
-      for (auto& run : candidate.runs) runs.push_back(run.get());
+      for (std::size_t k = first; k < candidate.runs.size(); ++k) {
+        runs.push_back(candidate.runs[k].get());
+      }
     }
     m_pool.parallel_for(std::ssize(runs), [&](Index task, int thread) {
       auto& run = *runs[static_cast<std::size_t>(task)];
@@ -203,7 +214,7 @@ class GradientRace {
     const Index count = std::ssize(m_candidates);
     for (Index i = 0; i < count; ++i) {
       auto& candidate = m_candidates[static_cast<std::size_t>(i)];
-      make_runs(candidate);
+      make_runs(candidate, m_problems.size());
       const double now = m_control->seconds();
       const double share = (m_limit - now) / static_cast<double>(count - i);
       for (auto& run : candidate.runs) {
@@ -227,57 +238,133 @@ class GradientRace {
   /// Iterations of all runs together if nothing ends them early.
   Index most_iterations() const {
     auto candidates = m_candidates.size();
-    Index each = static_cast<Index>(candidates) * m_epochs;
-    if (m_in_cycles) {
-      each = 0;
-      Index epochs = m_first_cycle;
-      for (Index cycle = 0, done = 0; done < m_epochs; ++cycle, done += epochs, epochs *= 2) {
-        epochs = std::min(epochs, m_epochs - done);
-        each += static_cast<Index>(candidates) * epochs;
-        candidates = left_after(static_cast<int>(cycle), candidates);
-      }
+    if (!m_in_cycles) return static_cast<Index>(candidates) * m_epochs * std::ssize(m_problems);
+    Index count = 0;
+    Index epochs = m_first_cycle;
+    for (Index cycle = 0, done = 0; done < m_epochs; ++cycle, done += epochs, epochs *= 2) {
+      epochs = std::min(epochs, m_epochs - done);
+      count += static_cast<Index>(candidates * m_judges) * epochs;
+      candidates = left_after(static_cast<int>(cycle), candidates);
     }
-    return each * std::ssize(m_problems);
+    return count + followers() * m_epochs;
   }
 
+  /// Problems that the winner is trained on when it is known.
+  Index followers() const { return std::ssize(m_problems) - static_cast<Index>(m_judges); }
+
+  /// The race is run on the first problems, and its winner is trained on the others in the same
+  /// cycles; on all of them that cannot be left out, and on as many others as there is time for.
   void race() {
-    for (auto& candidate : m_candidates) make_runs(candidate);
+    const bool limited = m_limit < std::numeric_limits<double>::infinity();
+    for (auto& candidate : m_candidates) make_runs(candidate, limited ? 1 : m_judges);
+    std::vector<Index> cycles;
     Index epochs = m_first_cycle;
     Index done = 0;
+    double end = m_limit;
     for (int cycle = 0;; ++cycle) {
-      epochs = std::min(fitting_the_time(epochs), m_epochs - done);
-      const double before = m_candidates.front().score();
+      epochs = std::min(fitting_the_time(epochs, end), m_epochs - done);
+      const double before = score(m_candidates.front());
       // Nothing is known of the pace before the first cycle.
       const double now = m_control->seconds();
-      advance(epochs, done > 0 || m_candidates.size() == 1 ? m_limit : now + (m_limit - now) / 4);
+      advance(epochs, done > 0 || m_candidates.size() == 1 ? end : now + (end - now) / 4);
       done += epochs;
-      std::ranges::stable_sort(m_candidates, {}, &Candidate::score);
-      const double flat = (1 - kGain) * before;
+      cycles.push_back(epochs);
+      if (limited && cycle == 0) end = admit_judges(epochs);
+      std::ranges::stable_sort(m_candidates, {}, [&](const auto& one) { return score(one); });
       const bool last = m_candidates.size() == 1;
-      if (done >= m_epochs || m_control->stop_asked() || m_control->seconds() >= m_limit) break;
-      if (last && (m_candidates.front().over() || !(m_candidates.front().score() < flat))) break;
+      if (done >= m_epochs || m_control->stop_asked() || m_control->seconds() >= end) break;
+      if (last && m_candidates.front().over()) break;
+      const double gain = 1 - score(m_candidates.front()) / before;
+      const bool later = m_problems.front().grade > 1;
+      if (cycle > 0 && ((last && !(gain > kGain)) || (later && !(gain > kLaterGain)))) break;
       const auto keep = left_after(cycle, m_candidates.size());
       while (m_candidates.size() > keep) drop();
       epochs *= 2;
     }
     while (m_candidates.size() > 1) drop();
+    cycles.resize(cycles_to_best(cycles));
+    follow(cycles);
     finish(m_candidates.front());
     drop();
   }
 
+  /// The winner's cycles up to the last one that has lowered an error.
+  std::size_t cycles_to_best(const std::vector<Index>& cycles) const {
+    Index best = 0;
+    for (const auto& run : m_candidates.front().runs) best = std::max(best, run->best_iteration());
+    std::size_t count = 0;
+    for (Index done = 0; count < cycles.size() && done < best; ++count) done += cycles[count];
+    return count;
+  }
+
+  /// Decides after the first cycle on the first problem how many judges there is time for.
+  /// \return when the race has to be over
+  double admit_judges(Index epochs) {
+    const double now = m_control->seconds();
+    const double left = m_limit - now;
+    double pace = 0;
+    for (const auto& candidate : m_candidates) pace += candidate.seconds_per_epoch();
+    pace /= static_cast<double>(std::ssize(m_candidates));
+    const double all = pace * static_cast<double>(most_iterations()) / lanes(m_problems.size());
+    if (all > left) m_judges = 1;
+    if (m_judges > 1) {
+      for (auto& candidate : m_candidates) make_runs(candidate, m_judges);
+      advance(epochs, m_limit, 1);
+    }
+    if (m_judges == m_problems.size()) return m_limit;
+    if (m_problems[m_judges].optional) return m_limit;
+    // What the winner takes on a problem, relative to the race with it.
+    constexpr double kWinner = 0.6;
+    return now +
+           left / (1 + kWinner * static_cast<double>(followers()) / static_cast<double>(m_judges));
+  }
+
+  /// Runs at a time.
+  double lanes(std::size_t runs) const {
+    return static_cast<double>(std::min<Index>(m_pool.size(), static_cast<Index>(runs)));
+  }
+
+  /// Trains the winner on the problems that it has not been trained on.
+  void follow(const std::vector<Index>& cycles) {
+    auto& winner = m_candidates.front();
+    const std::size_t first = winner.runs.size();
+    std::size_t count = first;
+    const Index epochs = std::accumulate(cycles.begin(), cycles.end(), Index{0});
+    const double each = winner.seconds_per_epoch() * static_cast<double>(epochs);
+    const auto fits = [&](std::size_t problems) {
+      const auto runs = problems - first;
+      const double rounds = std::ceil(static_cast<double>(runs) / lanes(runs));
+      return !m_control->stop_asked() &&
+             rounds * each <= kSafety * (m_limit - m_control->seconds());
+    };
+    while (count < m_problems.size() && (!m_problems[count].optional || fits(count + 1))) ++count;
+    make_runs(winner, count);
+    m_pool.parallel_for(static_cast<Index>(count - first), [&](Index task, int thread) {
+      auto& run = *winner.runs[first + static_cast<std::size_t>(task)];
+      // Those that have not begun share what is left of the time.
+      const double now = m_control->seconds();
+      const auto waiting = count - first - static_cast<std::size_t>(task);
+      const double end = now + (m_limit - now) * lanes(waiting) / static_cast<double>(waiting);
+      for (const Index cycle : cycles) {
+        if (is_over(run) || m_control->stop_asked() || m_control->seconds() >= end) break;
+        run.advance(cycle, end, thread == 0);
+      }
+    });
+  }
+
   /// The next cycle, if the time does for it and for a longer one after it; else one candidate is
   /// left, with a cycle for all of the time.
-  Index fitting_the_time(Index epochs) {
-    const double left = m_limit - m_control->seconds();
-    const auto tasks = std::ssize(m_candidates) * std::ssize(m_problems);
-    const auto share = static_cast<double>(std::min<Index>(m_pool.size(), tasks));
+  Index fitting_the_time(Index epochs, double end) {
+    const double left = end - m_control->seconds();
+    const auto runs = m_candidates.size() * m_candidates.front().runs.size();
     double pace = 0;
-    for (const auto& candidate : m_candidates) pace += candidate.seconds_per_epoch() / share;
+    for (const auto& candidate : m_candidates) pace += candidate.seconds_per_epoch();
+    pace *= static_cast<double>(m_candidates.front().runs.size()) / lanes(runs);
     if (!(3 * pace * static_cast<double>(epochs) > left)) return epochs;
-    pace = m_candidates.front().seconds_per_epoch() /
-           static_cast<double>(std::min<Index>(m_pool.size(), std::ssize(m_problems)));
     while (m_candidates.size() > 1) drop();
-    const double most = std::max(1.0, left / pace);
+    const auto& winner = m_candidates.front();
+    const auto share = static_cast<double>(winner.runs.size()) / lanes(winner.runs.size());
+    const double most = std::max(1.0, left / (share * winner.seconds_per_epoch()));
     // Less than three cycles of what was asked for: no need to stay below it.
     return most < 3 * static_cast<double>(epochs) ? static_cast<Index>(most) : epochs;
   }
@@ -286,8 +373,9 @@ class GradientRace {
   void drop() {
     const auto& candidate = m_candidates.back();
     m_trials.insert(m_trials.begin(),
-                    {text(candidate), candidate.score(),
-                     candidate.seconds_per_epoch() * static_cast<double>(candidate.iterations()),
+                    {text(candidate), score(candidate),
+                     candidate.seconds_per_epoch() * static_cast<double>(candidate.iterations()) *
+                         static_cast<double>(candidate.runs.size()),
                      candidate.iterations()});
     m_candidates.pop_back();
   }
@@ -296,7 +384,7 @@ class GradientRace {
   void finish(Candidate& candidate) {
     std::vector<GradeFit<Scalar>> fits;
     double score = 0;
-    for (std::size_t k = 0; k < m_problems.size(); ++k) {
+    for (std::size_t k = 0; k < candidate.runs.size(); ++k) {
       const auto& problem = m_problems[k];
       const auto& run = *candidate.runs[k];
       GradeFitReport report = run.report();
@@ -323,6 +411,7 @@ class GradientRace {
   Stopwatch m_clock;
   double m_limit;
   bool m_in_cycles = false;
+  std::size_t m_judges = 1;
   Index m_first_cycle = 1;
   Index m_epochs = 0;
   std::optional<GradientControl> m_control;

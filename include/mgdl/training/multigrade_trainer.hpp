@@ -57,7 +57,8 @@ struct MultigradeOptions {
   /// Instead of holding a part out: K parts of the samples, each of which is held out once, >= 2;
   /// 0: none. See MultigradeTrainer.
   Index folds = 0;
-  /// Seconds for all grades, > 0; each grade may take half of what is left, the last one all of it.
+  /// Seconds for all grades, > 0; each grade may take half of what is left (with folds, the first
+  /// one two thirds), the last one all of it.
   double time_limit_seconds = std::numeric_limits<double>::infinity();
   /// What a grade hands to the next one.
   FeatureLink link = FeatureLink::LastHidden;
@@ -164,6 +165,9 @@ struct MultigradeReport {
   std::string message;
   /// Folds that the samples were dealt to, of which each has a member in the model; 0: none.
   Index folds = 0;
+  /// The last of them, which have none because there was no time for it. Every member has seen
+  /// their samples.
+  Index idle_folds = 0;
   /// Training RSE before the first of `grades`.
   double initial_rse = std::numeric_limits<double>::quiet_NaN();
   /// Wall time of the whole run.
@@ -216,7 +220,9 @@ std::vector<MultigradeModel<Scalar>> fold_members(const MultigradeModel<Scalar>&
 /// is trained for all members with the same settings, chosen by the mean over the folds; the
 /// validation errors are those of every sample by the member that has not seen it, and the training
 /// errors those of the model on all samples. No sample is lost to validation, and the mean of K
-/// models has a lower error than one of them nearly always; it costs K times the work.
+/// models has a lower error than one of them nearly always; it costs K times the work. Where time
+/// is limited, trainers may leave out the last folds, in the first grade: the model is the mean of
+/// fewer members then, and samples that no member has held out have no part in validation errors.
 ///
 /// What holds for every run, checked and reported, not assumed:
 /// - the weighted sum of squares of the training residual never grows, neither that of predictions

@@ -154,6 +154,20 @@ struct MultigradeTrainer<Scalar>::Run {
 
   bool has_validation() const noexcept { return !shares.empty(); }
 
+  /// Goes on without the last members, which have no grades.
+  void keep_members(std::size_t count) {
+    report.idle_folds += std::ssize(members) - static_cast<Index>(count);
+    members.resize(count);
+    shares.resize(count);
+    Index samples_left = 0;
+    for (const auto& member : members) samples_left += member->validation->size();
+    double sum = 0;
+    for (const double share : shares) sum += share;
+    for (double& share : shares) share /= sum;
+    validation_weights = Vector<double>(validation_weights.head(samples_left) / sum);
+    best_errors = Vector<double>(best_errors.head(samples_left));
+  }
+
   MultigradeModel<Scalar>& model() { return mean ? *mean : members.front()->model; }
 
   /// All samples that the model is fitted to.
@@ -250,6 +264,7 @@ std::vector<ReluNetwork<Scalar>> MultigradeTrainer<Scalar>::train(Run& run, Grad
   }
   const std::vector<GradeFit<Scalar>> fits = m_trainers[trainer].fit_all(problems(run, units));
   std::vector<ReluNetwork<Scalar>> networks;
+  if (fits.size() < run.members.size()) run.keep_members(fits.size());
   for (std::size_t k = 0; k < run.members.size(); ++k) {
     Member& member = *run.members[k];
     member.scale_residuals(units[k]);
@@ -437,10 +452,11 @@ std::vector<GradeProblem<Scalar>> MultigradeTrainer<Scalar>::problems(
     problem.threads = m_options.threads;
     problem.model = &member.model;
     problem.unit = units[k];
+    problem.optional = k > 0 && number == 1;
     // The grades to come get their share.
     const Index grades_left = run.first + m_options.max_grades - number + 1;
-    problem.time_limit_seconds = (m_options.time_limit_seconds - elapsed) /
-                                 static_cast<double>(std::min<Index>(grades_left, 2));
+    const double share = grades_left == 1 ? 1 : (run.mean && number == 1 ? 2.0 / 3 : 0.5);
+    problem.time_limit_seconds = share * (m_options.time_limit_seconds - elapsed);
     if (m_options.observer) {
       problem.observer = [this, number, first = run.first, elapsed](Progress progress) {
         progress.grade = number;

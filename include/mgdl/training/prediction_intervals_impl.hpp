@@ -562,9 +562,12 @@ PredictionIntervals<Scalar> calibrate(const MultigradeFit<Scalar>& fit,
     throw InvalidArgument("data", std::to_string(fit.report.folds) + " folds, as the fit has",
                           std::to_string(data.size()));
   }
+  // Folds without a member have residuals of nobody.
+  const Index members = data.size() - fit.report.idle_folds;
+  auto parts = detail::held_out_parts(data, options.parts);
+  parts.resize(static_cast<std::size_t>(members));
   return detail::calibrated<Scalar>(
-      detail::fold_members(fit.model, data.size(), detail::kept_grades(fit)),
-      detail::held_out_parts(data, options.parts), options);
+      detail::fold_members(fit.model, members, detail::kept_grades(fit)), parts, options);
 }
 
 template <class Scalar>

@@ -193,9 +193,10 @@ template <class Scalar>
 ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataSplit<Scalar>& data,
                                const ModelClaims& claims = {}, const Executor& threads = {});
 
-/// The same for a model of folds, as many as `data` has: the training errors are those of the model
-/// on all samples, the validation errors those of every sample by the member that has not seen it.
-/// Needs the claims' `member_biases`.
+/// The same for a model of folds, as many as `data` has (without those that have no member, see
+/// MultigradeReport::idle_folds): the training errors are those of the model on all samples, the
+/// validation errors those of every sample by the member that has not seen it. Needs the claims'
+/// `member_biases`.
 template <class Scalar>
 ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataFolds<Scalar>& data,
                                const ModelClaims& claims, const Executor& threads = {});

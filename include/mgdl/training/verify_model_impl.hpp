@@ -436,13 +436,16 @@ template <class Scalar>
 ModelVerification verify_model(const MultigradeModel<Scalar>& model, const DataFolds<Scalar>& data,
                                const ModelClaims& claims, const Executor& threads) {
   detail::VerifiedSamples<Scalar> samples{data.all, {}, {}, fingerprint(data)};
+  double held_out = 0;  // all weight, unless folds have no member
   for (Index k = 0; k < data.size(); ++k) {
     samples.validation.push_back(&*data.folds[static_cast<std::size_t>(k)].validation);
     double& share = samples.shares.emplace_back(0);
     for (const Index row : data.held_out[static_cast<std::size_t>(k)]) {
       share += static_cast<double>(data.all.weights()[row]);
     }
+    held_out += share;
   }
+  for (double& share : samples.shares) share /= held_out;
   return detail::verify_grades(model, samples, claims, threads);
 }
 

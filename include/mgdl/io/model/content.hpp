@@ -344,7 +344,7 @@ class ModelContent {
   /// Whether a reader will make the same members of the model and the report.
   static void require_of_model(const PredictionIntervals<Scalar>& intervals,
                                const MultigradeModel<Scalar>& model, const FitSummary* report) {
-    const Index folds = report == nullptr ? 0 : report->folds;
+    const Index folds = report == nullptr ? 0 : report->folds - report->idle_folds;
     const bool same = folds == 0
                           ? intervals.members() == std::vector<MultigradeModel<Scalar>>{model}
                           : folds == std::ssize(intervals.parts()) &&

@@ -131,6 +131,11 @@ class ModelReader {
       throw FormatError(m_file, "0, with folds", to_text(summary.validation_fraction),
                         "metadata report/validation_fraction");
     }
+    const Index most_idle = std::max<Index>(summary.folds - 1, 0);
+    if (summary.idle_folds < 0 || summary.idle_folds > most_idle) {
+      throw FormatError(m_file, "0 to " + std::to_string(most_idle) + ", fewer than the folds",
+                        std::to_string(summary.idle_folds), "metadata report/idle_folds");
+    }
     summary.parameters = model.parameters();
     summary.multiply_adds = model.multiply_adds();
     for (Index k = 1; k <= model.grades(); ++k) {
@@ -208,7 +213,7 @@ class ModelReader {
                                      std::move(upper)};
       }));
     }
-    const Index folds = saved.report ? saved.report->folds : 0;
+    const Index folds = saved.report ? saved.report->folds - saved.report->idle_folds : 0;
     if (folds > 0 && folds != list.size()) {
       list.fail(std::to_string(folds) + " parts, the folds of the report",
                 std::to_string(list.size()));

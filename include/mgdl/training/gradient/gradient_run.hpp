@@ -104,8 +104,11 @@ class GradientRun {
   bool advance(Index epochs, double end, bool callers_thread) {
     m_end = end;
     m_callers_thread = callers_thread;
-    if (m_settings.optimizer == Optimizer::Adam) return run_adam(epochs);
-    return run_lbfgs(epochs);
+    const double begin = m_control.seconds();
+    const bool goes_on =
+        m_settings.optimizer == Optimizer::Adam ? run_adam(epochs) : run_lbfgs(epochs);
+    m_spent += m_control.seconds() - begin;
+    return goes_on;
   }
 
   /// The parameters of the best iterate so far, in a network.
@@ -117,13 +120,15 @@ class GradientRun {
 
   /// Of the best iterate: its objective, on the validation part if there is one.
   double best_score() const noexcept { return m_best_score; }
+  /// Its number, from 1; 0: the start.
+  Index best_iteration() const noexcept { return m_best_iteration; }
 
   const GradientSettings& settings() const noexcept { return m_settings; }
   const GradeFitReport& report() const noexcept { return m_report; }
 
-  /// Seconds of training so far for one pass over the samples (or iteration).
+  /// Seconds so far for one pass over the samples (or iteration), with what judges it.
   double seconds_per_epoch() const noexcept {
-    return m_report.iterations > 0 ? m_seconds / static_cast<double>(m_report.iterations) : 0;
+    return m_report.iterations > 0 ? m_spent / static_cast<double>(m_report.iterations) : 0;
   }
 
  private:
@@ -391,6 +396,7 @@ class GradientRun {
   bool m_callers_thread = true;
   double m_trained = 0;  // samples
   double m_seconds = 0;  // of training
+  double m_spent = 0;    // with the judgement of iterates
   double m_zero_loss = 1;
   double m_zero_validation = 1;
   AlignedVector<Scalar> m_best;

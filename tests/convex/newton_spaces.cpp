@@ -54,7 +54,7 @@ TEST_CASE("points of both spaces are the same", "[convex/group_lasso/covariance_
       const Gates gates = mgdl::sample_gaussian_gates(data.inputs(), 9, mgdl::test::seed());
       const GroupLassoProblem<double> problem(data, gates, bias);
       ThreadPool pool(2);
-      SampleSpace<double> sample_space(pool, problem);
+      SampleSpace<double> sample_space(pool, problem, false);
       CovarianceSpace<double> covariance(pool, problem);
       GroupLassoPoint<double> first, second;
       first.eta = Vector<double>::Zero(gates.size());
@@ -116,7 +116,7 @@ TEST_CASE("a path in either space has the same solutions", "[convex/group_lasso/
     }
     return points;
   };
-  const auto first = path(std::make_unique<SampleSpace<double>>(pool, problem));
+  const auto first = path(std::make_unique<SampleSpace<double>>(pool, problem, true));
   const auto second = path(std::make_unique<CovarianceSpace<double>>(pool, problem));
   for (std::size_t k = 0; k < first.size(); ++k) {
     CHECK(second[k].primal == Approx(first[k].primal).epsilon(2e-9));

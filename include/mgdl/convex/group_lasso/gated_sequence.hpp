@@ -192,7 +192,7 @@ class GatedSequence {
       if (m_covariance) {
         space = std::make_unique<CovarianceSpace<Real>>(pool, problem());
       } else {
-        space = std::make_unique<SampleSpace<Real>>(pool, problem());
+        space = std::make_unique<SampleSpace<Real>>(pool, problem(), m_penalties > 1);
       }
       m_newton.emplace(pool, problem(), std::move(space), m_penalties > 1);
     }

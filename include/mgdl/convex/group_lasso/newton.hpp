@@ -110,7 +110,7 @@ class GroupLassoNewton {
       };
       const bool moved = move(secular_step<Real>(H, norms, bounds, m_lambda, ridge), 1e-3) ||
                          move(descent_step<Real>(H, norms, bounds, m_lambda, ridge), 1e-9);
-      m_model.worn = point.relative_gap() > kModelPays * gap;
+      m_model.worn = !m_path || point.relative_gap() > kModelPays * gap;
       if (moved || !fresh) continue;
       // The matrix of the step may have been that of an earlier eta.
       if (!m_space->is_factored(point.eta)) {

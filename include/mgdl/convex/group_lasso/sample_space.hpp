@@ -18,17 +18,21 @@ namespace mgdl::detail {
 template <class Real>
 class SampleSpace : public NewtonSpace<Real> {
  public:
-  SampleSpace(ThreadPool& pool, const GroupLassoProblem<Real>& problem)
-      : m_pool(pool), m_problem(problem), m_kernel(problem), m_dual(problem.targets()) {}
+  /// \param path  whether other penalties will follow, so that a factorisation serves for long
+  SampleSpace(ThreadPool& pool, const GroupLassoProblem<Real>& problem, bool path)
+      : m_pool(pool),
+        m_problem(problem),
+        m_far(path ? 0.3 : 0.05),
+        m_kernel(problem),
+        m_dual(problem.targets()) {}
 
   bool move_to(Real accuracy, Real lambda, Real near, GroupLassoPoint<Real>& point) override {
-    constexpr Real kFar = 0.3;
     const Vector<Real>& eta = point.eta;
     GroupCoefficients<Real>& U = point.coefficients;
     U.gates = support(eta);
     const bool worn = m_extra_steps * step_cost(U.gates) > m_kernel.cost(U.gates);
     if (m_factored.size() == 0 || worn ||
-        (eta - m_factored).template lpNorm<1>() > kFar * eta.template lpNorm<1>()) {
+        (eta - m_factored).template lpNorm<1>() > m_far * eta.template lpNorm<1>()) {
       if (!factor(eta)) return false;
     }
     while (!solve_dual(U.gates, eta(U.gates), accuracy, lambda, near)) {
@@ -157,6 +161,7 @@ class SampleSpace : public NewtonSpace<Real> {
 
   ThreadPool& m_pool;
   const GroupLassoProblem<Real>& m_problem;
+  Real m_far;  // a factorisation serves while eta has changed by less than this part of it
   DualSystem<Real> m_kernel;
   Vector<Real> m_factored;  // eta of the factorisation; empty: none
   RowMatrix<Real> m_dual;   // N, from which the next move starts

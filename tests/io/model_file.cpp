@@ -408,11 +408,9 @@ TEST_CASE("every field of a damaged model file is checked", "[io/model_file]") {
   }
   CHECK_THAT(with("/folds", 3), ContainsSubstring("expected 0, with folds, found 0.3 at metadata "
                                                   "report/validation_fraction"));
-  for (const int idle : {-1, 1}) {
-    CHECK_THAT(with("/idle_folds", idle),
-               ContainsSubstring("expected 0 to 0, fewer than the folds, found " +
-                                 std::to_string(idle) + " at metadata report/idle_folds"));
-  }
+  CHECK_THAT(with("/idle_folds", 1),
+             ContainsSubstring("expected 0 to 0, fewer than the folds, found 1 at metadata "
+                               "report/idle_folds"));
   CHECK_THAT(metadata("grades", "[1"), ContainsSubstring("at metadata grades, byte 3"));
   CHECK_THAT(metadata("grades", "{}"), ContainsSubstring("expected a list, found an object"));
   CHECK_THAT(metadata("grades", "[]"), ContainsSubstring("found 2 at metadata report/grades"));

@@ -125,7 +125,7 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   CHECK(keys_of(json) == std::vector<std::string>{"grades", "discarded_grades", "termination",
                                                   "message", "initial_rse", "seconds", "parameters",
                                                   "multiply_adds", "seed", "validation_fraction",
-                                                  "options", "version", "build"});
+                                                  "idle_folds", "options", "version", "build"});
   const Json proof = {{"primal", 4.0},
                       {"dual", 3.0},
                       {"lambda", 0.125},
@@ -203,7 +203,7 @@ TEST_CASE("a report holds every field of its summary", "[io/report_json]") {
   const Json kept = mgdl::model_report(summary);
   CHECK(keys_of(kept) == std::vector<std::string>{"grades", "discarded_grades", "termination",
                                                   "message", "initial_rse", "seed",
-                                                  "validation_fraction", "options"});
+                                                  "validation_fraction", "idle_folds", "options"});
   CHECK(keys_of(kept["grades"][0]) ==
         std::vector<std::string>{"trainer", "train_rse", "validation_rse", "train_r2",
                                  "validation_r2", "train_output_rmse", "validation_output_rmse",

@@ -132,7 +132,7 @@ class ModelReader {
                         "metadata report/validation_fraction");
     }
     const Index most_idle = std::max<Index>(summary.folds - 1, 0);
-    if (summary.idle_folds < 0 || summary.idle_folds > most_idle) {
+    if (summary.idle_folds > most_idle) {
       throw FormatError(m_file, "0 to " + std::to_string(most_idle) + ", fewer than the folds",
                         std::to_string(summary.idle_folds), "metadata report/idle_folds");
     }

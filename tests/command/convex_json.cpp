@@ -200,6 +200,7 @@ TEST_CASE("a gated solution, its certificate and its report", "[command/convex]"
                                                       "train_rse",
                                                       "validation_rse",
                                                       "iterations",
+                                                      "covariance",
                                                       "seconds",
                                                       "termination",
                                                       "message",

@@ -244,11 +244,16 @@ class GroupLassoNewton {
 
   bool line_search(const std::vector<Index>& working, const Vector<Real>& step, Real shortest,
                    Real accuracy, Real& value, GroupLassoPoint<Real>& point) {
+    constexpr Real kLeft = 1e-12;  // a group of which rounding is left has left
     m_space->keep();
     for (Real length = 1; length > shortest; length /= 4) {
       GroupLassoPoint<Real> trial;
       trial.eta = point.eta;
-      trial.eta(working) = (trial.eta(working) + length * step).cwiseMax(0);
+      for (std::size_t k = 0; k < working.size(); ++k) {
+        Real& eta = trial.eta[working[k]];
+        const Real moved = eta + length * step[static_cast<Index>(k)];
+        eta = moved > kLeft * eta ? moved : 0;
+      }
       if (move_to(accuracy, point.primal, trial)) {
         const Real trial_value = value_of(trial);
         // The gap may rise while f falls: only a new record counts, or steps could cycle.

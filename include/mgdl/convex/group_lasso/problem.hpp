@@ -206,12 +206,12 @@ struct GroupLassoPoint {
 };
 
 /// The groups to solve for next, ascending: those in use (eta > 0), and of those that violate
-/// ||g_j|| <= lambda the worst, twice as many as are in use or at least 40.
+/// ||g_j|| <= lambda the worst, as many as are in use or at least 20.
 ///
 /// \param norms  ||g_j||
 template <class Real>
 std::vector<Index> working_set(const Vector<Real>& eta, const Vector<Real>& norms, Real lambda) {
-  constexpr Index kFirst = 40;
+  constexpr Index kFirst = 20;
   std::vector<Index> working;
   std::vector<Index> violated;
   for (Index j = 0; j < eta.size(); ++j) {
@@ -221,7 +221,7 @@ std::vector<Index> working_set(const Vector<Real>& eta, const Vector<Real>& norm
       violated.push_back(j);
     }
   }
-  const Index limit = std::max<Index>(kFirst, 2 * std::ssize(working));
+  const Index limit = std::max<Index>(kFirst, std::ssize(working));
   if (std::ssize(violated) > limit) {
     const auto larger = [&](Index a, Index b) {
       return norms[a] != norms[b] ? norms[a] > norms[b] : a < b;

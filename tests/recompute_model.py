@@ -488,10 +488,7 @@ def of_command(command):
                 elif key.startswith(("intervals", "self-test")):  # the difference of whole arrays
                     other = 2 * found[key][1] + 1e-9
                 else:
-                    # Where a gate passes through features, patterns and what follows from them are
-                    # known to the bits of these only: as an interval.
-                    most = max(value, found[key][0][1]) if isinstance(found[key][0], tuple) else value
-                    other = 1.5 * most + 1e-3 if most >= 0 else most / 2 + 1e-3
+                    other = 1.5 * value + 1e-3 if value >= 0 else value / 2 + 1e-3
                 if not compare({**stated, key: other}, found):
                     sys.exit(f"{arguments}: {key} = {other} instead of {value} is not noticed")
                 noticed += 1

@@ -74,6 +74,7 @@ MultigradeOptions multigrade_options(const FitOptions& options) {
   if (options.uses("constructive")) result.minimum_progress = 1e-12;
   result.validation_fraction = options.validation.value_or(0);
   result.folds = options.folds.value_or(0);
+  result.fewer_folds = !options.folds;
   result.minimum_gain = kMinimumGain;
   result.time_limit_seconds = options.time_limit;
   result.link =

@@ -126,19 +126,16 @@ ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
     }
     return found;
   };
-  const auto members = [&](DataFolds<Scalar> dealt) {
-    const auto count = dealt.folds.size() - static_cast<std::size_t>(report.idle_folds);
-    dealt.folds.erase(dealt.folds.begin() + static_cast<std::ptrdiff_t>(count), dealt.folds.end());
-    dealt.held_out.resize(count);
-    return dealt;
-  };
   std::vector<ModelVerification> parts;
   for (std::size_t k = 0; k < std::max(options.input.size(), options.csv.size()); ++k) {
     Dataset<Scalar> samples = read_samples(options, k, saved);
-    parts.push_back(
-        report.folds > 0
-            ? check(members(folds(std::move(samples), report.folds, report.seed)))
-            : check(split(std::move(samples), report.validation_fraction, report.seed)));
+    if (report.folds > 0) {
+      auto dealt = folds(std::move(samples), report.folds, report.seed);
+      dealt.keep_first(report.folds - report.idle_folds);
+      parts.push_back(check(dealt));
+    } else {
+      parts.push_back(check(split(std::move(samples), report.validation_fraction, report.seed)));
+    }
   }
   const ModelVerification verification = combine(parts);
   std::cout << verification;

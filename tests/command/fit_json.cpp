@@ -321,11 +321,14 @@ TEST_CASE("with a time limit, as many folds are trained as fit", "[command/fit]"
   // One that leaves no time for all of them: those that there are hold.
   const Json hurried = trained("500", "hurried", {"--time-limit", "0.3"});
   CHECK(hurried["folds"] == 5);
-  CHECK(hurried.value("idle_folds", 0) >= 0);
   CHECK(hurried.value("idle_folds", 0) < 5);
   CHECK(run({"predict", "--model", folder / "hurried", "--input", folder / "X.npy", "--interval",
              "0.9", "--output", folder / "p.npy"})
             .code == 0);
+  // Folds that were asked for are what there is.
+  const Json asked = trained("500", "asked", {"--time-limit", "0.3", "--folds", "3"});
+  CHECK(asked["folds"] == 3);
+  CHECK_FALSE(asked.contains("idle_folds"));
 }
 
 TEST_CASE("predict evaluates any prefix", "[command/predict]") {

@@ -153,9 +153,12 @@ TEST_CASE("a ReLU path falls from lambda_max to the wanted penalty",
   CHECK(all.report.points.back().report.certificate.scope == mgdl::PatternScope::AllPatterns);
 }
 
-TEST_CASE("every point is the solution of its problem", "[convex/regularization_path]") {
+TEST_CASE("every point is the solution of its problem, and warm starts save steps",
+          "[convex/regularization_path]") {
   Problem problem(2);
   const auto path = RegularizationPath(options(12, 1e-3)).solve_gated(problem.train, problem.gates);
+  Index warm_steps = 0;
+  Index cold_steps = 0;
   for (std::size_t k = 0; k < path.solutions.size(); ++k) {
     const PathPoint& point = path.report.points[k];
     mgdl::ConvexOptions single = options(1, 1).solver;
@@ -168,7 +171,10 @@ TEST_CASE("every point is the solution of its problem", "[convex/regularization_
     const auto g = mgdl::predict(cold.solution, problem.gates, problem.train.inputs());
     CHECK(weighted_squares(f - g, problem.train.weights()) <=
           8 * kTolerance * point.report.certificate.primal);
+    warm_steps += point.report.iterations;
+    cold_steps += cold.report.iterations;
   }
+  CHECK(warm_steps < cold_steps);
 }
 
 TEST_CASE("warm starts save steps on a path of many penalties", "[convex/regularization_path]") {
@@ -298,7 +304,6 @@ TEST_CASE("cross-validation along a path", "[convex/regularization_path]") {
     for (std::size_t k = 0; k < path.report.points.size(); ++k) {
       const PathPoint& point = path.report.points[k];
       double squares = 0;
-      std::vector<double> errors;
       for (std::size_t f = 0; f < parts.folds.size(); ++f) {
         const auto& [train, held_out] = parts.folds[f];
         mgdl::ConvexOptions single = o.solver;

@@ -303,9 +303,7 @@ struct Hurried {
 
 /// The folds that have members.
 mgdl::DataFolds<double> without_idle(mgdl::DataFolds<double> dealt, Index idle) {
-  const Index count = dealt.size() - idle;
-  dealt.folds.erase(dealt.folds.begin() + count, dealt.folds.end());
-  dealt.held_out.resize(static_cast<std::size_t>(count));
+  dealt.keep_first(dealt.size() - idle);
   return dealt;
 }
 
@@ -316,8 +314,11 @@ TEST_CASE("Folds that there is no time for have no member", "[training/folds]") 
   const auto dealt = mgdl::folds(data, 5, 3);
   for (const Index most : {1, 2, 4}) {
     CAPTURE(most);
-    mgdl::MultigradeTrainer trainer{Hurried{most}, {.max_grades = 3, .patience = 3, .seed = 3}};
-    const auto fit = trainer.fit(dealt);
+    mgdl::MultigradeOptions options{.max_grades = 3, .patience = 3, .seed = 3};
+    // Only those who say that they may be left out are.
+    CHECK(mgdl::MultigradeTrainer(Hurried{most}, options).fit(dealt).report.idle_folds == 0);
+    options.fewer_folds = true;
+    const auto fit = mgdl::MultigradeTrainer(Hurried{most}, options).fit(dealt);
     REQUIRE(fit.report.folds == 5);
     REQUIRE(fit.report.idle_folds == 5 - most);
     REQUIRE(fit.report.grades.size() == 3);

@@ -245,6 +245,12 @@ struct DataFolds {
   /// Number K of folds.
   Index size() const noexcept { return std::ssize(folds); }
 
+  /// Leaves out the folds from number `count` on; their samples stay in the training parts.
+  void keep_first(Index count) {
+    held_out.resize(static_cast<std::size_t>(count));
+    folds.erase(folds.begin() + count, folds.end());
+  }
+
   /// Weights of the validation parts, one fold after the other: n, sum 1.
   Vector<double> held_out_weights() const {
     Vector<double> weights(all.size());

@@ -57,6 +57,9 @@ struct MultigradeOptions {
   /// Instead of holding a part out: K parts of the samples, each of which is held out once, >= 2;
   /// 0: none. See MultigradeTrainer.
   Index folds = 0;
+  /// Where time is limited, trainers may leave out the last folds, in the first grade: as many
+  /// members as there is time for, instead of all of them cut short.
+  bool fewer_folds = false;
   /// Seconds for all grades, > 0; each grade may take half of what is left (with folds, the first
   /// one two thirds), the last one all of it.
   double time_limit_seconds = std::numeric_limits<double>::infinity();
@@ -220,9 +223,9 @@ std::vector<MultigradeModel<Scalar>> fold_members(const MultigradeModel<Scalar>&
 /// is trained for all members with the same settings, chosen by the mean over the folds; the
 /// validation errors are those of every sample by the member that has not seen it, and the training
 /// errors those of the model on all samples. No sample is lost to validation, and the mean of K
-/// models has a lower error than one of them nearly always; it costs K times the work. Where time
-/// is limited, trainers may leave out the last folds, in the first grade: the model is the mean of
-/// fewer members then, and samples that no member has held out have no part in validation errors.
+/// models has a lower error than one of them nearly always; it costs K times the work. With
+/// `fewer_folds` and a time limit, the model may be the mean of fewer members, and samples that no
+/// member has held out have no part in validation errors.
 ///
 /// What holds for every run, checked and reported, not assumed:
 /// - the weighted sum of squares of the training residual never grows, neither that of predictions

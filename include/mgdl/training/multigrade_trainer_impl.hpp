@@ -452,7 +452,7 @@ std::vector<GradeProblem<Scalar>> MultigradeTrainer<Scalar>::problems(
     problem.threads = m_options.threads;
     problem.model = &member.model;
     problem.unit = units[k];
-    problem.optional = k > 0 && number == 1;
+    problem.optional = m_options.fewer_folds && k > 0 && number == 1;
     // The grades to come get their share.
     const Index grades_left = run.first + m_options.max_grades - number + 1;
     const double share = grades_left == 1 ? 1 : (run.mean && number == 1 ? 2.0 / 3 : 0.5);

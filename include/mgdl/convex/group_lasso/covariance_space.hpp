@@ -24,6 +24,8 @@ namespace mgdl::detail {
 template <class Real>
 class CovarianceSpace : public NewtonSpace<Real> {
  public:
+  using NewtonSpace<Real>::factor;
+
   CovarianceSpace(ThreadPool& pool, const GroupLassoProblem<Real>& problem)
       : m_inputs(problem.products().dimension()), m_outputs(problem.outputs()) {
     const MaskedProducts<Real>& products = problem.products();
@@ -78,39 +80,6 @@ class CovarianceSpace : public NewtonSpace<Real> {
     }
   }
 
-  bool factor(const Vector<Real>& eta) override {
-    if (is_factored(eta)) return true;
-    m_gates.clear();
-    m_columns.clear();
-    for (Index j = 0; j < eta.size(); ++j) {
-      if (!(eta[j] > 0)) continue;
-      m_gates.push_back(j);
-      for (Index r = 0; r < m_inputs; ++r) m_columns.push_back(j * m_inputs + r);
-    }
-    const auto count = std::ssize(m_columns);
-    m_root.resize(count);
-    for (Index i = 0; i < count; ++i) {
-      m_root[i] = std::sqrt(eta[m_columns[static_cast<std::size_t>(i)] / m_inputs]);
-    }
-    Matrix<Real> T(count, count);
-    for (Index i = 0; i < count; ++i) {
-      const Index column = m_columns[static_cast<std::size_t>(i)];
-      for (Index k = i; k < count; ++k) {
-        T(k, i) = m_root[i] * m_root[k] * m_gram(column, m_columns[static_cast<std::size_t>(k)]);
-      }
-      T(i, i) += 1;
-    }
-    const bool done = count == 0 || m_factor.compute(T);
-    m_factored = done ? eta : Vector<Real>();
-    return done;
-  }
-
-  bool is_factored(const Vector<Real>& eta) const override {
-    return m_factored.size() == eta.size() && m_factored == eta;
-  }
-
-  void forget() override { m_factored.resize(0); }
-
   Matrix<Real> hessian(const std::vector<Index>& gates,
                        const RowMatrix<Real>& directions) override {
     const auto count = static_cast<Index>(gates.size());
@@ -137,6 +106,22 @@ class CovarianceSpace : public NewtonSpace<Real> {
   Real ridge() const override { return 1e-13; }
 
  private:
+  bool factorise(const std::vector<Index>& gates, const Vector<Real>& eta) override {
+    m_gates = gates;
+    m_columns.clear();
+    for (const Index j : gates) {
+      for (Index r = 0; r < m_inputs; ++r) m_columns.push_back(j * m_inputs + r);
+    }
+    const auto count = std::ssize(m_columns);
+    m_root.resize(count);
+    for (Index i = 0; i < count; ++i) {
+      m_root[i] = std::sqrt(eta[m_columns[static_cast<std::size_t>(i)] / m_inputs]);
+    }
+    Matrix<Real> T = m_root.asDiagonal() * m_gram(m_columns, m_columns) * m_root.asDiagonal();
+    T.diagonal().array() += 1;
+    return count == 0 || m_factor.compute(T);
+  }
+
   /// Rows of A_j, j = gates[k], in a matrix with a row for each column of A.
   template <class Values>
   auto rows_of(const std::vector<Index>& gates, Index k, const Values& values) const {
@@ -170,7 +155,6 @@ class CovarianceSpace : public NewtonSpace<Real> {
   RowMatrix<Real> m_gram;        // G
   RowMatrix<Real> m_targets;     // B, (P p) x c
   Real m_energy = 0;             // ||Y||^2
-  Vector<Real> m_factored;       // eta of the factorisation; empty: none
   std::vector<Index> m_gates;    // with eta > 0
   std::vector<Index> m_columns;  // theirs
   Vector<Real> m_root;           // sqrt(eta) of these

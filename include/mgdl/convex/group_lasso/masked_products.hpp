@@ -18,8 +18,8 @@
 /// \file
 /// Products with the masked designs A_j = D_j X of a convex problem, straight from the bits.
 ///
-/// What is summed over the active samples, or over the active gates of a sample, comes out of
-/// tables that bits look up. Where products differ by gate, a block of 64 gates and some samples of
+/// What is summed over the active samples of gates comes out of tables that bits look up. Where
+/// products differ by gate, a block of 64 gates and some samples of
 /// the masks is unpacked to zeros and ones that stay in the cache, and is an ordinary operand of
 /// the matrix product. Nothing of size n x P is ever stored but the bits.
 
@@ -67,7 +67,8 @@ class MaskedProducts {
   void correlate(ThreadPool& pool, const std::vector<Index>& gates, const RowMatrix<Real>& N,
                  RowMatrix<Real>& out) const;
 
-  /// out = sum_k D_j X U_k for j = gates[k].
+  /// out = sum_k D_j X U_k for j = gates[k]. (To add up the U_k of a sample first, from tables,
+  /// takes a quarter of the time, and digits that ill-conditioned X need.)
   ///
   /// \param U    gates x (p c), laid out as in correlate()
   /// \param out  n x c
@@ -177,46 +178,62 @@ void MaskedProducts<Real>::correlate(ThreadPool& pool, const std::vector<Index>&
 template <class Real>
 void MaskedProducts<Real>::apply(ThreadPool& pool, const std::vector<Index>& gates,
                                  const RowMatrix<Real>& U, Index c, RowMatrix<Real>& out) const {
-  constexpr Index kWord = SubsetSums<Real>::kVectors;
   const Index p = dimension();
   const auto count = static_cast<Index>(gates.size());
   out.resize(size(), c);
-  // sum_k D_j,ii U_k for every sample i first, then the product with x_i.
-  const Index gate_blocks = (count + kWord - 1) / kWord;
-  std::vector<SubsetSums<Real>> blocks(static_cast<std::size_t>(gate_blocks),
-                                       SubsetSums<Real>(p * c));
-  const Index stride = padded<Real>(p * c);
-  pool.parallel_for(gate_blocks, [&](Index g, int) {
-    const Index used = std::min(kWord, count - g * kWord);
-    AlignedVector<Real> rows = AlignedVector<Real>::Zero(used * stride);
-    for (Index k = 0; k < used; ++k) {
-      std::copy_n(U.row(g * kWord + k).data(), p * c, rows.data() + k * stride);
+  const Index gate_blocks = (count + kGates - 1) / kGates;
+  // Panel by panel, output by output: p rows of kPanelWidth gates.
+  const Index panels_per_block = kGates / kPanelWidth<Real>;
+  const Index panel_size = p * kPanelWidth<Real>;
+  AlignedVector<Real> packed =
+      AlignedVector<Real>::Zero(gate_blocks * panels_per_block * c * panel_size);
+  for (Index k = 0; k < count; ++k) {
+    for (Index o = 0; o < c; ++o) {
+      const Index panel = k / kPanelWidth<Real>;
+      const Index columns = width(count, panel * kPanelWidth<Real>);
+      Real* to = packed.data() + (panel * c + o) * panel_size + k % kPanelWidth<Real>;
+      for (Index r = 0; r < p; ++r) to[r * columns] = U(k, r * c + o);
     }
-    blocks[at(g)].build(rows.data(), used);
-  });
-  constexpr Index kRows = 4 * kWord;
-  pool.parallel_for((size() + kRows - 1) / kRows, [&](Index block, int) {
-    const Index first = block * kRows;
-    const Index rows = std::min(kRows, size() - first);
-    AlignedVector<Real> sums = AlignedVector<Real>::Zero(kRows * stride);
-    std::array<std::uint64_t, 64> words;
+  }
+  const Index blocks = (size() + kSamples - 1) / kSamples;
+  pool.parallel_for(blocks, [&](Index block, int) {
+    constexpr Index lanes = kLanes<Real>;
+    AlignedVector<Real> mask(kSamples * kGates);
+    AlignedVector<Real> product(kSamples * kPanelWidth<Real>);
+    AlignedVector<Real> sums = AlignedVector<Real>::Zero(kSamples * c * lanes);
+    const Index s = block * kSamples;
+    const Index rows = std::min(kSamples, size() - s);
+    const Strided<Real> x{m_samples.data() + s * p, p, 1};
     for (Index g = 0; g < gate_blocks; ++g) {
-      const Index used = std::min(kWord, count - g * kWord);
-      for (Index s = 0; s < rows; s += kWord) {
-        words_of(gates.data() + g * kWord, used, first + s, words);
-        blocks[at(g)].add(
-            std::min(kWord, rows - s), [&](Index i) { return words[at(i)]; },
-            sums.data() + s * stride);
+      const Index used = std::min(kGates, count - g * kGates);
+      unpack(gates.data() + g * kGates, used, s, rows, mask.data());
+      for (Index panel = 0; panel < panels_per_block && panel * kPanelWidth<Real> < used; ++panel) {
+        const Real* on = mask.data() + panel * kPanelWidth<Real> * kSamples;
+        const Index columns = width(used, panel * kPanelWidth<Real>);
+        for (Index o = 0; o < c; ++o) {
+          const Real* u = packed.data() + ((g * panels_per_block + panel) * c + o) * panel_size;
+          const auto reduce = [&](const Real* tile, Index first, Index tile_rows) {
+            for (Index i = first; i < first + tile_rows; ++i, tile += columns) {
+              Real* sum = sums.data() + (i * c + o) * lanes;
+              Packet<Real> total = packet::ploadu<Packet<Real>>(sum);
+              for (Index v = 0; v < columns; v += lanes) {
+                total = packet::pmadd(packet::ploadu<Packet<Real>>(tile + v),
+                                      packet::ploadu<Packet<Real>>(on + i * columns + v), total);
+              }
+              packet::pstoreu(sum, total);
+            }
+          };
+          for (Index depth = 0; depth < p; depth += kDepth) {
+            const Index terms = std::min(kDepth, p - depth);
+            const Strided<Real> xd{x.data + depth, p, 1};
+            gemm_panel(rows, columns, terms, xd, u + depth * columns, product.data(), columns,
+                       false, reduce);
+          }
+        }
       }
     }
-    for (Index i = 0; i < rows; ++i) {
-      const Real* x = m_samples.data() + (first + i) * p;
-      const Real* u = sums.data() + i * stride;
-      for (Index o = 0; o < c; ++o) {
-        Real sum = 0;
-        for (Index r = 0; r < p; ++r) sum += x[r] * u[r * c + o];
-        out(first + i, o) = sum;
-      }
+    for (Index i = 0; i < rows * c; ++i) {
+      out.data()[s * c + i] = packet::predux(packet::ploadu<Packet<Real>>(sums.data() + i * lanes));
     }
   });
 }

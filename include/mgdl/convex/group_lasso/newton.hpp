@@ -42,7 +42,6 @@ namespace mgdl::detail {
 /// Where the gap is no longer halved, BarrierMethod goes on: near an optimum at which groups with
 /// eta = 0 meet their bound, or with A_j that are nearly dependent, H is singular, and steps along
 /// it lower f by rounding only.
-///
 template <class Real>
 class GroupLassoNewton {
  public:
@@ -58,6 +57,7 @@ class GroupLassoNewton {
                   Index& iterations) {
     m_lambda = lambda;
     m_best = {};
+    m_refine = false;
     const Termination termination = newton(control, point, iterations);
     if (m_best.norms.size() > 0 && m_best.relative_gap() < point.relative_gap()) point = m_best;
     const bool stuck =
@@ -230,14 +230,7 @@ class GroupLassoNewton {
         near.push_back(j);
       }
     }
-    const Index limit = std::max<Index>(16, std::ssize(groups) / 2);
-    if (std::ssize(near) > limit) {
-      const auto larger = [&](Index a, Index b) {
-        return point.norms[a] != point.norms[b] ? point.norms[a] > point.norms[b] : a < b;
-      };
-      std::nth_element(near.begin(), near.begin() + limit, near.end(), larger);
-      near.resize(static_cast<std::size_t>(limit));
-    }
+    keep_largest(near, point.norms, std::max<Index>(16, std::ssize(groups) / 2));
     groups.insert(groups.end(), near.begin(), near.end());
     std::sort(groups.begin(), groups.end());
   }

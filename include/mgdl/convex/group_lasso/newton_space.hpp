@@ -30,13 +30,20 @@ class NewtonSpace {
 
   /// Factorises K for this eta, unless that is done.
   /// \returns false if K is not positive definite in this arithmetic
-  virtual bool factor(const Vector<Real>& eta) = 0;
+  bool factor(const Vector<Real>& eta) {
+    if (is_factored(eta)) return true;
+    const bool done = factorise(support(eta), eta);
+    m_factored = done ? eta : Vector<Real>();
+    return done;
+  }
 
   /// Whether the factorisation is of this eta.
-  virtual bool is_factored(const Vector<Real>& eta) const = 0;
+  bool is_factored(const Vector<Real>& eta) const {
+    return m_factored.size() == eta.size() && m_factored == eta;
+  }
 
   /// The next move factorises.
-  virtual void forget() = 0;
+  void forget() { m_factored.resize(0); }
 
   /// Lower triangle of H_jk = <phi_j, K^-1 phi_k>, phi_j = A_j u_j, by the last factorisation.
   ///
@@ -52,6 +59,26 @@ class NewtonSpace {
   virtual void keep() {}
   virtual void revert() {}
   /// \}
+
+ protected:
+  /// Factorises K.
+  /// \param gates  those with eta > 0
+  virtual bool factorise(const std::vector<Index>& gates, const Vector<Real>& eta) = 0;
+
+  /// The gates with eta > 0.
+  static std::vector<Index> support(const Vector<Real>& eta) {
+    std::vector<Index> gates;
+    for (Index j = 0; j < eta.size(); ++j) {
+      if (eta[j] > 0) gates.push_back(j);
+    }
+    return gates;
+  }
+
+  /// eta of the factorisation; empty: there is none.
+  const Vector<Real>& factored() const noexcept { return m_factored; }
+
+ private:
+  Vector<Real> m_factored;
 };
 
 }  // namespace mgdl::detail

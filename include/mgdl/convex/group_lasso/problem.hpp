@@ -205,6 +205,17 @@ struct GroupLassoPoint {
   }
 };
 
+/// Of groups, the `limit` with the largest norms, of equal ones the first.
+template <class Real>
+void keep_largest(std::vector<Index>& groups, const Vector<Real>& norms, Index limit) {
+  if (std::ssize(groups) <= limit) return;
+  const auto larger = [&](Index a, Index b) {
+    return norms[a] != norms[b] ? norms[a] > norms[b] : a < b;
+  };
+  std::nth_element(groups.begin(), groups.begin() + limit, groups.end(), larger);
+  groups.resize(static_cast<std::size_t>(limit));
+}
+
 /// The groups to solve for next, ascending: those in use (eta > 0), and of those that violate
 /// ||g_j|| <= lambda the worst, as many as are in use or at least 20.
 ///
@@ -221,14 +232,7 @@ std::vector<Index> working_set(const Vector<Real>& eta, const Vector<Real>& norm
       violated.push_back(j);
     }
   }
-  const Index limit = std::max<Index>(kFirst, std::ssize(working));
-  if (std::ssize(violated) > limit) {
-    const auto larger = [&](Index a, Index b) {
-      return norms[a] != norms[b] ? norms[a] > norms[b] : a < b;
-    };
-    std::nth_element(violated.begin(), violated.begin() + limit, violated.end(), larger);
-    violated.resize(static_cast<std::size_t>(limit));
-  }
+  keep_largest(violated, norms, std::max<Index>(kFirst, std::ssize(working)));
   working.insert(working.end(), violated.begin(), violated.end());
   std::sort(working.begin(), working.end());
   return working;

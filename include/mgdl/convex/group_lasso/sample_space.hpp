@@ -17,7 +17,13 @@ namespace mgdl::detail {
 /// gradients, which a factorisation of K for an earlier eta preconditions.
 template <class Real>
 class SampleSpace : public NewtonSpace<Real> {
+  using NewtonSpace<Real>::factored;
+  using NewtonSpace<Real>::support;
+
  public:
+  using NewtonSpace<Real>::factor;
+  using NewtonSpace<Real>::is_factored;
+
   /// \param path  whether other penalties will follow, so that a factorisation serves for long
   SampleSpace(ThreadPool& pool, const GroupLassoProblem<Real>& problem, bool path)
       : m_pool(pool),
@@ -31,8 +37,8 @@ class SampleSpace : public NewtonSpace<Real> {
     GroupCoefficients<Real>& U = point.coefficients;
     U.gates = support(eta);
     const bool worn = m_extra_steps * step_cost(U.gates) > m_kernel.cost(U.gates);
-    if (m_factored.size() == 0 || worn ||
-        (eta - m_factored).template lpNorm<1>() > m_far * eta.template lpNorm<1>()) {
+    if (factored().size() == 0 || worn ||
+        (eta - factored()).template lpNorm<1>() > m_far * eta.template lpNorm<1>()) {
       if (!factor(eta)) return false;
     }
     while (!solve_dual(U.gates, eta(U.gates), accuracy, lambda, near)) {
@@ -62,21 +68,6 @@ class SampleSpace : public NewtonSpace<Real> {
     }
   }
 
-  bool factor(const Vector<Real>& eta) override {
-    if (is_factored(eta)) return true;
-    const std::vector<Index> gates = support(eta);
-    const bool done = m_kernel.factor(m_pool, gates, eta(gates));
-    m_factored = done ? eta : Vector<Real>();
-    m_extra_steps = -kUsualSteps;
-    return done;
-  }
-
-  bool is_factored(const Vector<Real>& eta) const override {
-    return m_factored.size() == eta.size() && m_factored == eta;
-  }
-
-  void forget() override { m_factored.resize(0); }
-
   Matrix<Real> hessian(const std::vector<Index>& gates,
                        const RowMatrix<Real>& directions) override {
     return m_kernel.hessian(m_pool, gates, directions);
@@ -91,12 +82,9 @@ class SampleSpace : public NewtonSpace<Real> {
   /// Steps that a move takes with a factorisation of its own eta.
   static constexpr Real kUsualSteps = 4;
 
-  static std::vector<Index> support(const Vector<Real>& eta) {
-    std::vector<Index> gates;
-    for (Index j = 0; j < eta.size(); ++j) {
-      if (eta[j] > 0) gates.push_back(j);
-    }
-    return gates;
+  bool factorise(const std::vector<Index>& gates, const Vector<Real>& eta) override {
+    m_extra_steps = -kUsualSteps;
+    return m_kernel.factor(m_pool, gates, eta(gates));
   }
 
   /// Multiplications of a step of conjugate gradients.
@@ -163,8 +151,7 @@ class SampleSpace : public NewtonSpace<Real> {
   const GroupLassoProblem<Real>& m_problem;
   Real m_far;  // a factorisation serves while eta has changed by less than this part of it
   DualSystem<Real> m_kernel;
-  Vector<Real> m_factored;  // eta of the factorisation; empty: none
-  RowMatrix<Real> m_dual;   // N, from which the next move starts
+  RowMatrix<Real> m_dual;  // N, from which the next move starts
   RowMatrix<Real> m_kept;
   Real m_extra_steps = 0;  // of conjugate gradients since then, that a new one would have saved
 };

@@ -154,15 +154,19 @@ class GatedSequence {
           GroupLassoFista(pool, problem(), lambda).run(control, m_point, report.iterations);
       certificate = certify();
     } else {
-      report.termination = newton().run(lambda, control, m_point, report.iterations);
-      certificate = certify();
+      const auto run = [&] {
+        const Index before = newton().factorisations();
+        report.termination = newton().run(lambda, control, m_point, report.iterations);
+        report.factorisations += newton().factorisations() - before;
+        certificate = certify();
+      };
+      run();
       // Where samples are only known by their products, rounding may hide behind these.
       if (m_covariance && !is_within(certificate, options) && is_usable(report.termination)) {
         m_covariance = false;
         m_newton.reset();
         m_point.eta.resize(0);
-        report.termination = newton().run(lambda, control, m_point, report.iterations);
-        certificate = certify();
+        run();
       }
       report.covariance = m_covariance;
     }

@@ -51,6 +51,9 @@ class GroupLassoNewton {
                    std::unique_ptr<NewtonSpace<Real>> space, bool path)
       : m_pool(pool), m_problem(problem), m_space(std::move(space)), m_path(path) {}
 
+  /// Factorisations in all runs.
+  Index factorisations() const noexcept { return m_space->factorisations(); }
+
   /// Improves `point` until `control` ends it; its coefficients are the start, or, if it is the
   /// point of an earlier run, all of it.
   Termination run(Real lambda, const SolveControl& control, GroupLassoPoint<Real>& point,

@@ -32,6 +32,7 @@ class NewtonSpace {
   /// \returns false if K is not positive definite in this arithmetic
   bool factor(const Vector<Real>& eta) {
     if (is_factored(eta)) return true;
+    ++m_factorisations;
     const bool done = factorise(support(eta), eta);
     m_factored = done ? eta : Vector<Real>();
     return done;
@@ -41,6 +42,9 @@ class NewtonSpace {
   bool is_factored(const Vector<Real>& eta) const {
     return m_factored.size() == eta.size() && m_factored == eta;
   }
+
+  /// How many there were.
+  Index factorisations() const noexcept { return m_factorisations; }
 
   /// The next move factorises.
   void forget() { m_factored.resize(0); }
@@ -79,6 +83,7 @@ class NewtonSpace {
 
  private:
   Vector<Real> m_factored;
+  Index m_factorisations = 0;
 };
 
 }  // namespace mgdl::detail

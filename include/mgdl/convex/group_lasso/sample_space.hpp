@@ -22,6 +22,7 @@ class SampleSpace : public NewtonSpace<Real> {
 
  public:
   using NewtonSpace<Real>::factor;
+  using NewtonSpace<Real>::forget;
   using NewtonSpace<Real>::is_factored;
 
   /// \param path  whether other penalties will follow, so that a factorisation serves for long
@@ -42,7 +43,10 @@ class SampleSpace : public NewtonSpace<Real> {
       if (!factor(eta)) return false;
     }
     while (!solve_dual(U.gates, eta(U.gates), accuracy, lambda, near)) {
-      if (is_factored(eta) && !m_kernel.use_double()) break;  // as good as it gets
+      if (is_factored(eta)) {
+        if (!m_kernel.use_double()) break;  // as good as it gets
+        forget();
+      }
       if (!factor(eta)) return false;
     }
     m_problem.products().correlate(m_pool, U.gates, m_dual, U.values);

@@ -15,6 +15,7 @@
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/random.hpp"
+#include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/sample_pairs.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/table.hpp"

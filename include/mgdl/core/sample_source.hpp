@@ -71,13 +71,9 @@ inline constexpr Index kBlockRows = 16384;
 template <class Scalar>
 SampleView<Scalar> rows_of(const SampleView<Scalar>& samples, Index first, Index count) {
   if (first == 0 && count == samples.size()) return samples;
-  const auto rows = [&](const auto& values) {
-    return Eigen::Map<const RowMatrix<Scalar>>(values.data() + first * values.cols(), count,
-                                               values.cols());
-  };
-  const auto inputs = rows(samples.inputs);
-  const auto targets = rows(samples.targets);
-  const Eigen::Map<const Vector<Scalar>> weights(samples.weights.data() + first, count);
+  const auto inputs = samples.inputs.middleRows(first, count);
+  const auto targets = samples.targets.middleRows(first, count);
+  const auto weights = samples.weights.segment(first, count);
   return {inputs, targets, weights};
 }
 

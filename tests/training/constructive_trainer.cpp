@@ -135,10 +135,10 @@ TEST_CASE("Every L^p norm of the residual falls strictly", "[training/constructi
     for (Index k = 1; k <= model.grades(); ++k) {
       CAPTURE(i, k);
       const auto& line = report.grades[static_cast<std::size_t>(k - 1)];
-      const mgdl::RowMatrix<double> before = chain.view().targets;
-      chain.try_grade(model.grade(k).network, pool);
+      const mgdl::RowMatrix<double> before = chain.problem(1).targets;
+      chain.try_grade(model.grade(k).network);
       chain.accept();
-      const mgdl::RowMatrix<double> after = chain.view().targets;
+      const mgdl::RowMatrix<double> after = chain.problem(1).targets;
       ++grades;
       CHECK((line.pointwise_drop > 0) == (line.pointwise_growth <= 0));
       if (!(line.pointwise_drop > 0)) continue;
@@ -203,7 +203,7 @@ TEST_CASE("A claim that all norms fall is verified", "[training/constructive_tra
   model.add_grade({network, good.train_rse, good.validation_rse});
   mgdl::detail::ResidualChain<double> chain(data.train, model);
   mgdl::detail::ThreadPool pool(1);
-  chain.try_grade(network, pool);
+  chain.try_grade(network);
   chain.accept();
   REQUIRE(chain.pointwise_growth() > 0);
   claims[0].pointwise_drop = chain.pointwise_fall();

@@ -90,7 +90,7 @@ TEST_CASE("A weight counts like that many copies of the sample", "[training/mult
       network.parameters() -= 0.01 * pass.gradient();
       pass.refresh();
     }
-    const auto moments = mgdl::detail::readout_moments(network, samples, pool);
+    const auto moments = mgdl::detail::readout_moments<double>(network, samples, pool);
     mgdl::detail::set_readout(network, mgdl::detail::solve_ridge(moments, 1e-9).readout);
     return network.parameters();
   };

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/pairwise_sum.hpp"
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
 
@@ -168,7 +169,10 @@ class Dataset {
     for (Index i = 0; i < n; ++i) largest = std::max(largest, static_cast<double>(weights[i]));
     Vector<double> scaled(n);
     for (Index i = 0; i < n; ++i) scaled[i] = static_cast<double>(weights[i]) / largest;
-    const double sum = scaled.sum();
+    detail::PairwiseSum<double> sums;
+    detail::for_each_block(
+        n, [&](Index first, Index count) { sums.add(scaled.segment(first, count).sum()); });
+    const double sum = sums.total();
     Vector<Scalar> result(n);
     for (Index i = 0; i < n; ++i) result[i] = static_cast<Scalar>(scaled[i] / sum);
     return result;

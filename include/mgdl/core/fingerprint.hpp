@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/types.hpp"
 
 /// \file
@@ -97,26 +98,28 @@ class Sha256 {
 };
 
 template <class Scalar>
-void add_samples(Sha256& hash, const Dataset<Scalar>& data) {
-  const Index d = data.inputs().cols();
-  const Index c = data.targets().cols();
+void add_samples(Sha256& hash, const Samples<Scalar>& samples) {
+  const Index d = samples.input_count();
+  const Index c = samples.output_count();
   std::vector<std::byte> bytes;
   const auto add = [&](std::uint64_t value) {
     for (int shift = 0; shift < 64; shift += 8) {
       bytes.push_back(static_cast<std::byte>(value >> shift & 0xff));
     }
   };
-  for (const Index size : {data.size(), d, c}) add(static_cast<std::uint64_t>(size));
-  for (Index i = 0; i < data.size(); ++i) {
-    // Zero has one sign.
-    const auto add_number = [&](Scalar value) {
-      add(std::bit_cast<std::uint64_t>(static_cast<double>(value) + 0.0));
-    };
-    for (Index j = 0; j < d; ++j) add_number(data.inputs()(i, j));
-    for (Index j = 0; j < c; ++j) add_number(data.targets()(i, j));
-    hash.add(bytes);
-    bytes.clear();
-  }
+  for (const Index size : {samples.size(), d, c}) add(static_cast<std::uint64_t>(size));
+  samples.for_each_block([&](const SampleView<Scalar>& block, Index) {
+    for (Index i = 0; i < block.size(); ++i) {
+      // Zero has one sign.
+      const auto add_number = [&](Scalar value) {
+        add(std::bit_cast<std::uint64_t>(static_cast<double>(value) + 0.0));
+      };
+      for (Index j = 0; j < d; ++j) add_number(block.inputs(i, j));
+      for (Index j = 0; j < c; ++j) add_number(block.targets(i, j));
+      hash.add(bytes);
+      bytes.clear();
+    }
+  });
 }
 
 inline std::string short_hash(Sha256& hash) { return hash.finish().substr(0, 32); }
@@ -132,7 +135,7 @@ namespace mgdl {
 template <class Scalar>
 std::string fingerprint(const Dataset<Scalar>& data) {
   detail::Sha256 hash;
-  detail::add_samples(hash, data);
+  detail::add_samples<Scalar>(hash, data);
   return detail::short_hash(hash);
 }
 
@@ -140,8 +143,8 @@ std::string fingerprint(const Dataset<Scalar>& data) {
 template <class Scalar>
 std::string fingerprint(const DataSplit<Scalar>& data) {
   detail::Sha256 hash;
-  detail::add_samples(hash, data.train);
-  if (data.validation) detail::add_samples(hash, *data.validation);
+  detail::add_samples<Scalar>(hash, data.train);
+  if (data.validation) detail::add_samples<Scalar>(hash, *data.validation);
   return detail::short_hash(hash);
 }
 

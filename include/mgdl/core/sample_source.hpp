@@ -1,11 +1,19 @@
 #pragma once
 
 #include <algorithm>
-#include <optional>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/error.hpp"
+#include "mgdl/core/pairwise_sum.hpp"
+#include "mgdl/core/random.hpp"
 #include "mgdl/core/types.hpp"
 
 namespace mgdl {
@@ -56,16 +64,24 @@ class SampleSource {
   /// buffer.view(), or wherever they are in memory.
   virtual SampleView<Scalar> read(Index first, Index count, SampleBuffer<Scalar>& buffer) const = 0;
 
+  /// The samples with these row numbers, in their order.
+  virtual void gather(const std::vector<Index>& rows, SampleBuffer<Scalar>& result) const {
+    result.resize(std::ssize(rows), inputs(), outputs());
+    SampleBuffer<Scalar> buffer;
+    for (Index i = 0; i < std::ssize(rows); ++i) {
+      const SampleView<Scalar> row = read(rows[static_cast<std::size_t>(i)], 1, buffer);
+      result.inputs.row(i) = row.inputs.row(0);
+      result.targets.row(i) = row.targets.row(0);
+      result.weights[i] = row.weights[0];
+    }
+  }
+
  protected:
   SampleSource(const SampleSource&) = default;
   SampleSource& operator=(const SampleSource&) = default;
 };
 
 namespace detail {
-
-/// Samples are summed over in blocks of so many rows, and the sums of blocks in pairs
-/// (PairwiseSum): in memory or not, whoever has a block, the bits are the same.
-inline constexpr Index kBlockRows = 16384;
 
 /// Rows first..first + count of samples in memory.
 template <class Scalar>
@@ -91,9 +107,13 @@ class Samples : public SampleView<Scalar_> {
       : SampleView<Scalar>(std::move(view)) {}
 
   /// In memory.
-  Samples(detail::SharedRef<RowMatrix<Scalar>> inputs, detail::SharedRef<RowMatrix<Scalar>> targets,
-          detail::SharedRef<Vector<Scalar>> weights)
-      : SampleView<Scalar>{std::move(inputs), std::move(targets), std::move(weights)} {}
+  Samples(detail::SharedRef<RowMatrix<Scalar>> X, detail::SharedRef<RowMatrix<Scalar>> Y,
+          detail::SharedRef<Vector<Scalar>> w)
+      : SampleView<Scalar>{std::move(X), std::move(Y), std::move(w)} {}
+
+  /// In memory. `data` has to outlive this and its copies.
+  Samples(const Dataset<Scalar>& data)  // NOLINT(google-explicit-constructor): to look at
+      : Samples(data.inputs(), data.targets(), data.weights()) {}
 
   /// Somewhere else. `source`, whose weights have the sum 1, has to outlive this and its copies.
   explicit Samples(const SampleSource<Scalar>& source)
@@ -119,13 +139,20 @@ class Samples : public SampleView<Scalar_> {
                        : m_source->read(first, count, buffer);
   }
 
-  /// Calls visit(view, first) for one block after the other.
+  /// Calls visit(view, first) for one block after the other, until it returns false.
+  /// \returns whether all were visited
   template <class Visit>
-  void for_each_block(const Visit& visit) const {
+  bool for_each_block(const Visit& visit) const {
     SampleBuffer<Scalar> buffer;
     for (Index first = 0; first < size(); first += detail::kBlockRows) {
-      visit(rows(first, std::min(detail::kBlockRows, size() - first), buffer), first);
+      const Index count = std::min(detail::kBlockRows, size() - first);
+      if constexpr (std::is_void_v<decltype(visit(rows(first, count, buffer), first))>) {
+        visit(rows(first, count, buffer), first);
+      } else if (!visit(rows(first, count, buffer), first)) {
+        return false;
+      }
     }
+    return true;
   }
 
  private:
@@ -134,38 +161,136 @@ class Samples : public SampleView<Scalar_> {
 
 namespace detail {
 
-/// Sums in pairs, pairs of pairs and so on: the sum of 2^k terms from a term on whose number is a
-/// multiple of 2^k is computed by itself, whoever has these terms. Rounding grows with the
-/// logarithm of their number.
-template <class Sum>
-class PairwiseSum {
+/// These rows, in their order.
+template <class Scalar>
+SampleBuffer<Scalar> gather(const Samples<Scalar>& samples, const std::vector<Index>& rows) {
+  SampleBuffer<Scalar> result;
+  if (!samples.in_memory()) {
+    samples.source()->gather(rows, result);
+    return result;
+  }
+  result.resize(std::ssize(rows), samples.input_count(), samples.output_count());
+  for (Index i = 0; i < std::ssize(rows); ++i) {
+    const Index row = rows[static_cast<std::size_t>(i)];
+    result.inputs.row(i) = samples.inputs.row(row);
+    result.targets.row(i) = samples.targets.row(row);
+    result.weights[i] = samples.weights[row];
+  }
+  return result;
+}
+
+/// Up to `most` samples of positive weight, drawn without repetition. All of them in their order if
+/// there are not more, unless they are to be `shuffled`.
+template <class Scalar>
+SampleBuffer<Scalar> draw_samples(const Samples<Scalar>& samples, Index most, bool shuffled,
+                                  RandomStream& random) {
+  // No list of all rows where they are many.
+  constexpr Index kListed = Index{1} << 20;
+  std::vector<Index> rows;
+  if (samples.size() <= kListed) {
+    samples.for_each_block([&](const SampleView<Scalar>& block, Index first) {
+      for (Index i = 0; i < block.size(); ++i) {
+        if (block.weights[i] > 0) rows.push_back(first + i);
+      }
+    });
+    const bool too_many = std::ssize(rows) > most;
+    if (shuffled || too_many) random.shuffle(rows);
+    if (too_many) rows.resize(static_cast<std::size_t>(most));
+    return gather(samples, rows);
+  }
+  std::unordered_set<Index> drawn;
+  while (std::ssize(rows) < most) {
+    const auto row = static_cast<Index>(random.below(static_cast<std::uint64_t>(samples.size())));
+    if (drawn.insert(row).second) rows.push_back(row);
+  }
+  SampleBuffer<Scalar> all = gather(samples, rows);
+  std::vector<Index> weighted;
+  for (Index i = 0; i < most; ++i) {
+    if (all.weights[i] > 0) weighted.push_back(i);
+  }
+  if (std::ssize(weighted) == most) return all;
+  return gather(Samples<Scalar>(all.view()), weighted);
+}
+
+/// A source of somebody else's, checked, with weights of sum 1.
+template <class Scalar>
+class CheckedSource : public SampleSource<Scalar> {
  public:
-  void add(Sum term) {
-    std::size_t level = 0;
-    for (; level < m_levels.size() && m_levels[level]; ++level) {
-      term = *m_levels[level] + term;
-      m_levels[level].reset();
+  /// Reads all samples once. `source` has to outlive this.
+  /// \throws InvalidArgument for no samples, NaN, infinities, negative or all-zero weights, or a
+  ///         block of another shape than was asked for
+  explicit CheckedSource(const SampleSource<Scalar>& source) : m_source(source) {
+    if (source.size() < 1 || source.inputs() < 1 || source.outputs() < 1) {
+      throw InvalidArgument("source", "at least one sample, one input and one output",
+                            std::to_string(source.size()) + ", " + std::to_string(source.inputs()) +
+                                " and " + std::to_string(source.outputs()));
     }
-    if (level == m_levels.size()) m_levels.emplace_back();
-    m_levels[level] = std::move(term);
+    SampleBuffer<Scalar> buffer;
+    const auto each_block = [&](const auto& visit) {
+      detail::for_each_block(source.size(), [&](Index first, Index count) {
+        visit(source.read(first, count, buffer), first, count);
+      });
+    };
+    each_block([&](const SampleView<Scalar>& block, Index first, Index count) {
+      require_shape(block, count);
+      const auto check = [&](const char* name, const auto& values) {
+        if (all_finite(values)) return;
+        for (Index i = 0; i < values.rows(); ++i) {
+          for (Index j = 0; j < values.cols(); ++j) {
+            if (std::isfinite(values(i, j))) continue;
+            throw InvalidArgument(
+                name, "finite values", to_text(values(i, j)),
+                "row " + std::to_string(first + i) + ", column " + std::to_string(j));
+          }
+        }
+      };
+      check("X", block.inputs);
+      check("Y", block.targets);
+      check("weights", block.weights);
+      for (Index i = 0; i < count; ++i) {
+        const auto weight = static_cast<double>(block.weights[i]);
+        m_largest = std::max(m_largest, weight);
+        if (weight >= 0) continue;
+        throw InvalidArgument("weights", "values >= 0", to_text(block.weights[i]),
+                              "row " + std::to_string(first + i));
+      }
+    });
+    if (m_largest == 0) throw InvalidArgument("weights", "a positive sum", "all zero");
+    PairwiseSum<double> sum;
+    each_block([&](const SampleView<Scalar>& block, Index, Index) {
+      sum.add((block.weights.template cast<double>() / m_largest).sum());
+    });
+    m_sum = sum.total();
   }
 
-  /// Of all terms; `zero` if there are none.
-  Sum total(Sum zero = {}) const {
-    std::optional<Sum> sum;
-    for (const auto& part : m_levels) {
-      if (!part) continue;
-      if (sum) {
-        sum = Sum(*part + *sum);
-      } else {
-        sum = *part;
-      }
-    }
-    return sum ? std::move(*sum) : std::move(zero);
+  Index size() const override { return m_source.size(); }
+  Index inputs() const override { return m_source.inputs(); }
+  Index outputs() const override { return m_source.outputs(); }
+
+  SampleView<Scalar> read(Index first, Index count, SampleBuffer<Scalar>& buffer) const override {
+    const SampleView<Scalar> rows = m_source.read(first, count, buffer);
+    require_shape(rows, count);
+    const Vector<Scalar> weights =
+        ((rows.weights.template cast<double>() / m_largest).array() / m_sum)
+            .template cast<Scalar>();
+    buffer.weights = weights;
+    return {rows.inputs, rows.targets, buffer.weights};
   }
 
  private:
-  std::vector<std::optional<Sum>> m_levels;  // sums of 1, 2, 4, ... terms
+  void require_shape(const SampleView<Scalar>& rows, Index count) const {
+    const auto require = [count](const char* name, const auto& values, Index columns) {
+      require_rows(name, count, values.rows());
+      require_cols(name, columns, values.cols());
+    };
+    require("X", rows.inputs, inputs());
+    require("Y", rows.targets, outputs());
+    require("weights", rows.weights, 1);
+  }
+
+  const SampleSource<Scalar>& m_source;
+  double m_largest = 0;
+  double m_sum = 1;  // of the weights divided by the largest
 };
 
 }  // namespace detail

@@ -9,6 +9,7 @@
 
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/metrics.hpp"
+#include "mgdl/core/pairwise_sum.hpp"
 #include "mgdl/core/types.hpp"
 
 namespace mgdl {
@@ -53,27 +54,29 @@ class Standardizer {
   /// unit.
   /// \throws InvalidArgument for no values, another number of weights, negative or all-zero weights
   static Standardizer fit(const RowMatrix<Scalar>& values, const Vector<Scalar>& weights) {
-    const Moments moments = moments_of(values, weights);
-    RowVector<Scalar> scale(values.cols());
-    for (Index j = 0; j < values.cols(); ++j) {
-      scale[j] = usable_scale(moments.spread[j], moments.largest[j]);
-    }
-    return {moments.mean.template cast<Scalar>(), scale};
+    return with_own_scales(moments_of(values, weights));
   }
 
   /// As fit, but every column is divided by the root mean square of the centred values over all
   /// columns.
   static Standardizer fit_common_scale(const RowMatrix<Scalar>& values,
                                        const Vector<Scalar>& weights) {
-    Moments moments = moments_of(values, weights);
-    for (Index j = 0; j < values.cols(); ++j) {
-      if (is_rounding(moments.spread[j], moments.largest[j])) moments.spread[j] = 0;
-    }
-    const double spread =
-        detail::stable_norm(moments.spread) / std::sqrt(static_cast<double>(values.cols()));
-    return {moments.mean.template cast<Scalar>(),
-            RowVector<Scalar>::Constant(values.cols(), usable_scale(spread, /*largest=*/0))};
+    return with_common_scale(moments_of(values, weights));
   }
+
+  /// fit() and fit_common_scale() of values that come in blocks: each_block(visit) calls
+  /// visit(values, weights) for one after the other, as often as it is called. Blocks are those of
+  /// detail::kBlockRows.
+  /// \{
+  template <class Blocks>
+  static Standardizer fit_blocks(Index columns, const Blocks& each_block) {
+    return with_own_scales(moments_of_blocks(columns, each_block));
+  }
+  template <class Blocks>
+  static Standardizer fit_blocks_common_scale(Index columns, const Blocks& each_block) {
+    return with_common_scale(moments_of_blocks(columns, each_block));
+  }
+  /// \}
 
   /// Number k of columns.
   Index columns() const noexcept { return m_mean.size(); }
@@ -117,43 +120,86 @@ class Standardizer {
     Eigen::RowVectorXd largest;  // max |value|
   };
 
-  // In double, in two passes, so that a mean much larger than the spread costs no accuracy, and
-  // relative to a power of two near the largest value, so that no square overflows or vanishes.
+  static Standardizer with_own_scales(const Moments& moments) {
+    RowVector<Scalar> scale(moments.mean.size());
+    for (Index j = 0; j < scale.size(); ++j) {
+      scale[j] = usable_scale(moments.spread[j], moments.largest[j]);
+    }
+    return {moments.mean.template cast<Scalar>(), scale};
+  }
+
+  static Standardizer with_common_scale(Moments moments) {
+    const Index k = moments.mean.size();
+    for (Index j = 0; j < k; ++j) {
+      if (is_rounding(moments.spread[j], moments.largest[j])) moments.spread[j] = 0;
+    }
+    const double spread = detail::stable_norm(moments.spread) / std::sqrt(static_cast<double>(k));
+    return {moments.mean.template cast<Scalar>(),
+            RowVector<Scalar>::Constant(k, usable_scale(spread, /*largest=*/0))};
+  }
+
   static Moments moments_of(const RowMatrix<Scalar>& values, const Vector<Scalar>& weights) {
     const Index n = values.rows();
-    const Index k = values.cols();
     if (values.size() == 0) {
-      throw InvalidArgument("values", "at least one row and one column", detail::shape_text(n, k));
+      throw InvalidArgument("values", "at least one row and one column",
+                            detail::shape_text(n, values.cols()));
     }
     detail::require_rows("weights", n, weights.rows());
     detail::require_weights(weights);
+    return moments_of_blocks(values.cols(), [&](const auto& visit) {
+      detail::for_each_block(n, [&](Index first, Index count) {
+        visit(values.middleRows(first, count), weights.segment(first, count));
+      });
+    });
+  }
+
+  // In double, in two passes, so that a mean much larger than the spread costs no accuracy, and
+  // relative to a power of two near the largest value, so that no square overflows or vanishes.
+  template <class Blocks>
+  static Moments moments_of_blocks(Index k, const Blocks& each_block) {
     Moments moments{Eigen::RowVectorXd::Zero(k), Eigen::RowVectorXd::Zero(k),
                     Eigen::RowVectorXd::Zero(k)};
-    const Eigen::VectorXd w =
-        weights.template cast<double>() / weights.template cast<double>().sum();
-    for (Index i = 0; i < n; ++i) {
-      if (w[i] == 0) continue;
-      moments.largest = moments.largest.cwiseMax(values.row(i).template cast<double>().cwiseAbs());
-    }
+    detail::PairwiseSum<double> weight_sum;
+    each_block([&](const auto& values, const auto& weights) {
+      weight_sum.add(weights.template cast<double>().sum());
+      for (Index i = 0; i < values.rows(); ++i) {
+        if (weights[i] == 0) continue;
+        moments.largest =
+            moments.largest.cwiseMax(values.row(i).template cast<double>().cwiseAbs());
+      }
+    });
+    const double total = weight_sum.total();
     Eigen::RowVectorXd unit(k);
     for (Index j = 0; j < k; ++j)
       unit[j] = std::exp2(std::ilogb(std::max(moments.largest[j], kTiny)));
     Eigen::RowVectorXd least = Eigen::RowVectorXd::Constant(k, std::numeric_limits<double>::max());
     Eigen::RowVectorXd most = -least;
-    for (Index i = 0; i < n; ++i) {
-      if (w[i] == 0) continue;
-      const auto row = values.row(i).template cast<double>().cwiseQuotient(unit);
-      moments.mean += w[i] * row;
-      least = least.cwiseMin(row);
-      most = most.cwiseMax(row);
-    }
+    detail::PairwiseSum<Eigen::RowVectorXd> means;
+    each_block([&](const auto& values, const auto& weights) {
+      Eigen::RowVectorXd mean = Eigen::RowVectorXd::Zero(k);
+      for (Index i = 0; i < values.rows(); ++i) {
+        const double w = static_cast<double>(weights[i]) / total;
+        if (w == 0) continue;
+        const auto row = values.row(i).template cast<double>().cwiseQuotient(unit);
+        mean += w * row;
+        least = least.cwiseMin(row);
+        most = most.cwiseMax(row);
+      }
+      means.add(std::move(mean));
+    });
     // A mean beyond the values is rounding; without it, a constant column is exactly its mean.
-    moments.mean = moments.mean.cwiseMax(least).cwiseMin(most);
-    for (Index i = 0; i < n; ++i) {
-      const auto row = values.row(i).template cast<double>().cwiseQuotient(unit);
-      if (w[i] > 0) moments.spread += w[i] * (row - moments.mean).cwiseAbs2();
-    }
-    moments.spread = moments.spread.cwiseSqrt().cwiseProduct(unit);
+    moments.mean = means.total().cwiseMax(least).cwiseMin(most);
+    detail::PairwiseSum<Eigen::RowVectorXd> spreads;
+    each_block([&](const auto& values, const auto& weights) {
+      Eigen::RowVectorXd spread = Eigen::RowVectorXd::Zero(k);
+      for (Index i = 0; i < values.rows(); ++i) {
+        const double w = static_cast<double>(weights[i]) / total;
+        const auto row = values.row(i).template cast<double>().cwiseQuotient(unit);
+        if (w > 0) spread += w * (row - moments.mean).cwiseAbs2();
+      }
+      spreads.add(std::move(spread));
+    });
+    moments.spread = spreads.total().cwiseSqrt().cwiseProduct(unit);
     moments.mean = moments.mean.cwiseProduct(unit);
     return moments;
   }

@@ -28,6 +28,9 @@ class AffineTrainer {
   /// The type of all numbers.
   using Scalar = Scalar_;
 
+  /// Samples need not be in memory.
+  static constexpr bool reads_blocks() noexcept { return true; }
+
   /// The bits of the result depend on the problem's samples alone.
   GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem);
 };

@@ -11,6 +11,8 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/observer.hpp"
+#include "mgdl/core/pairwise_sum.hpp"
+#include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/training/grade_trainer.hpp"
 
@@ -41,6 +43,11 @@ class AutoTrainer {
   explicit AutoTrainer(std::vector<AnyGradeTrainer<Scalar>> candidates)
       : m_candidates(std::move(candidates)) {
     require_candidates();
+  }
+
+  /// Whether all candidates can do with samples that are not in memory.
+  bool reads_blocks() const {
+    return std::ranges::all_of(m_candidates, [](const auto& one) { return one.reads_blocks(); });
   }
 
   /// What the best candidate returns, with all that were tried in the report. A grade's time limit
@@ -90,33 +97,38 @@ typename AutoTrainer<Scalar>::Errors AutoTrainer<Scalar>::errors_of(
   Errors errors;
   const std::size_t count = fits.size();
   Index samples = 0;
-  const auto view_of = [](const GradeProblem<Scalar>& problem) -> const SampleView<Scalar>& {
+  const auto judge = [](const GradeProblem<Scalar>& problem) -> const Samples<Scalar>& {
     return problem.validation ? *problem.validation : problem.train;
   };
-  for (std::size_t k = 0; k < count; ++k) samples += view_of(problems[k]).size();
+  for (std::size_t k = 0; k < count; ++k) samples += judge(problems[k]).size();
   errors.values.resize(samples);
   errors.weights.resize(samples);
   Index first = 0;
   for (std::size_t k = 0; k < count; ++k) {
-    const SampleView<Scalar>& view = view_of(problems[k]);
-    const Index n = view.size();
-    const RowMatrix<Scalar> prediction = fits[k].network.predict(view.inputs, problems[k].threads);
-    double zero = 0;
-    for (Index i = 0; i < n; ++i) {
-      double square = 0;
-      for (Index j = 0; j < prediction.cols(); ++j) {
-        const double error =
-            static_cast<double>(prediction(i, j)) - static_cast<double>(view.targets(i, j));
-        square += error * error;
+    const Samples<Scalar>& judges = judge(problems[k]);
+    detail::PairwiseSum<double> zeros;
+    judges.for_each_block([&](const SampleView<Scalar>& view, Index row) {
+      const RowMatrix<Scalar> prediction =
+          fits[k].network.predict(view.inputs, problems[k].threads);
+      double zero = 0;
+      for (Index i = 0; i < view.size(); ++i) {
+        double square = 0;
+        for (Index j = 0; j < prediction.cols(); ++j) {
+          const double error =
+              static_cast<double>(prediction(i, j)) - static_cast<double>(view.targets(i, j));
+          square += error * error;
+        }
+        errors.values[first + row + i] = std::sqrt(square);
+        const auto weight = static_cast<double>(view.weights[i]);
+        errors.weights[first + row + i] = weight / static_cast<double>(count);
+        zero += weight * view.targets.row(i).template cast<double>().squaredNorm();
       }
-      errors.values[first + i] = std::sqrt(square);
-      const auto weight = static_cast<double>(view.weights[i]);
-      errors.weights[first + i] = weight / static_cast<double>(count);
-      zero += weight * view.targets.row(i).template cast<double>().squaredNorm();
-    }
+      zeros.add(zero);
+    });
     // Problems of different units count alike.
-    if (zero > 0) errors.values.segment(first, n) /= std::sqrt(zero);
-    first += n;
+    const double zero = zeros.total();
+    if (zero > 0) errors.values.segment(first, judges.size()) /= std::sqrt(zero);
+    first += judges.size();
   }
   errors.mean_square = errors.weights.dot(errors.values.cwiseAbs2());
   return errors;

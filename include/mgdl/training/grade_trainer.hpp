@@ -14,6 +14,7 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/observer.hpp"
+#include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/multigrade_model.hpp"
@@ -29,9 +30,9 @@ struct GradeProblem {
   using Scalar = Scalar_;
 
   /// Features of the grade before, and the residual.
-  SampleView<Scalar> train;
+  Samples<Scalar> train;
   /// The same of the validation part.
-  std::optional<SampleView<Scalar>> validation = {};
+  std::optional<Samples<Scalar>> validation = {};
   /// Number of this grade, from 1.
   Index grade = 1;
   /// Seed of the whole fit; grades use it together with their number.
@@ -49,6 +50,13 @@ struct GradeProblem {
   const MultigradeModel<Scalar>* model = nullptr;
   /// The residual in the model's standardised unit is targets * unit, a power of two.
   Scalar unit = 1;
+
+  /// Whether all samples can be looked at; else they come in blocks (Samples::for_each_block),
+  /// which only a trainer is given that has a function `bool reads_blocks() const` and returns
+  /// true.
+  bool in_memory() const noexcept {
+    return train.in_memory() && (!validation || validation->in_memory());
+  }
 };
 
 /// One of several trainers that were tried for a grade.
@@ -142,6 +150,16 @@ Index enough_to_choose_on(const std::vector<GradeProblem<Scalar>>& problems) {
   return count;
 }
 
+/// Whether a trainer can do with samples that are not in memory.
+template <class T>
+bool reads_blocks(const T& trainer) {
+  if constexpr (requires { trainer.reads_blocks(); }) {
+    return trainer.reads_blocks();
+  } else {
+    return false;
+  }
+}
+
 /// Something that has a type of numbers, as trainers do.
 template <class T>
 concept HasScalar = requires {
@@ -177,7 +195,8 @@ class AnyGradeTrainer {
   requires(!std::same_as<T, AnyGradeTrainer> && std::same_as<typename T::Scalar, Scalar>)
       AnyGradeTrainer(
           T trainer)  // NOLINT(google-explicit-constructor): this conversion is its purpose
-      : m_fit_all([trainer = std::move(trainer)](const Problems& problems) mutable {
+      : m_reads_blocks(detail::reads_blocks(trainer)),
+        m_fit_all([trainer = std::move(trainer)](const Problems& problems) mutable {
           if constexpr (JointGradeTrainer<T>) {
             return trainer.fit_all(problems);
           } else {
@@ -193,6 +212,9 @@ class AnyGradeTrainer {
   {
     static_cast<void>(sizeof(detail::RequireGradeTrainer<T, Scalar>));
   }
+
+  /// Whether it can do with samples that are not in memory.
+  bool reads_blocks() const noexcept { return m_reads_blocks; }
 
   /// What the trainer returns for the problem.
   GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem) {
@@ -221,6 +243,7 @@ class AnyGradeTrainer {
     return fits;
   }
 
+  bool m_reads_blocks;
   std::function<std::vector<GradeFit<Scalar>>(const Problems&)> m_fit_all;
 };
 

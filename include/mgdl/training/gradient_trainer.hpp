@@ -51,6 +51,9 @@ class GradientTrainer {
   GradientOptions options() && { return std::move(m_options); }
   /// \}
 
+  /// Samples need not be in memory.
+  static constexpr bool reads_blocks() noexcept { return true; }
+
   /// The bits of the result depend on the problem's samples, seed and grade number, not on the
   /// number of threads, unless a time limit binds or an observer stops.
   GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem) {

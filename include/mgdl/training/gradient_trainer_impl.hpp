@@ -12,6 +12,7 @@
 
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/observer.hpp"
+#include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/table.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/panel_network.hpp"
@@ -23,17 +24,59 @@
 
 namespace mgdl::detail {
 
+/// Samples with whitened inputs: in memory where the samples are.
+template <class Scalar>
+class WhitenedSamples : private SampleSource<Scalar> {
+ public:
+  /// Borrows all of them.
+  WhitenedSamples(const Samples<Scalar>& original, const Whitening<Scalar>& whitening,
+                  ThreadPool& pool)
+      : m_original(original), m_whitening(whitening), m_pool(pool) {
+    if (original.in_memory()) m_values = whitening.apply(original.inputs, pool);
+  }
+
+  Samples<Scalar> samples() const {
+    if (!m_original.in_memory()) return Samples<Scalar>(static_cast<const Source&>(*this));
+    return {m_values, m_original.targets, m_original.weights};
+  }
+
+ private:
+  using Source = SampleSource<Scalar>;
+
+  Index size() const override { return m_original.size(); }
+  Index inputs() const override { return m_original.input_count(); }
+  Index outputs() const override { return m_original.output_count(); }
+
+  SampleView<Scalar> read(Index first, Index count, SampleBuffer<Scalar>& buffer) const override {
+    const SampleView<Scalar> rows = m_original.rows(first, count, buffer);
+    const RowMatrix<Scalar> values = m_whitening.apply(rows.inputs, m_pool);
+    if (rows.targets.data() != buffer.targets.data()) buffer.targets = rows.targets;
+    if (rows.weights.data() != buffer.weights.data()) buffer.weights = rows.weights;
+    buffer.inputs = values;
+    return buffer.view();
+  }
+
+  void gather(const std::vector<Index>& rows, SampleBuffer<Scalar>& result) const override {
+    result = detail::gather(m_original, rows);
+    result.inputs = m_whitening.apply(result.inputs, m_pool);
+  }
+
+  const Samples<Scalar>& m_original;
+  const Whitening<Scalar>& m_whitening;
+  ThreadPool& m_pool;
+  RowMatrix<Scalar> m_values;
+};
+
 /// A problem on whitened inputs, with the memory it lives in.
 template <class Scalar>
 struct WhitenedProblem {
   WhitenedProblem(const GradeProblem<Scalar>& original, double floor, ThreadPool& pool)
       : whitening(original.train, floor, pool),
-        train(whitening.apply(original.train.inputs, pool)),
-        problem{{train, original.train.targets, original.train.weights}} {
+        train(original.train, whitening, pool),
+        problem{train.samples()} {
     if (original.validation) {
-      validation = whitening.apply(original.validation->inputs, pool);
-      problem.validation.emplace(SampleView<Scalar>{validation, original.validation->targets,
-                                                    original.validation->weights});
+      validation.emplace(*original.validation, whitening, pool);
+      problem.validation.emplace(validation->samples());
     }
     problem.grade = original.grade;
     problem.seed = original.seed;
@@ -43,8 +86,8 @@ struct WhitenedProblem {
   WhitenedProblem& operator=(const WhitenedProblem&) = delete;
 
   Whitening<Scalar> whitening;
-  RowMatrix<Scalar> train;
-  RowMatrix<Scalar> validation;
+  WhitenedSamples<Scalar> train;
+  std::optional<WhitenedSamples<Scalar>> validation;
   GradeProblem<Scalar> problem;
 };
 

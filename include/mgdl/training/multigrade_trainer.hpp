@@ -13,6 +13,7 @@
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/observer.hpp"
+#include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/table.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
@@ -67,6 +68,11 @@ struct MultigradeOptions {
   FeatureLink link = FeatureLink::LastHidden;
   /// In which unit the squared errors of several outputs are added.
   OutputScale output_scale = OutputScale::Own;
+  /// Bytes that features and residuals of the samples may take, with samples that are read from a
+  /// source, > 0; what does not fit is computed anew where it is needed, block by block, which
+  /// takes longer and changes no bit. Beside it come a few blocks and what a trainer needs for
+  /// them.
+  double memory_limit_bytes = std::numeric_limits<double>::infinity();
   /// Fixes all random choices.
   std::uint64_t seed = 0;
   /// Threads to use: a number >= 0 of them (0: all available), or those of somebody else. Never
@@ -93,6 +99,8 @@ struct MultigradeOptions {
             "0, or a value >= 2 with validation_fraction 0", folds);
     require(time_limit_seconds > 0, "MultigradeOptions.time_limit_seconds", "a value > 0",
             time_limit_seconds);
+    require(memory_limit_bytes > 0, "MultigradeOptions.memory_limit_bytes", "a value > 0",
+            memory_limit_bytes);
     detail::require_threads("MultigradeOptions.threads", threads);
   }
 };
@@ -292,6 +300,15 @@ class MultigradeTrainer {
   /// Trains on given training and validation parts.
   MultigradeFit<Scalar> fit(const DataSplit<Scalar>& data);
 
+  /// Trains on samples that need not be in memory, with trainers that read them in blocks:
+  /// GradientTrainer, SampledTrainer, AffineTrainer. The bits are those of the same samples in
+  /// memory.
+  ///
+  /// \param validation  what judges the grades; may be null
+  /// \throws InvalidArgument for unusable samples, see Dataset; and what the sources throw
+  MultigradeFit<Scalar> fit(const SampleSource<Scalar>& train,
+                            const SampleSource<Scalar>* validation = nullptr);
+
   /// Trains on given folds.
   MultigradeFit<Scalar> fit(const DataFolds<Scalar>& data);
 
@@ -308,6 +325,7 @@ class MultigradeTrainer {
   MultigradeFit<Scalar> resume(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data);
 
  private:
+  struct Parts;
   struct Member;
   struct Run;
 
@@ -316,9 +334,11 @@ class MultigradeTrainer {
   }
 
   static void require_matching(const DataSplit<Scalar>& data);
+  static void require_alike(Index inputs, Index outputs, Index validation_inputs,
+                            Index validation_outputs);
 
   /// A model without grades for these samples.
-  MultigradeModel<Scalar> start(const Dataset<Scalar>& data) const;
+  MultigradeModel<Scalar> start(const Samples<Scalar>& samples) const;
 
   MultigradeFit<Scalar> add_grades(Run& run);
 
@@ -338,7 +358,8 @@ class MultigradeTrainer {
                     GradeReport& line);
 
   bool may_continue(Run& run, const GradeReport& line) const;
-  std::vector<GradeProblem<Scalar>> problems(Run& run, const std::vector<Scalar>& units) const;
+  std::vector<GradeProblem<Scalar>> problems(Run& run, const std::vector<Scalar>& units,
+                                             const AnyGradeTrainer<Scalar>& trainer) const;
 
   /// Below this, residuals are rounding errors of predictions: nothing is left to learn.
   static constexpr double rounding_rse() {

@@ -83,17 +83,44 @@ std::vector<MultigradeModel<Scalar>> fold_members(const MultigradeModel<Scalar>&
 
 namespace mgdl {
 
+/// What a member is trained on and what judges it.
+template <class Scalar>
+struct MultigradeTrainer<Scalar>::Parts {
+  explicit Parts(const DataSplit<Scalar>& data) : train(data.train) {
+    if (data.validation) validation.emplace(*data.validation);
+  }
+
+  /// \param held_out  may be null
+  Parts(const SampleSource<Scalar>& source, const SampleSource<Scalar>* held_out) : train(source) {
+    if (held_out != nullptr) validation.emplace(*held_out);
+  }
+
+  /// Of all samples, that of the training part.
+  double share() const {
+    const auto n = static_cast<double>(train.size());
+    return validation ? n / (n + static_cast<double>(validation->size())) : 1.0;
+  }
+
+  std::string fingerprint() const {
+    detail::Sha256 hash;
+    detail::add_samples(hash, train);
+    if (validation) detail::add_samples(hash, *validation);
+    return detail::short_hash(hash);
+  }
+
+  Samples<Scalar> train;
+  std::optional<Samples<Scalar>> validation;
+};
+
 /// A model in training, with its samples.
 template <class Scalar>
 struct MultigradeTrainer<Scalar>::Member {
-  Member(MultigradeModel<Scalar> start, const DataSplit<Scalar>& data)
-      : model(std::move(start)), train(data.train, model) {
-    if (data.validation) validation.emplace(*data.validation, model);
-  }
-
-  void scale_residuals(Scalar factor) {
-    train.scale_residual(factor);
-    if (validation) validation->scale_residual(factor);
+  Member(MultigradeModel<Scalar> start, const Parts& data, const MultigradeOptions& options,
+         double memory)
+      : model(std::move(start)), train(data.train, model, options.threads, data.share() * memory) {
+    if (data.validation) {
+      validation.emplace(*data.validation, model, options.threads, (1 - data.share()) * memory);
+    }
   }
 
   MultigradeModel<Scalar> model;
@@ -107,26 +134,28 @@ struct MultigradeTrainer<Scalar>::Run {
   using Verdict = detail::PairedComparison::Verdict;
 
   /// One member, with the grades that there are.
-  Run(MultigradeModel<Scalar> start, const DataSplit<Scalar>& data,
-      const MultigradeOptions& options)
+  Run(MultigradeModel<Scalar> start, const Parts& data, const MultigradeOptions& options)
       : first(start.grades()),
-        samples(fingerprint(data)),
-        pool(options.threads.pool()),
+        samples(data.fingerprint()),
         control(options.observer, options.time_limit_seconds),
         best_grades(first) {
-    members.push_back(std::make_unique<Member>(std::move(start), data));
+    members.push_back(
+        std::make_unique<Member>(std::move(start), data, options, options.memory_limit_bytes));
     Member& member = *members.front();
     for (Index k = 1; k <= first; ++k) {
       const auto& network = member.model.grade(k).network;
-      member.train.try_grade(network, pool);
+      member.train.try_grade(network);
       member.train.accept();
       if (!member.validation) continue;
-      member.validation->try_grade(network, pool);
+      member.validation->try_grade(network);
       member.validation->accept();
     }
     if (member.validation) {
       shares = {1};
-      validation_weights = data.validation->weights().template cast<double>();
+      validation_weights.resize(data.validation->size());
+      data.validation->for_each_block([&](const SampleView<Scalar>& block, Index row) {
+        validation_weights.segment(row, block.size()) = block.weights.template cast<double>();
+      });
       best_errors = validation_errors();
     }
     report.initial_rse = member.train.rse();
@@ -135,12 +164,14 @@ struct MultigradeTrainer<Scalar>::Run {
   /// A member for each fold, and their mean.
   Run(const MultigradeModel<Scalar>& start, const DataFolds<Scalar>& data,
       const MultigradeOptions& options)
-      : samples(fingerprint(data)),
-        pool(options.threads.pool()),
-        control(options.observer, options.time_limit_seconds) {
-    for (const auto& fold : data.folds) members.push_back(std::make_unique<Member>(start, fold));
+      : samples(fingerprint(data)), control(options.observer, options.time_limit_seconds) {
+    // The whole and each member take about as much.
+    const double memory = options.memory_limit_bytes / static_cast<double>(data.size() + 1);
+    for (const auto& fold : data.folds) {
+      members.push_back(std::make_unique<Member>(start, Parts(fold), options, memory));
+    }
     mean.emplace(start);
-    all.emplace(data.all, start);
+    all.emplace(data.all, start, options.threads, memory);
     validation_weights = data.held_out_weights();
     Index seen = 0;
     for (const auto& rows : data.held_out) {
@@ -208,7 +239,6 @@ struct MultigradeTrainer<Scalar>::Run {
 
   Index first = 0;      // grades that were there before
   std::string samples;  // that the errors of the others are about
-  detail::ThreadPool& pool;
   detail::RunControl control;
   std::vector<std::unique_ptr<Member>> members;  // chains refer to models
   std::optional<MultigradeModel<Scalar>> mean;   // of the members, if there are several
@@ -224,10 +254,15 @@ struct MultigradeTrainer<Scalar>::Run {
 template <class Scalar>
 void MultigradeTrainer<Scalar>::require_matching(const DataSplit<Scalar>& data) {
   if (!data.validation) return;
-  detail::require_cols("validation X", data.train.inputs().cols(),
-                       data.validation->inputs().cols());
-  detail::require_cols("validation Y", data.train.targets().cols(),
-                       data.validation->targets().cols());
+  require_alike(data.train.inputs().cols(), data.train.targets().cols(),
+                data.validation->inputs().cols(), data.validation->targets().cols());
+}
+
+template <class Scalar>
+void MultigradeTrainer<Scalar>::require_alike(Index inputs, Index outputs, Index validation_inputs,
+                                              Index validation_outputs) {
+  detail::require_cols("validation X", inputs, validation_inputs);
+  detail::require_cols("validation Y", outputs, validation_outputs);
 }
 
 template <class Scalar>
@@ -260,14 +295,13 @@ std::vector<ReluNetwork<Scalar>> MultigradeTrainer<Scalar>::train(Run& run, Grad
   std::vector<Scalar> units;
   for (auto& member : run.members) {
     units.push_back(detail::residual_scale<Scalar>(member->train.square()));
-    member->scale_residuals(1 / units.back());
   }
-  const std::vector<GradeFit<Scalar>> fits = m_trainers[trainer].fit_all(problems(run, units));
+  const std::vector<GradeFit<Scalar>> fits =
+      m_trainers[trainer].fit_all(problems(run, units, m_trainers[trainer]));
   std::vector<ReluNetwork<Scalar>> networks;
   if (fits.size() < run.members.size()) run.keep_members(fits.size());
   for (std::size_t k = 0; k < run.members.size(); ++k) {
     Member& member = *run.members[k];
-    member.scale_residuals(units[k]);
     require_fitting(member.model, fits[k].network);
     networks.push_back(scaled_or_zero(fits[k].network, units[k]));
   }
@@ -308,7 +342,7 @@ bool MultigradeTrainer<Scalar>::accept(Run& run, std::vector<ReluNetwork<Scalar>
   const bool features = line.grade - run.first < m_options.max_grades;
   auto& whole = run.whole();
   const auto lowers = [&](const ReluNetwork<Scalar>& grade) {
-    whole.try_grade(grade, run.pool, features);
+    whole.try_grade(grade, features);
     return whole.lowers(m_options.minimum_progress);
   };
   std::optional<ReluNetwork<Scalar>> network;
@@ -328,10 +362,10 @@ bool MultigradeTrainer<Scalar>::accept(Run& run, std::vector<ReluNetwork<Scalar>
     for (bool again = true;; again = false) {
       for (std::size_t k = 0; k < run.members.size(); ++k) {
         auto& member = *run.members[k];
-        const double after = member.train.try_grade(networks[k], run.pool, features);
+        const double after = member.train.try_grade(networks[k], features);
         if (after < member.train.square()) continue;
         scale(networks[k], 0);
-        member.train.try_grade(networks[k], run.pool, features);
+        member.train.try_grade(networks[k], features);
       }
       const Index inputs = run.mean->inputs();
       const bool linked = run.mean->link() == FeatureLink::LastHiddenAndInput;
@@ -373,7 +407,7 @@ void MultigradeTrainer<Scalar>::judge(Run& run, const std::vector<ReluNetwork<Sc
   const detail::ErrorSums before = run.validation_sums();
   for (std::size_t k = 0; k < run.members.size(); ++k) {
     auto& validation = *run.members[k]->validation;
-    validation.try_grade(networks[k], run.pool, features);
+    validation.try_grade(networks[k], features);
     validation.accept();
   }
   const detail::ErrorSums after = run.validation_sums();
@@ -439,14 +473,22 @@ bool MultigradeTrainer<Scalar>::may_continue(Run& run, const GradeReport& line) 
 
 template <class Scalar>
 std::vector<GradeProblem<Scalar>> MultigradeTrainer<Scalar>::problems(
-    Run& run, const std::vector<Scalar>& units) const {
+    Run& run, const std::vector<Scalar>& units, const AnyGradeTrainer<Scalar>& trainer) const {
   const Index number = run.model().grades() + 1;
   const double elapsed = run.control.seconds();
   std::vector<GradeProblem<Scalar>> result;
   for (std::size_t k = 0; k < run.members.size(); ++k) {
-    const Member& member = *run.members[k];
-    auto& problem = result.emplace_back(GradeProblem<Scalar>{member.train.view(), std::nullopt});
-    if (member.validation) problem.validation.emplace(member.validation->view());
+    Member& member = *run.members[k];
+    const Scalar factor = 1 / units[k];
+    auto& problem =
+        result.emplace_back(GradeProblem<Scalar>{member.train.problem(factor), std::nullopt});
+    if (member.validation) problem.validation.emplace(member.validation->problem(factor));
+    if (!trainer.reads_blocks() && !problem.in_memory()) {
+      throw InvalidArgument("trainer",
+                            "one that reads samples in blocks, as GradientTrainer, SampledTrainer "
+                            "and AffineTrainer do, or a larger memory_limit_bytes",
+                            "one that needs all samples in memory");
+    }
     problem.grade = number;
     problem.seed = m_options.seed;
     problem.threads = m_options.threads;
@@ -499,11 +541,20 @@ ReluNetwork<Scalar> MultigradeTrainer<Scalar>::scaled_or_zero(const ReluNetwork<
 }
 
 template <class Scalar>
-MultigradeModel<Scalar> MultigradeTrainer<Scalar>::start(const Dataset<Scalar>& data) const {
+MultigradeModel<Scalar> MultigradeTrainer<Scalar>::start(const Samples<Scalar>& samples) const {
+  const auto inputs = [&](const auto& visit) {
+    samples.for_each_block(
+        [&](const SampleView<Scalar>& block, Index) { visit(block.inputs, block.weights); });
+  };
+  const auto targets = [&](const auto& visit) {
+    samples.for_each_block(
+        [&](const SampleView<Scalar>& block, Index) { visit(block.targets, block.weights); });
+  };
+  const Index c = samples.output_count();
   const bool own = m_options.output_scale == OutputScale::Own;
-  return {Standardizer<Scalar>::fit(data.inputs(), data.weights()),
-          own ? Standardizer<Scalar>::fit(data.targets(), data.weights())
-              : Standardizer<Scalar>::fit_common_scale(data.targets(), data.weights()),
+  return {Standardizer<Scalar>::fit_blocks(samples.input_count(), inputs),
+          own ? Standardizer<Scalar>::fit_blocks(c, targets)
+              : Standardizer<Scalar>::fit_blocks_common_scale(c, targets),
           m_options.link};
 }
 
@@ -520,7 +571,22 @@ template <class Scalar>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const DataSplit<Scalar>& data) {
   require_trainers();
   require_matching(data);
-  Run run(start(data.train), data, m_options);
+  Run run(start(data.train), Parts(data), m_options);
+  return add_grades(run);
+}
+
+template <class Scalar>
+MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const SampleSource<Scalar>& train,
+                                                     const SampleSource<Scalar>* validation) {
+  require_trainers();
+  const detail::CheckedSource<Scalar> checked(train);
+  std::optional<detail::CheckedSource<Scalar>> held_out;
+  if (validation != nullptr) {
+    require_alike(train.inputs(), train.outputs(), validation->inputs(), validation->outputs());
+    held_out.emplace(*validation);
+  }
+  Run run(start(Samples<Scalar>(checked)), Parts(checked, held_out ? &*held_out : nullptr),
+          m_options);
   return add_grades(run);
 }
 
@@ -550,7 +616,7 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> 
   require_matching(data);
   detail::require_cols("X", model.inputs(), data.train.inputs().cols());
   detail::require_cols("Y", model.outputs(), data.train.targets().cols());
-  Run run(std::move(model), data, m_options);
+  Run run(std::move(model), Parts(data), m_options);
   return add_grades(run);
 }
 

@@ -69,6 +69,9 @@ class SampledTrainer {
   SampledOptions options() && { return std::move(m_options); }
   /// \}
 
+  /// Samples need not be in memory.
+  static constexpr bool reads_blocks() noexcept { return true; }
+
   /// The bits of the result depend on the problem's samples, seed and grade number only.
   GradeFit<Scalar> fit(const GradeProblem<Scalar>& problem);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <optional>
 #include <sstream>
@@ -242,10 +243,9 @@ ModelVerification verify_grades(const MultigradeModel<Scalar>& model,
                           std::to_string(claims.grades.size()));
   }
   require_threads("threads", threads);
-  ThreadPool& pool = threads.pool();
-  ResidualChain<Scalar> chain(samples.train, model);
-  std::vector<ResidualChain<Scalar>> parts;
-  for (const auto* part : samples.validation) parts.emplace_back(*part, model);
+  ResidualChain<Scalar> chain(samples.train, model, threads);
+  std::deque<ResidualChain<Scalar>> parts;
+  for (const auto* part : samples.validation) parts.emplace_back(*part, model, threads);
   const auto validation_sums = [&] {
     ErrorSums sums;
     for (std::size_t b = 0; b < parts.size(); ++b) sums.add(parts[b].sums(), samples.shares[b]);
@@ -302,8 +302,9 @@ ModelVerification verify_grades(const MultigradeModel<Scalar>& model,
       line.certificate_holds = false;
       if (claim->fit.witness) {
         try {
-          const Verification found = verify_certificate(
-              *claim->fit.certificate, *claim->fit.witness, chain.view(), grade.network, threads);
+          const Verification found =
+              verify_certificate(*claim->fit.certificate, *claim->fit.witness, chain.problem(1),
+                                 grade.network, threads);
           line.certificate = found.recomputed;
           line.certificate_holds = found.valid;
           message = found.message;
@@ -317,7 +318,7 @@ ModelVerification verify_grades(const MultigradeModel<Scalar>& model,
         try {
           const Verification found = verify_certificate(*claim->fit.network_certificate,
                                                         network_witness(*claim->fit.witness),
-                                                        chain.view(), grade.network, threads);
+                                                        chain.problem(1), grade.network, threads);
           holds = found.valid;
           message = found.message;
         } catch (const InvalidArgument& error) {
@@ -329,11 +330,11 @@ ModelVerification verify_grades(const MultigradeModel<Scalar>& model,
     }
     const double before = chain.rse();
     const double largest_before = chain.largest();
-    chain.try_grade(grade.network, pool);
+    chain.try_grade(grade.network);
     chain.accept();
     if (!members.empty()) {
       for (std::size_t b = 0; b < parts.size(); ++b) {
-        parts[b].try_grade(members[b].grade(k).network, pool);
+        parts[b].try_grade(members[b].grade(k).network);
         parts[b].accept();
       }
     }

@@ -4,12 +4,14 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/observer.hpp"
+#include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/dense_factorisations.hpp"
 #include "mgdl/linalg/outer_product.hpp"
@@ -18,17 +20,20 @@
 
 namespace mgdl::detail {
 
+/// Writes numbers of samples first..first + count of a block: fill(block, first, count, z, stride,
+/// thread).
+template <class Real, class Scalar>
+using FillRows = FunctionRef<void(const SampleView<Scalar>&, Index, Index, Real*, Index, int)>;
+
 /// sum_s z_s(1..rows)' z_s over all samples: rows x columns, in double, where z_s is a row of
-/// `columns` numbers that `fill` makes of sample s, block by block, so that they are never held
-/// whole.
+/// `columns` numbers that `fill` makes of sample s, some rows at a time, so that they are never
+/// held whole.
 ///
-/// \param fill     fill(first, count, z, stride, thread) writes rows z of samples
-///                 first..first+count
 /// \param proceed  called now and then by the thread of the caller; false ends the work, and the
 ///                 result is empty
-template <class Real>
-Matrix<Real> sample_moments(Index samples, Index rows, Index columns, ThreadPool& pool,
-                            FunctionRef<void(Index, Index, Real*, Index, int)> fill,
+template <class Real, class Scalar>
+Matrix<Real> sample_moments(const Samples<Scalar>& samples, Index rows, Index columns,
+                            ThreadPool& pool, FillRows<Real, std::type_identity_t<Scalar>> fill,
                             FunctionRef<bool()> proceed = kGoOn);
 
 /// How often sample_moments() asks whether to go on.
@@ -43,9 +48,8 @@ struct ReadoutMoments {
 
 /// \param proceed  as for sample_moments()
 template <class Scalar>
-ReadoutMoments readout_moments(const PanelNetwork<Scalar>& network,
-                               const SampleView<Scalar>& samples, ThreadPool& pool,
-                               FunctionRef<bool()> proceed = kGoOn);
+ReadoutMoments readout_moments(const PanelNetwork<Scalar>& network, const Samples<Scalar>& samples,
+                               ThreadPool& pool, FunctionRef<bool()> proceed = kGoOn);
 
 /// A ridge, what it solves to, and the trace of the map from targets to predictions (with the
 /// weights' square roots on both sides), its degrees of freedom.
@@ -80,7 +84,7 @@ void set_readout(PanelNetwork<Scalar>& network, const Eigen::MatrixXd& readout);
 
 /// sum_i w_i |y_i|^2, the loss of the zero function; 1 if that is zero, to divide by.
 template <class Scalar>
-double zero_loss(const SampleView<Scalar>& samples);
+double zero_loss(const Samples<Scalar>& samples);
 
 /// The loss of networks over samples, block by block, with the memory that this takes.
 template <class Scalar>
@@ -89,26 +93,36 @@ class SampleLoss {
   SampleLoss(const PanelNetwork<Scalar>& network, ThreadPool& pool);
 
   /// sum_i w_i |g(x_i) - y_i|^2 for a network of the same sizes.
-  double operator()(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples) {
-    sum_blocks(network, samples, 1);
-    double loss = 0;
-    for (const double part : m_sums) loss += part;
-    return loss;
+  double operator()(const PanelNetwork<Scalar>& network, const Samples<Scalar>& samples) {
+    PairwiseSum<double> loss;
+    samples.for_each_block([&](const SampleView<Scalar>& block, Index) {
+      sum_parts(network, block, 1);
+      double sum = 0;
+      for (const double part : m_sums) sum += part;
+      loss.add(sum);
+    });
+    return loss.total();
   }
 
   /// The same for `count` networks in one: outputs of network k are k c, ..., (k + 1) c - 1.
-  RowVector<double> of_all(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
+  RowVector<double> of_all(const PanelNetwork<Scalar>& network, const Samples<Scalar>& samples,
                            Index count) {
-    sum_blocks(network, samples, count);
-    const RowMatrix<double> sums =
-        Eigen::Map<RowMatrix<double>>(m_sums.data(), std::ssize(m_sums) / count, count);
-    return sums.colwise().sum();
+    PairwiseSum<RowVector<double>> losses;
+    samples.for_each_block([&](const SampleView<Scalar>& block, Index) {
+      sum_parts(network, block, count);
+      RowVector<double> sums = RowVector<double>::Zero(count);
+      for (std::size_t i = 0; i < m_sums.size(); ++i) {
+        sums[static_cast<Index>(i) % count] += m_sums[i];
+      }
+      losses.add(std::move(sums));
+    });
+    return losses.total();
   }
 
  private:
-  /// Sums of each block of rows, blocks x count.
-  void sum_blocks(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
-                  Index count);
+  /// Sums of parts of the rows, parts x count.
+  void sum_parts(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
+                 Index count);
 
   ThreadPool& m_pool;
   std::vector<ForwardScratch<Scalar>> m_scratch;  // one for each thread
@@ -175,33 +189,42 @@ RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scala
 inline constexpr Index kMomentRows = 16 * kForwardRows;
 
 constexpr Index moment_steps(Index samples) noexcept {
-  return (samples + kMomentRows - 1) / kMomentRows;
+  constexpr auto steps = [](Index rows) { return (rows + kMomentRows - 1) / kMomentRows; };
+  return samples / kBlockRows * steps(kBlockRows) + steps(samples % kBlockRows);
 }
 
-template <class Real>
-Matrix<Real> sample_moments(Index samples, Index rows, Index columns, ThreadPool& pool,
-                            FunctionRef<void(Index, Index, Real*, Index, int)> fill,
+template <class Real, class Scalar>
+Matrix<Real> sample_moments(const Samples<Scalar>& samples, Index rows, Index columns,
+                            ThreadPool& pool, FillRows<Real, std::type_identity_t<Scalar>> fill,
                             FunctionRef<bool()> proceed) {
   const Index stride = padded<Real>(columns);
-  const Index rows_at_once = std::min(kMomentRows, samples);
+  const Index rows_at_once = std::min(kMomentRows, samples.size());
   AlignedVector<Real> z = AlignedVector<Real>::Zero(rows_at_once * stride);
   const PanelShape<Real> shape{rows, columns};
   AlignedVector<Real> sums = AlignedVector<Real>::Zero(shape.size());
   std::vector<AlignedVector<Real>> buffers(static_cast<std::size_t>(pool.size()),
                                            AlignedVector<Real>::Zero(kOuterBuffer<Real>));
-  for (Index start = 0; start < samples; start += rows_at_once) {
-    const Index count = std::min(rows_at_once, samples - start);
-    pool.parallel_for((count + kForwardRows - 1) / kForwardRows, [&](Index block, int thread) {
-      const Index first = block * kForwardRows;
-      fill(start + first, std::min(kForwardRows, count - first), z.data() + first * stride, stride,
-           thread);
-    });
-    pool.parallel_for(chunk_count(shape), [&](Index task, int thread) {
-      add_outer_products(count, z.data(), stride, z.data(), stride, shape, chunk_range(shape, task),
-                         sums.data(), start > 0, buffers[static_cast<std::size_t>(thread)].data());
-    });
-    if (!proceed()) return {};
-  }
+  PairwiseSum<AlignedVector<Real>> total;
+  const bool all = samples.for_each_block([&](const SampleView<Scalar>& block, Index) {
+    for (Index start = 0; start < block.size(); start += rows_at_once) {
+      const Index count = std::min(rows_at_once, block.size() - start);
+      pool.parallel_for((count + kForwardRows - 1) / kForwardRows, [&](Index part, int thread) {
+        const Index first = part * kForwardRows;
+        fill(block, start + first, std::min(kForwardRows, count - first), z.data() + first * stride,
+             stride, thread);
+      });
+      pool.parallel_for(chunk_count(shape), [&](Index task, int thread) {
+        add_outer_products(count, z.data(), stride, z.data(), stride, shape,
+                           chunk_range(shape, task), sums.data(), start > 0,
+                           buffers[static_cast<std::size_t>(thread)].data());
+      });
+      if (!proceed()) return false;
+    }
+    total.add(sums);
+    return true;
+  });
+  if (!all) return {};
+  sums = total.total();
   Matrix<Real> result(rows, columns);
   for (Index i = 0; i < rows; ++i) {
     for (Index j = 0; j < columns; ++j) result(i, j) = sums[shape.at(i, j)];
@@ -210,26 +233,26 @@ Matrix<Real> sample_moments(Index samples, Index rows, Index columns, ThreadPool
 }
 
 template <class Scalar>
-ReadoutMoments readout_moments(const PanelNetwork<Scalar>& network,
-                               const SampleView<Scalar>& samples, ThreadPool& pool,
-                               FunctionRef<bool()> proceed) {
+ReadoutMoments readout_moments(const PanelNetwork<Scalar>& network, const Samples<Scalar>& samples,
+                               ThreadPool& pool, FunctionRef<bool()> proceed) {
   const Index m = network.width();
   const Index c = network.outputs();
   std::vector<ForwardScratch<Scalar>> scratch(static_cast<std::size_t>(pool.size()));
   for (auto& s : scratch) network.reserve(s, kForwardRows);
   const Eigen::MatrixXd moments = sample_moments<double>(
-      samples.size(), m + 1, m + 1 + c, pool,
-      [&](Index first, Index count, double* z, Index stride, int thread) {
+      samples, m + 1, m + 1 + c, pool,
+      [&](const SampleView<Scalar>& block, Index first, Index count, double* z, Index stride,
+          int thread) {
         auto& s = scratch[static_cast<std::size_t>(thread)];
-        const Index in_stride = samples.inputs.outerStride();
+        const Index in_stride = block.inputs.outerStride();
         const Scalar* h =
-            network.forward(count, {samples.inputs.data() + first * in_stride, in_stride, 1}, s);
+            network.forward(count, {block.inputs.data() + first * in_stride, in_stride, 1}, s);
         for (Index i = 0; i < count; ++i, z += stride) {
-          const double root = std::sqrt(static_cast<double>(samples.weights[first + i]));
+          const double root = std::sqrt(static_cast<double>(block.weights[first + i]));
           for (Index j = 0; j < m; ++j) z[j] = root * static_cast<double>(h[i * s.stride + j]);
           z[m] = root;
           for (Index j = 0; j < c; ++j) {
-            z[m + 1 + j] = root * static_cast<double>(samples.targets(first + i, j));
+            z[m + 1 + j] = root * static_cast<double>(block.targets(first + i, j));
           }
         }
       },
@@ -303,13 +326,17 @@ void set_readout(PanelNetwork<Scalar>& network, const Eigen::MatrixXd& readout) 
 }
 
 template <class Scalar>
-double zero_loss(const SampleView<Scalar>& samples) {
-  double sum = 0;
-  for (Index i = 0; i < samples.size(); ++i) {
-    sum += static_cast<double>(samples.weights[i]) *
-           samples.targets.row(i).template cast<double>().squaredNorm();
-  }
-  return sum > 0 ? sum : 1.0;
+double zero_loss(const Samples<Scalar>& samples) {
+  PairwiseSum<double> loss;
+  samples.for_each_block([&](const SampleView<Scalar>& block, Index) {
+    double sum = 0;
+    for (Index i = 0; i < block.size(); ++i) {
+      sum += static_cast<double>(block.weights[i]) *
+             block.targets.row(i).template cast<double>().squaredNorm();
+    }
+    loss.add(sum);
+  });
+  return loss.total() > 0 ? loss.total() : 1.0;
 }
 
 template <class Scalar>
@@ -319,20 +346,20 @@ SampleLoss<Scalar>::SampleLoss(const PanelNetwork<Scalar>& network, ThreadPool& 
 }
 
 template <class Scalar>
-void SampleLoss<Scalar>::sum_blocks(const PanelNetwork<Scalar>& network,
-                                    const SampleView<Scalar>& samples, Index count) {
+void SampleLoss<Scalar>::sum_parts(const PanelNetwork<Scalar>& network,
+                                   const SampleView<Scalar>& samples, Index count) {
   const Index n = samples.size();
   const Index c = samples.targets.cols();
-  const Index blocks = (n + kForwardRows - 1) / kForwardRows;
-  m_sums.resize(static_cast<std::size_t>(blocks * count));
+  const Index parts = (n + kForwardRows - 1) / kForwardRows;
+  m_sums.resize(static_cast<std::size_t>(parts * count));
   const Index stride = network.layers().back().stride();
-  m_pool.parallel_for(blocks, [&](Index block, int thread) {
+  m_pool.parallel_for(parts, [&](Index part, int thread) {
     auto& s = m_scratch[static_cast<std::size_t>(thread)];
-    const Index first = block * kForwardRows;
+    const Index first = part * kForwardRows;
     const Index rows = std::min(kForwardRows, n - first);
     const Index in_stride = samples.inputs.outerStride();
     network.forward(rows, {samples.inputs.data() + first * in_stride, in_stride, 1}, s);
-    double* sums = m_sums.data() + block * count;
+    double* sums = m_sums.data() + part * count;
     std::fill_n(sums, count, 0.0);
     for (Index i = 0; i < rows; ++i) {
       const Scalar* y = samples.targets.data() + (first + i) * samples.targets.outerStride();
@@ -377,56 +404,21 @@ void shrink_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& p
   }
 }
 
-template <class Scalar>
-RelativeLoss finish_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
-                            double smallest_ridge, ThreadPool& pool) {
-  const ReadoutMoments moments = readout_moments(network, problem.train, pool);
-  const Eigen::MatrixXd trained = get_readout(network);
-  std::vector<Eigen::MatrixXd> candidates{trained, trained * optimal_step(moments, trained)};
-  for (double ridge = smallest_ridge; ridge < 1e2; ridge *= 100) {
-    RidgeCandidate candidate = solve_ridge(moments, ridge);
-    if (candidate.solved()) candidates.push_back(std::move(candidate.readout));
-  }
-  SampleLoss<Scalar> loss_of(network, pool);
-  const double zero = zero_loss(problem.train);
-  const double zero_validation = problem.validation ? zero_loss(*problem.validation) : 1.0;
-
-  constexpr double kSlack = 1.01;
-  Eigen::MatrixXd best = Eigen::MatrixXd::Zero(trained.rows(), trained.cols());
-  RelativeLoss best_loss;
-  double best_score = std::numeric_limits<double>::infinity();
-  // From the least to the most regularised, so that a later one may win within the slack.
-  for (const auto& candidate : candidates) {
-    if (!is_representable<Scalar>(candidate)) continue;
-    set_readout(network, candidate);
-    RelativeLoss loss{loss_of(network, problem.train) / zero};
-    if (!(loss.train < 1)) continue;
-    if (problem.validation) {
-      loss.validation = loss_of(network, *problem.validation) / zero_validation;
-    }
-    const double score = problem.validation ? loss.validation : loss.train / kSlack;
-    if (score < best_score) {
-      best = candidate;
-      best_loss = loss;
-      best_score = problem.validation ? score : std::min(best_score, loss.train);
-    }
-  }
-  set_readout(network, best);
-  shrink_readout(network, problem, best_loss, pool);
-  return best_loss;
-}
-
 /// Samples that weights w with sum 1 amount to, 1 / sum_i w_i^2: n for equal ones.
 template <class Scalar>
-double effective_samples(const SampleView<Scalar>& samples) {
-  return 1 / samples.weights.template cast<double>().squaredNorm();
+double effective_samples(const Samples<Scalar>& samples) {
+  PairwiseSum<double> squares;
+  samples.for_each_block([&](const SampleView<Scalar>& block, Index) {
+    squares.add(block.weights.template cast<double>().squaredNorm());
+  });
+  return 1 / squares.total();
 }
 
 /// sum_i w_i |g_k(x_i) - y_i|^2 of networks g_k that differ in their readouts only, in one pass.
 template <class Scalar>
 RowVector<double> losses_of(const PanelNetwork<Scalar>& network,
                             const std::vector<RidgeCandidate>& candidates,
-                            const SampleView<Scalar>& samples, ThreadPool& pool) {
+                            const Samples<Scalar>& samples, ThreadPool& pool) {
   const Index c = network.outputs();
   const Index m = network.width();
   const Index count = std::ssize(candidates);
@@ -443,6 +435,49 @@ RowVector<double> losses_of(const PanelNetwork<Scalar>& network,
   layers.back() = DenseLayer<Scalar>(std::move(weights), std::move(bias));
   const PanelNetwork<Scalar> all(layers);
   return SampleLoss<Scalar>(all, pool).of_all(all, samples, count);
+}
+
+template <class Scalar>
+RelativeLoss finish_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& problem,
+                            double smallest_ridge, ThreadPool& pool) {
+  const ReadoutMoments moments = readout_moments(network, problem.train, pool);
+  const Eigen::MatrixXd trained = get_readout(network);
+  std::vector<RidgeCandidate> candidates{{0, trained},
+                                         {0, trained * optimal_step(moments, trained)}};
+  for (double ridge = smallest_ridge; ridge < 1e2; ridge *= 100) {
+    candidates.push_back(solve_ridge(moments, ridge));
+  }
+  std::erase_if(candidates, [](const RidgeCandidate& candidate) {
+    return !candidate.solved() || !is_representable<Scalar>(candidate.readout);
+  });
+  RowVector<double> losses, validation;
+  if (!candidates.empty()) {
+    losses = losses_of(network, candidates, problem.train, pool) / zero_loss(problem.train);
+  }
+  if (problem.validation && !candidates.empty()) {
+    validation =
+        losses_of(network, candidates, *problem.validation, pool) / zero_loss(*problem.validation);
+  }
+
+  constexpr double kSlack = 1.01;
+  Eigen::MatrixXd best = Eigen::MatrixXd::Zero(trained.rows(), trained.cols());
+  RelativeLoss best_loss;
+  double best_score = std::numeric_limits<double>::infinity();
+  // From the least to the most regularised, so that a later one may win within the slack.
+  for (Index k = 0; k < std::ssize(candidates); ++k) {
+    RelativeLoss loss{losses[k]};
+    if (!(loss.train < 1)) continue;
+    if (problem.validation) loss.validation = validation[k];
+    const double score = problem.validation ? loss.validation : loss.train / kSlack;
+    if (score < best_score) {
+      best = candidates[static_cast<std::size_t>(k)].readout;
+      best_loss = loss;
+      best_score = problem.validation ? score : std::min(best_score, loss.train);
+    }
+  }
+  set_readout(network, best);
+  shrink_readout(network, problem, best_loss, pool);
+  return best_loss;
 }
 
 template <class Scalar>
@@ -502,15 +537,16 @@ RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scala
 
 #ifdef MGDL_COMPILED
 namespace mgdl::detail {
-extern template Matrix<double> sample_moments(Index, Index, Index, ThreadPool&,
-                                              FunctionRef<void(Index, Index, double*, Index, int)>,
-                                              FunctionRef<bool()>);
+extern template Matrix<double> sample_moments(const Samples<float>&, Index, Index, ThreadPool&,
+                                              FillRows<double, float>, FunctionRef<bool()>);
+extern template Matrix<double> sample_moments(const Samples<double>&, Index, Index, ThreadPool&,
+                                              FillRows<double, double>, FunctionRef<bool()>);
 extern template RidgeCandidate solve_ridge<double>(const ReadoutMoments&, double, bool);
-extern template ReadoutMoments readout_moments(const PanelNetwork<float>&, const SampleView<float>&,
+extern template ReadoutMoments readout_moments(const PanelNetwork<float>&, const Samples<float>&,
                                                ThreadPool&, FunctionRef<bool()>);
 extern template Eigen::MatrixXd get_readout(const PanelNetwork<float>&);
 extern template void set_readout(PanelNetwork<float>&, const Eigen::MatrixXd&);
-extern template double zero_loss(const SampleView<float>&);
+extern template double zero_loss(const Samples<float>&);
 extern template RelativeLoss relative_loss(const PanelNetwork<float>&, const GradeProblem<float>&,
                                            ThreadPool&);
 extern template void shrink_readout(PanelNetwork<float>&, const GradeProblem<float>&, RelativeLoss&,
@@ -520,12 +556,11 @@ extern template RelativeLoss finish_readout(PanelNetwork<float>&, const GradePro
 extern template RelativeLoss gcv_readout(PanelNetwork<float>&, const GradeProblem<float>&,
                                          const std::vector<double>&, ThreadPool&, double&,
                                          const Matrix<double>&, FunctionRef<bool()>);
-extern template ReadoutMoments readout_moments(const PanelNetwork<double>&,
-                                               const SampleView<double>&, ThreadPool&,
-                                               FunctionRef<bool()>);
+extern template ReadoutMoments readout_moments(const PanelNetwork<double>&, const Samples<double>&,
+                                               ThreadPool&, FunctionRef<bool()>);
 extern template Eigen::MatrixXd get_readout(const PanelNetwork<double>&);
 extern template void set_readout(PanelNetwork<double>&, const Eigen::MatrixXd&);
-extern template double zero_loss(const SampleView<double>&);
+extern template double zero_loss(const Samples<double>&);
 extern template RelativeLoss relative_loss(const PanelNetwork<double>&, const GradeProblem<double>&,
                                            ThreadPool&);
 extern template void shrink_readout(PanelNetwork<double>&, const GradeProblem<double>&,

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/metrics.hpp"
+#include "mgdl/core/pairwise_sum.hpp"
+#include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/multigrade_model.hpp"
@@ -70,38 +73,68 @@ struct ErrorSums {
 };
 
 /// Samples on their way through the grades: the features that the grades so far make of them and
-/// the residual that they leave.
+/// the residual that they leave. Kept for all samples, or, where that takes more memory than
+/// allowed or the samples themselves are not in memory, computed anew for each block of them from
+/// the frozen grades: the bits are the same.
 template <class Scalar>
-class ResidualChain {
+class ResidualChain : private SampleSource<Scalar> {
  public:
-  /// Borrows the samples.
-  ResidualChain(const Dataset<Scalar>& data, const MultigradeModel<Scalar>& model)
-      : m_targets(data.targets()),
-        m_weights(data.weights()),
+  /// Borrows the samples, whose weights have the sum 1.
+  ///
+  /// \param memory_limit  bytes that may be kept, beside samples that are in memory
+  ResidualChain(const Samples<Scalar>& source, const MultigradeModel<Scalar>& model,
+                const Executor& threads = {},
+                double memory_limit = std::numeric_limits<double>::infinity())
+      : m_source(source),
+        m_threads(threads),
+        m_memory_left(memory_limit),
+        m_input(model.input_standardizer()),
         m_output(model.output_standardizer()),
-        m_features(data.inputs()),
-        m_residual(data.targets()),
-        m_sum(RowMatrix<Scalar>::Zero(data.size(), model.outputs())) {
-    model.input_standardizer().apply(m_features, m_features);
-    m_output.apply(m_residual, m_residual);
-    if (model.link() == FeatureLink::LastHiddenAndInput) m_inputs = m_features;
+        m_linked(model.link() == FeatureLink::LastHiddenAndInput),
+        m_feature_count(source.input_count()) {
+    const Index c = outputs();
+    const double raw = bytes(m_feature_count + c + 1);
+    if (!samples().in_memory() && 2 * raw <= memory_limit) {
+      read_all();
+      m_memory_left -= raw;
+    }
+    if (samples().in_memory() && may_keep(0)) {
+      m_kept = true;
+      m_rows = start(samples());
+      m_rows.grade.setZero(size(), c);
+    }
     ErrorSums& sums = m_now.sums;
     sums.scale = m_output.scale().template cast<double>();
-    sums.target_square = weighted_square(
-        [&](Index i, Index j) { return static_cast<double>(m_targets(i, j)) / sums.scale[j]; });
-    m_grade.setZero(size(), m_residual.cols());
-    tally(m_now);
-    sums.target_means = sums.target_squares = RowVector<double>::Zero(m_residual.cols());
-    for (Index i = 0; i < size(); ++i) {
-      if (!(m_weights[i] > 0)) continue;
-      const RowVector<double> row = m_residual.row(i).template cast<double>();
-      m_largest = std::max(m_largest, row.cwiseAbs().maxCoeff());
-      sums.target_means += static_cast<double>(m_weights[i]) * row;
-      sums.target_squares += static_cast<double>(m_weights[i]) * row.cwiseAbs2();
-    }
+    PairwiseSum<RowVector<double>> target_sums;
+    for_each_block(nullptr, [&](const Block& block) {
+      RowVector<double> part = RowVector<double>::Zero(1 + 2 * c);
+      part[0] = weighted_square(block, [&](Index i, Index j) {
+        return static_cast<double>(block.targets(i, j)) / sums.scale[j];
+      });
+      for (Index i = 0; i < block.size(); ++i) {
+        const auto weight = static_cast<double>(block.weights[i]);
+        if (!(weight > 0)) continue;
+        const RowVector<double> row = block.residual.row(i).template cast<double>();
+        m_largest = std::max(m_largest, row.cwiseAbs().maxCoeff());
+        part.segment(1, c) += weight * row;
+        part.tail(c) += weight * row.cwiseAbs2();
+      }
+      target_sums.add(std::move(part));
+    });
+    const RowVector<double> totals = target_sums.total();
+    sums.target_square = totals[0];
+    sums.target_means = totals.segment(1, c);
+    sums.target_squares = totals.tail(c);
+    tally(nullptr, m_now);
   }
 
-  Index size() const noexcept { return m_residual.rows(); }
+  ResidualChain(const ResidualChain&) = delete;
+  ResidualChain& operator=(const ResidualChain&) = delete;
+
+  Index size() const override { return samples().size(); }
+
+  /// Whether features and residual are kept for all samples.
+  bool kept() const noexcept { return m_kept; }
 
   /// Weighted sum of squares of the standardised residual: what training lowers. Predictions are
   /// rounded after it, so that it can be far below their errors.
@@ -112,7 +145,14 @@ class ResidualChain {
   double rse() const noexcept { return sums().rse(); }
 
   /// Error of every sample, over all outputs, in the standardised unit.
-  Vector<double> errors() const { return m_residual.template cast<double>().rowwise().norm(); }
+  Vector<double> errors() const {
+    Vector<double> result(size());
+    for_each_block(nullptr, [&](const Block& block) {
+      result.segment(block.first, block.size()) =
+          block.residual.template cast<double>().rowwise().norm();
+    });
+    return result;
+  }
 
   /// How far the residual of any one sample and output has grown by the last grade that was
   /// accepted, relative to the largest residual before it; at most 0 if none has.
@@ -124,22 +164,27 @@ class ResidualChain {
   /// Largest standardised residual of any sample and output.
   double largest() const noexcept { return m_largest; }
 
-  /// The residual times `factor`, a power of two, so that scaling loses nothing.
-  void scale_residual(Scalar factor) { m_residual *= factor; }
-
-  SampleView<Scalar> view() const { return {m_features, m_residual, m_weights}; }
+  /// The problem of the next grade: features, and the residual times `factor`, a power of two, so
+  /// that scaling loses nothing.
+  Samples<Scalar> problem(Scalar factor) {
+    m_problem_factor = factor;
+    if (!m_kept) return Samples<Scalar>(static_cast<const SampleSource<Scalar>&>(*this));
+    m_scaled = m_rows.residual * factor;
+    return {m_rows.features, m_scaled, samples().weights};
+  }
 
   /// Computes what a grade would leave, and returns it as square(); nothing changes until `accept`.
   /// Without `features`, no other grade can follow: that saves the memory of n x width numbers.
-  double try_grade(const ReluNetwork<Scalar>& network, ThreadPool& pool, bool features = true) {
-    const Index width = network.width();
-    const Index extra = m_inputs.cols();
-    m_grade.resize(size(), network.outputs());
-    m_next.resize(features ? size() : 0, width + extra);
-    network.evaluate(m_features, pool, &m_grade, features ? &m_next : nullptr);
-    if (features && extra > 0) m_next.rightCols(extra) = m_inputs;
+  double try_grade(const ReluNetwork<Scalar>& network, bool features = true) {
+    m_scaled.resize(0, 0);
+    if (m_kept && !may_keep(features ? network.width() : 0)) {
+      m_kept = false;
+      m_rows = {};
+    }
+    m_grade = network;
+    if (m_kept) m_rows.evaluate(network, m_linked, features, m_threads.pool());
     m_tried = m_now;
-    tally(m_tried);
+    tally(&*m_grade, m_tried);
     return m_tried.square;
   }
 
@@ -155,95 +200,238 @@ class ResidualChain {
 
   /// Factor of the grade tried last that would leave the least; 0 if the grade is zero.
   double best_step() const {
-    double square = 0;
-    double cross = 0;
-    for (Index i = 0; i < size(); ++i) {
-      for (Index j = 0; j < m_grade.cols(); ++j) {
-        const auto residual = static_cast<double>(m_residual(i, j));
-        const double value = residual - static_cast<double>(left(i, j));
-        square += static_cast<double>(m_weights[i]) * value * value;
-        cross += static_cast<double>(m_weights[i]) * value * residual;
+    PairwiseSum<Eigen::RowVector2d> sums;
+    for_each_block(&*m_grade, [&](const Block& block) {
+      Eigen::RowVector2d part(0, 0);  // square, cross
+      for (Index i = 0; i < block.size(); ++i) {
+        for (Index j = 0; j < outputs(); ++j) {
+          const auto residual = static_cast<double>(block.residual(i, j));
+          const double value = residual - static_cast<double>(block.left(i, j));
+          part[0] += static_cast<double>(block.weights[i]) * value * value;
+          part[1] += static_cast<double>(block.weights[i]) * value * residual;
+        }
       }
-    }
-    return square > 0 ? cross / square : 0;
+      sums.add(part);
+    });
+    const Eigen::RowVector2d total = sums.total();
+    return total[0] > 0 ? total[1] / total[0] : 0;
   }
 
   void accept() {
-    const double before = m_largest;
-    double growth = -std::numeric_limits<double>::infinity();
-    double fall = 0;
-    m_largest = 0;
-    for (Index i = 0; i < size(); ++i) {
-      for (Index j = 0; j < m_grade.cols(); ++j) {
-        const Scalar next = left(i, j);
-        if (m_weights[i] > 0) {
-          const auto now = static_cast<double>(std::abs(next));
-          const double change = now - static_cast<double>(std::abs(m_residual(i, j)));
-          growth = std::max(growth, change);
-          fall = std::max(fall, -change);
-          m_largest = std::max(m_largest, now);
-        }
-        m_residual(i, j) = next;
-      }
-    }
-    m_growth = before > 0 ? growth / before : 0;
-    m_fall = before > 0 ? fall / before : 0;
-    m_sum += m_grade;
-    m_features.swap(m_next);
+    m_growth = m_largest > 0 ? m_tried.growth / m_largest : 0;
+    m_fall = m_largest > 0 ? m_tried.fall / m_largest : 0;
+    m_largest = m_tried.largest;
     m_now = m_tried;
-    m_next.resize(0, 0);
+    if (m_kept) m_rows.accept();
+    m_feature_count = m_grade->width() + (m_linked ? samples().input_count() : 0);
+    m_grades.push_back(std::move(*m_grade));
+    m_grade.reset();
   }
 
  private:
   struct Tally {
     double square = 0;  // of the standardised residual
     ErrorSums sums;
+    double growth = 0;  // of |residual| of any sample and output, by the grade
+    double fall = 0;
+    double largest = 0;  // |residual| after it
   };
 
-  /// What m_grade leaves of the standardised residual.
-  Scalar left(Index i, Index j) const { return m_residual(i, j) - m_grade(i, j); }
+  /// Some samples with what the grades have made of them.
+  struct Rows {
+    RowMatrix<Scalar> features;
+    RowMatrix<Scalar> residual;  // standardised
+    RowMatrix<Scalar> sum;       // of the grades that were accepted, as a prediction adds them
+    RowMatrix<Scalar> inputs;    // standardised; empty unless the link needs them
+    RowMatrix<Scalar> next;      // features and values of the grade tried last
+    RowMatrix<Scalar> grade;
 
-  /// With m_grade as the last grade.
-  void tally(Tally& result) const {
-    result.square =
-        weighted_square([&](Index i, Index j) { return static_cast<double>(left(i, j)); });
-    ErrorSums& sums = result.sums;
-    sums.largest = sums.squares = RowVector<double>::Zero(m_residual.cols());
-    sums.square = weighted_square([&](Index i, Index j) {
-      // As in Predictor, to the bit.
-      const Scalar sum = m_sum(i, j) + m_grade(i, j);
-      const Scalar prediction = sum * m_output.scale()[j] + m_output.mean()[j];
-      const double error =
-          (static_cast<double>(m_targets(i, j)) - static_cast<double>(prediction)) / sums.scale[j];
-      if (m_weights[i] > 0) sums.largest[j] = std::max(sums.largest[j], std::abs(error));
-      sums.squares[j] += static_cast<double>(m_weights[i]) * (error * error);
-      return error;
+    void evaluate(const ReluNetwork<Scalar>& network, bool linked, bool wanted, ThreadPool& pool) {
+      const Index n = features.rows();
+      const Index extra = linked ? inputs.cols() : 0;
+      grade.resize(n, network.outputs());
+      next.resize(wanted ? n : 0, network.width() + extra);
+      network.evaluate(features, pool, &grade, wanted ? &next : nullptr);
+      if (wanted && extra > 0) next.rightCols(extra) = inputs;
+    }
+
+    void accept() {
+      residual -= grade;
+      sum += grade;
+      features.swap(next);
+      next.resize(0, 0);
+    }
+  };
+
+  /// A block of samples to look at.
+  struct Block {
+    Index first;
+    ConstRowMatrixRef<Scalar> targets;
+    ConstVectorRef<Scalar> weights;
+    ConstRowMatrixRef<Scalar> residual;
+    ConstRowMatrixRef<Scalar> sum;
+    ConstRowMatrixRef<Scalar> grade;
+
+    Index size() const noexcept { return residual.rows(); }
+    /// What the grade leaves of the standardised residual.
+    Scalar left(Index i, Index j) const { return residual(i, j) - grade(i, j); }
+  };
+
+  const Samples<Scalar>& samples() const noexcept { return m_memory ? *m_memory : m_source; }
+
+  Index inputs() const override { return m_feature_count; }
+  Index outputs() const override { return samples().output_count(); }
+
+  SampleView<Scalar> read(Index first, Index count, SampleBuffer<Scalar>& buffer) const override {
+    SampleBuffer<Scalar> raw;
+    fill(samples().rows(first, count, raw), buffer);
+    return buffer.view();
+  }
+
+  void gather(const std::vector<Index>& rows, SampleBuffer<Scalar>& result) const override {
+    const SampleBuffer<Scalar> raw = detail::gather(samples(), rows);
+    fill(raw.view(), result);
+  }
+
+  /// The problem of these samples.
+  void fill(const SampleView<Scalar>& samples, SampleBuffer<Scalar>& result) const {
+    Rows rows = after_grades(samples);
+    result.weights = samples.weights;
+    result.inputs = std::move(rows.features);
+    result.targets = rows.residual * m_problem_factor;
+  }
+
+  Rows start(const SampleView<Scalar>& samples) const {
+    Rows rows;
+    rows.features = samples.inputs;
+    rows.residual = samples.targets;
+    m_input.apply(rows.features, rows.features);
+    m_output.apply(rows.residual, rows.residual);
+    rows.sum = RowMatrix<Scalar>::Zero(samples.size(), outputs());
+    if (m_linked) rows.inputs = rows.features;
+    return rows;
+  }
+
+  Rows after_grades(const SampleView<Scalar>& samples) const {
+    Rows rows = start(samples);
+    for (const auto& grade : m_grades) {
+      rows.evaluate(grade, m_linked, true, m_threads.pool());
+      rows.accept();
+    }
+    return rows;
+  }
+
+  /// \param grade  whose values are asked for; null: none, zeros
+  template <class Visit>
+  void for_each_block(const ReluNetwork<Scalar>* grade, const Visit& visit) const {
+    if (m_kept) {
+      detail::for_each_block(size(), [&](Index first, Index count) {
+        const auto part = [&](const auto& values) { return values.middleRows(first, count); };
+        visit(Block{first, part(samples().targets), samples().weights.segment(first, count),
+                    part(m_rows.residual), part(m_rows.sum), part(m_rows.grade)});
+      });
+      return;
+    }
+    samples().for_each_block([&](const SampleView<Scalar>& samples, Index first) {
+      Rows rows = after_grades(samples);
+      if (grade != nullptr) {
+        rows.evaluate(*grade, m_linked, false, m_threads.pool());
+      } else {
+        rows.grade.setZero(samples.size(), outputs());
+      }
+      visit(Block{first, samples.targets, samples.weights, rows.residual, rows.sum, rows.grade});
     });
   }
 
+  /// With this grade as the last one.
+  void tally(const ReluNetwork<Scalar>* grade, Tally& result) const {
+    const Index c = outputs();
+    ErrorSums& sums = result.sums;
+    sums.largest = RowVector<double>::Zero(c);
+    result.growth = -std::numeric_limits<double>::infinity();
+    result.fall = result.largest = 0;
+    PairwiseSum<RowVector<double>> total;
+    for_each_block(grade, [&](const Block& block) {
+      RowVector<double> part = RowVector<double>::Zero(2 + c);
+      part[0] = weighted_square(
+          block, [&](Index i, Index j) { return static_cast<double>(block.left(i, j)); });
+      part[1] = weighted_square(block, [&](Index i, Index j) {
+        // As in Predictor, to the bit.
+        const Scalar sum = block.sum(i, j) + block.grade(i, j);
+        const Scalar prediction = sum * m_output.scale()[j] + m_output.mean()[j];
+        const double error =
+            (static_cast<double>(block.targets(i, j)) - static_cast<double>(prediction)) /
+            sums.scale[j];
+        const auto weight = static_cast<double>(block.weights[i]);
+        part[2 + j] += weight * (error * error);
+        if (weight > 0) {
+          sums.largest[j] = std::max(sums.largest[j], std::abs(error));
+          const auto now = static_cast<double>(std::abs(block.left(i, j)));
+          const double change = now - static_cast<double>(std::abs(block.residual(i, j)));
+          result.growth = std::max(result.growth, change);
+          result.fall = std::max(result.fall, -change);
+          result.largest = std::max(result.largest, now);
+        }
+        return error;
+      });
+      total.add(std::move(part));
+    });
+    const RowVector<double> totals = total.total();
+    result.square = totals[0];
+    sums.square = totals[1];
+    sums.squares = totals.tail(c);
+  }
+
   template <class Value>
-  double weighted_square(const Value& value_of) const {
+  double weighted_square(const Block& block, const Value& value_of) const {
     double sum = 0;
-    for (Index i = 0; i < m_residual.rows(); ++i) {
+    for (Index i = 0; i < block.size(); ++i) {
       double row = 0;
-      for (Index j = 0; j < m_residual.cols(); ++j) {
+      for (Index j = 0; j < outputs(); ++j) {
         const double value = value_of(i, j);
         row += value * value;
       }
-      sum += static_cast<double>(m_weights[i]) * row;
+      sum += static_cast<double>(block.weights[i]) * row;
     }
     return sum;
   }
 
-  const RowMatrix<Scalar>& m_targets;
-  const Vector<Scalar>& m_weights;
+  /// Whether there is room for so many more numbers of each sample, beside the features (with a
+  /// copy in the hands of the trainer), residual, sum and values of a grade.
+  bool may_keep(Index more) const {
+    return bytes(2 * m_feature_count + 4 * outputs() + more) <= m_memory_left;
+  }
+
+  /// Of so many numbers for each sample.
+  double bytes(Index numbers) const {
+    return static_cast<double>(size()) * static_cast<double>(numbers) * sizeof(Scalar);
+  }
+
+  void read_all() {
+    m_read.resize(size(), samples().input_count(), outputs());
+    samples().for_each_block([&](const SampleView<Scalar>& block, Index first) {
+      m_read.inputs.middleRows(first, block.size()) = block.inputs;
+      m_read.targets.middleRows(first, block.size()) = block.targets;
+      m_read.weights.segment(first, block.size()) = block.weights;
+    });
+    m_memory.emplace(m_read.view());
+  }
+
+  Samples<Scalar> m_source;
+  std::optional<Samples<Scalar>> m_memory;  // what was read of it
+  Executor m_threads;
+  double m_memory_left;
+  Standardizer<Scalar> m_input;
   Standardizer<Scalar> m_output;
-  RowMatrix<Scalar> m_features;
-  RowMatrix<Scalar> m_residual;  // standardised
-  RowMatrix<Scalar> m_sum;       // of the grades that were accepted, as a prediction adds them
-  RowMatrix<Scalar> m_inputs;    // standardised; empty unless the link needs them
-  RowMatrix<Scalar> m_next;
-  RowMatrix<Scalar> m_grade;  // values of the grade tried last
+  bool m_linked;
+  Index m_feature_count = 0;
+  bool m_kept = false;
+  SampleBuffer<Scalar> m_read;  // of a source that fits into memory
+  Rows m_rows;                  // if kept: of all samples
+  RowMatrix<Scalar> m_scaled;   // residual of a grade's problem
+  Scalar m_problem_factor = 1;
+  std::vector<ReluNetwork<Scalar>> m_grades;   // that were accepted
+  std::optional<ReluNetwork<Scalar>> m_grade;  // tried last
   Tally m_now;
   Tally m_tried;
   double m_largest = 0;  // |residual| of any sample and output

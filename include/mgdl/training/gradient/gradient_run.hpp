@@ -13,7 +13,9 @@
 
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/observer.hpp"
+#include "mgdl/core/pairwise_sum.hpp"
 #include "mgdl/core/random.hpp"
+#include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/adam.hpp"
 #include "mgdl/linalg/lbfgs.hpp"
@@ -22,6 +24,7 @@
 #include "mgdl/training/grade_trainer.hpp"
 #include "mgdl/training/gradient/backpropagation.hpp"
 #include "mgdl/training/gradient/initialisation.hpp"
+#include "mgdl/training/gradient/shuffled_windows.hpp"
 #include "mgdl/training/gradient_options.hpp"
 
 namespace mgdl::detail {
@@ -160,7 +163,7 @@ class GradientRun {
     if (start.solved()) set_readout(m_network, start.readout);
   }
 
-  double loss(const SampleView<Scalar>& samples) { return m_loss(m_network, samples); }
+  double loss(const Samples<Scalar>& samples) { return m_loss(m_network, samples); }
 
   /// What decides which iterate is the best: the validation error if there is a validation part.
   double score(double objective) {
@@ -258,35 +261,38 @@ class GradientRun {
       m_pass.emplace(m_network, batch, m_pool);
       m_adam.emplace(m_network.parameters().size(), m_options.beta1, m_options.beta2,
                      m_options.epsilon);
-      m_order.resize(static_cast<std::size_t>(n));
-      for (Index i = 0; i < n; ++i) m_order[static_cast<std::size_t>(i)] = i;
+      m_windows.emplace(m_problem.train);
     }
     auto& pass = *m_pass;
     auto& adam = *m_adam;
-    const auto steps = static_cast<double>((n + batch - 1) / batch * epochs);
+    const auto steps = static_cast<double>(m_windows->batches(batch) * epochs);
     Position position(steps, m_control.seconds(), m_end);
     const Index revive_every = std::max<Index>(1, epochs / 10);
     for (Index epoch = 1; epoch <= epochs; ++epoch) {
       const double epoch_start = m_control.seconds();
-      m_random.shuffle(m_order);
       double loss_sum = 0;
       Index seen = 0;
-      for (Index count = batch; seen < n; seen += count) {
-        // An epoch may be long: do not wait for its end.
-        const double now = m_control.seconds();
-        if (seen > 0 && (now >= m_end || m_control.stop_asked())) break;
-        count = std::min(batch, n - seen);
-        adam.begin_step(learning_rate(position.next(now)));
-        const auto factor =
-            static_cast<Scalar>(static_cast<double>(n) / static_cast<double>(count));
-        const double batch_loss =
-            pass.run(m_problem.train, {m_order.data() + seen, 0, count}, factor, false,
-                     [&](Index offset, Index size) {
-                       adam.update(offset, size, pass.gradient().data(),
-                                   m_network.parameters().data(), decay_at(offset));
-                     });
-        loss_sum += batch_loss * static_cast<double>(count);
-      }
+      m_windows->for_each(
+          m_random, [&](const SampleView<Scalar>& window, const std::vector<Index>& order) {
+            for (Index first = 0; first < window.size(); first += batch) {
+              // An epoch may be long: do not wait for its end.
+              const double now = m_control.seconds();
+              if (seen > 0 && (now >= m_end || m_control.stop_asked())) return false;
+              const Index count = std::min(batch, window.size() - first);
+              adam.begin_step(learning_rate(position.next(now)));
+              const auto factor =
+                  static_cast<Scalar>(static_cast<double>(n) / static_cast<double>(count));
+              const double batch_loss =
+                  pass.run(window, {order.data() + first, 0, count}, factor, false,
+                           [&](Index offset, Index size) {
+                             adam.update(offset, size, pass.gradient().data(),
+                                         m_network.parameters().data(), decay_at(offset));
+                           });
+              loss_sum += batch_loss * static_cast<double>(count);
+              seen += count;
+            }
+            return true;
+          });
       m_trained += static_cast<double>(seen);
       m_seconds += m_control.seconds() - epoch_start;
       if (!finish_iteration((loss_sum / static_cast<double>(seen) + penalty()) / m_zero_loss,
@@ -336,7 +342,7 @@ class GradientRun {
   bool run_lbfgs(Index iterations) {
     const Index n = m_problem.train.size();
     if (!m_lbfgs) {
-      m_pass.emplace(m_network, n, m_pool);
+      m_pass.emplace(m_network, std::min(n, kBlockRows), m_pool);
       LbfgsOptions lbfgs_options;
       lbfgs_options.history = m_options.history;
       lbfgs_options.relative_tolerance = m_options.relative_tolerance;
@@ -348,9 +354,19 @@ class GradientRun {
     const auto evaluate = [&](const Vector<Scalar>& x, Vector<Scalar>& gradient) {
       if (x.data() != m_network.parameters().data()) m_network.parameters() = x;
       pass.refresh();
-      double value =
-          pass.run(m_problem.train, {nullptr, 0, n}, Scalar(1), false, [](Index, Index) {});
-      gradient = pass.gradient();
+      PairwiseSum<double> values;
+      PairwiseSum<AlignedVector<Scalar>> gradients;
+      m_problem.train.for_each_block([&](const SampleView<Scalar>& block, Index) {
+        values.add(
+            pass.run(block, {nullptr, 0, block.size()}, Scalar(1), false, [](Index, Index) {}));
+        if (n > kBlockRows) gradients.add(pass.gradient());
+      });
+      double value = values.total();
+      if (n > kBlockRows) {
+        gradient = gradients.total();
+      } else {
+        gradient = pass.gradient();
+      }
       if (m_settings.weight_decay > 0) {
         for (const auto& layer : m_network.layers()) {
           gradient.segment(layer.weights, layer.shape.size()) +=
@@ -391,7 +407,7 @@ class GradientRun {
   std::optional<Backpropagation<Scalar>> m_pass;
   std::optional<Adam<Scalar>> m_adam;
   std::optional<Lbfgs<Scalar>> m_lbfgs;
-  std::vector<Index> m_order;
+  std::optional<ShuffledWindows<Scalar>> m_windows;
   double m_end = std::numeric_limits<double>::infinity();
   bool m_callers_thread = true;
   double m_trained = 0;  // samples

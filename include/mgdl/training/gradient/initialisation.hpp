@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "mgdl/core/dataset.hpp"
 #include "mgdl/core/random.hpp"
+#include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/dense_factorisations.hpp"
 #include "mgdl/network/panel_network.hpp"
@@ -36,21 +36,11 @@ class UnitInitialiser {
 
  public:
   /// Looks at up to kProbes random samples of positive weight.
-  UnitInitialiser(const PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
-                  double ridge, RandomStream& random)
+  UnitInitialiser(const PanelNetwork<Scalar>& network, const Samples<Scalar>& samples, double ridge,
+                  RandomStream& random)
       : m_random(random), m_ridge(ridge) {
-    std::vector<Index> rows;
-    for (Index i = 0; i < samples.size(); ++i) {
-      if (samples.weights[i] > 0) rows.push_back(i);
-    }
-    random.shuffle(rows);
-    if (static_cast<Index>(rows.size()) > kProbes) rows.resize(kProbes);
     m_values.resize(network.layers().size());
-    m_values[0].resize(std::ssize(rows), samples.inputs.cols());
-    for (Index i = 0; i < m_values[0].rows(); ++i) {
-      const Index row = rows[static_cast<std::size_t>(i)];
-      for (Index j = 0; j < m_values[0].cols(); ++j) m_values[0](i, j) = samples.inputs(row, j);
-    }
+    m_values[0] = draw_samples(samples, kProbes, /*shuffled=*/true, random).inputs;
   }
 
   /// All units of all hidden layers; the readout is left as it is.
@@ -190,7 +180,7 @@ void start_rich(PanelNetwork<Scalar>& network, double scale, double readout, Ran
 /// Units drawn from pairs of samples, see SampledUnits. Where there are not enough different ones,
 /// the units stay as they are.
 template <class Scalar>
-void start_sampled(PanelNetwork<Scalar>& network, const SampleView<Scalar>& samples,
+void start_sampled(PanelNetwork<Scalar>& network, const Samples<Scalar>& samples,
                    RandomStream& random) {
   SampledUnits<> sampler(samples, network.width(), random);
   for (std::size_t l = 0; l + 1 < network.layers().size(); ++l) {

@@ -29,15 +29,16 @@ class Whitening {
   using Real = typename Wide<Scalar>::Real;
 
  public:
-  Whitening(const SampleView<Scalar>& samples, double floor, ThreadPool& pool) {
+  Whitening(const Samples<Scalar>& samples, double floor, ThreadPool& pool) {
     const Index m = samples.inputs.cols();
     const Matrix<Real> moments = sample_moments<Real>(
-        samples.size(), m + 1, m + 1, pool,
-        [&](Index first, Index count, double* z, Index stride, int) {
+        samples, m + 1, m + 1, pool,
+        [&](const SampleView<Scalar>& block, Index first, Index count, double* z, Index stride,
+            int) {
           for (Index i = 0; i < count; ++i, z += stride) {
-            const double root = std::sqrt(static_cast<double>(samples.weights[first + i]));
+            const double root = std::sqrt(static_cast<double>(block.weights[first + i]));
             for (Index j = 0; j < m; ++j) {
-              z[j] = root * static_cast<double>(samples.inputs(first + i, j));
+              z[j] = root * static_cast<double>(block.inputs(first + i, j));
             }
             z[m] = root;
           }

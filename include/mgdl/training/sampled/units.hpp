@@ -6,11 +6,11 @@
 #include <utility>
 #include <vector>
 
-#include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/sample_pairs.hpp"
+#include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/dense_factorisations.hpp"
 
@@ -32,27 +32,12 @@ class SampledUnits {
  public:
   /// \param width  of the widest hidden layer that will be drawn
   template <class Scalar>
-  SampledUnits(const SampleView<Scalar>& samples, Index width, RandomStream& random)
+  SampledUnits(const Samples<Scalar>& samples, Index width, RandomStream& random)
       : m_random(random) {
-    std::vector<Index> rows;
-    for (Index i = 0; i < samples.size(); ++i) {
-      if (samples.weights[i] > 0) rows.push_back(i);
-    }
     const Index most = std::clamp(kValues / width, kFewest, kMost);
-    if (static_cast<Index>(rows.size()) > most) {
-      random.shuffle(rows);
-      rows.resize(static_cast<std::size_t>(most));
-    }
-    const auto pick = [&rows](const ConstRowMatrixRef<Scalar>& from) {
-      Matrix<Real> picked(from.cols(), std::ssize(rows));
-      for (Index i = 0; i < picked.cols(); ++i) {
-        const Index row = rows[static_cast<std::size_t>(i)];
-        for (Index j = 0; j < picked.rows(); ++j) picked(j, i) = static_cast<Real>(from(row, j));
-      }
-      return picked;
-    };
-    m_values = pick(samples.inputs);
-    m_residual = pick(samples.targets);
+    const auto picked = draw_samples(samples, most, /*shuffled=*/false, random);
+    m_values = picked.inputs.transpose().template cast<Real>();
+    m_residual = picked.targets.transpose().template cast<Real>();
   }
 
   /// Units that were drawn: relu(x weights + bias).

@@ -34,5 +34,6 @@ Command add_convex(CLI::App& app);
 Command add_inspect(CLI::App& app);
 Command add_verify(CLI::App& app);
 Command add_export(CLI::App& app);
+Command add_convert(CLI::App& app);
 
 }  // namespace mgdl::command

@@ -46,6 +46,23 @@ bool same_file(const std::string& a, const std::string& b) {
   return fs::weakly_canonical(a, ec) == fs::weakly_canonical(b, ec) || fs::equivalent(a, b, ec);
 }
 
+/// Standard deviation of what is constant but for rounding, and how far rounding to float32 may
+/// move values; in units of the largest value and of the standard deviation.
+constexpr double kConstant = 16 * std::numeric_limits<double>::epsilon();
+constexpr double kMostMoved = 1e-4;
+
+[[noreturn]] void fail_float32(const std::string& file, Index column,
+                               const std::vector<std::string>& names, double largest, double spread,
+                               double moved) {
+  const std::string name =
+      names.empty() ? std::to_string(column + 1) : names[static_cast<std::size_t>(column)];
+  throw InvalidArgument(file, "values that survive rounding to float32, or --scalar float64",
+                        "a column of values up to " + detail::to_text(largest) +
+                            " that differ by less: standard deviation " + detail::to_text(spread) +
+                            ", rounded by " + detail::to_text(moved),
+                        "column " + name);
+}
+
 }  // namespace
 
 void check_outputs(const std::vector<OutputFile>& outputs, const std::vector<std::string>& inputs) {
@@ -102,7 +119,6 @@ void check_values(const std::string& file, const Matrix<Scalar>& values) {
 
 void check_survives_float32(const std::string& file, const Matrix<double>& values,
                             const std::vector<std::string>& names) {
-  constexpr double kMost = 1e-4;
   const auto distinct = [](std::vector<double> numbers) {
     std::ranges::sort(numbers);
     return std::unique(numbers.begin(), numbers.end()) - numbers.begin();
@@ -119,19 +135,42 @@ void check_survives_float32(const std::string& file, const Matrix<double>& value
     const double moved = (rounded - exact).norm() / std::sqrt(n);
     // A column that is constant in double loses nothing. Values are moved by up to half a step of
     // float32, and these steps keep samples apart if there are many more of them than samples.
-    if (spread <= 16 * std::numeric_limits<double>::epsilon()) continue;
+    if (spread <= kConstant) continue;
     const bool few_steps = 4 * n * std::sqrt(12.0) * moved > spread;
     const bool merged = few_steps && 2 * distinct({rounded.begin(), rounded.end()}) <
                                          distinct({exact.begin(), exact.end()});
-    if (moved <= kMost * spread && !merged) continue;
-    const std::string name =
-        names.empty() ? std::to_string(j + 1) : names[static_cast<std::size_t>(j)];
-    throw InvalidArgument(file, "values that survive rounding to float32, or --scalar float64",
-                          "a column of values up to " + detail::to_text(largest) +
-                              " that differ by less: standard deviation " +
-                              detail::to_text(spread * largest) + ", rounded by " +
-                              detail::to_text(moved * largest),
-                          "column " + name);
+    if (moved <= kMostMoved * spread && !merged) continue;
+    fail_float32(file, j, names, largest, spread * largest, moved * largest);
+  }
+}
+
+void Float32Rounding::add(const ConstRowMatrixRef<double>& rows) {
+  if (rows.rows() == 0) return;
+  const auto n = static_cast<double>(rows.rows());
+  for (Index j = 0; j < rows.cols(); ++j) {
+    const Vector<double> values = rows.col(j);
+    m_largest[j] = std::max(m_largest[j], values.cwiseAbs().maxCoeff());
+    if (m_largest[j] > std::numeric_limits<float>::max()) continue;
+    m_moved[j] += (values.cast<float>().cast<double>() - values).squaredNorm();
+    // Chan, Golub & LeVeque: the moments of two parts together.
+    const double mean = values.mean();
+    const double apart = mean - m_mean[j];
+    m_squares[j] += (values.array() - mean).matrix().squaredNorm() +
+                    apart * apart * m_count * n / (m_count + n);
+    m_mean[j] += apart * n / (m_count + n);
+  }
+  m_count += n;
+}
+
+void Float32Rounding::check(const std::string& file, const std::vector<std::string>& names) const {
+  for (Index j = 0; j < m_mean.size(); ++j) {
+    const double spread = std::sqrt(m_squares[j] / m_count);
+    const double moved = std::sqrt(m_moved[j] / m_count);
+    if (m_largest[j] > std::numeric_limits<float>::max()) {
+      fail_float32(file, j, names, m_largest[j], spread, HUGE_VAL);
+    }
+    if (spread <= kConstant * m_largest[j] || moved <= kMostMoved * spread) continue;
+    fail_float32(file, j, names, m_largest[j], spread, moved);
   }
 }
 

@@ -66,6 +66,24 @@ void check_values(const std::string& file, const Matrix<Scalar>& values);
 void check_survives_float32(const std::string& file, const Matrix<double>& values,
                             const std::vector<std::string>& names = {});
 
+/// The first half of that for values that are not all there at a time: how far rounding moves them.
+class Float32Rounding {
+ public:
+  explicit Float32Rounding(Index cols)
+      : m_mean(Vector<double>::Zero(cols)), m_squares(m_mean), m_moved(m_mean), m_largest(m_mean) {}
+
+  void add(const ConstRowMatrixRef<double>& rows);
+
+  /// \throws InvalidArgument as check_survives_float32
+  void check(const std::string& file, const std::vector<std::string>& names) const;
+
+ private:
+  double m_count = 0;
+  Vector<double> m_mean, m_squares;  ///< of each column, the squares around the mean
+  Vector<double> m_moved;            ///< sum of squares
+  Vector<double> m_largest;
+};
+
 /// The values in the number type of a model.
 /// \throws InvalidArgument if they do not survive that
 template <class Scalar>

@@ -30,7 +30,8 @@ ExitCode run(int argc, char** argv) {
       "Exit code: 0 done, 2 bad usage or input, 3 numerical failure, 4 verify: a claim is\n"
       "not true, 5 verify: grades are about samples that were not given, 1 anything else.");
   const std::vector<Command> commands{add_fit(app),     add_convex(app), add_predict(app),
-                                      add_inspect(app), add_verify(app), add_export(app)};
+                                      add_inspect(app), add_verify(app), add_export(app),
+                                      add_convert(app)};
 
   std::string name = "mgdl";
   // A reader that has gone is no error.

@@ -43,12 +43,11 @@ struct NamedSamples {
   std::string text = {};  ///< empty for .npy files
 };
 
-/// Parses a CSV file. Errors name flags instead of the library's options.
-template <class Scalar>
-CsvTable<Scalar> parse_table(const std::string& text, const CsvOptions& options,
-                             const std::string& file) {
+/// Calls read(), where errors about a CSV file name flags instead of the library's options.
+template <class Read>
+auto with_csv_errors(const CsvOptions& options, const std::string& file, const Read& read) {
   try {
-    return parse_csv<Scalar>(text, options, file);
+    return read();
   } catch (const InvalidArgument& error) {
     const bool of_option = error.argument() != file;
     std::string where = of_option ? file : error.where();
@@ -65,6 +64,24 @@ CsvTable<Scalar> parse_table(const std::string& text, const CsvOptions& options,
   }
 }
 
+/// Calls read(), where errors about columns are about those of targets.
+template <class Read>
+auto with_target_flag(const std::string& file, const Read& read) {
+  try {
+    return read();
+  } catch (const InvalidArgument& error) {
+    if (error.argument() == file) throw;
+    throw InvalidArgument("--target-columns", error.expected(), error.found(), file);
+  }
+}
+
+/// Parses a CSV file.
+template <class Scalar>
+CsvTable<Scalar> parse_table(const std::string& text, const CsvOptions& options,
+                             const std::string& file) {
+  return with_csv_errors(options, file, [&] { return parse_csv<Scalar>(text, options, file); });
+}
+
 /// The same, with values that are rounded only if they survive that.
 template <class Scalar>
 CsvTable<Scalar> parse_samples(const std::string& text, const CsvOptions& options,
@@ -75,29 +92,23 @@ CsvTable<Scalar> parse_samples(const std::string& text, const CsvOptions& option
           std::move(table.left_out), table.dialect};
 }
 
-/// Whether a column only tells rows apart, by its name and its numbers.
-template <class Column>
-bool counts_rows(const std::string& name, const Column& values) {
+/// Whether a column only tells rows apart, by its name; its numbers say whether it does.
+inline bool may_count_rows(const std::string& name) {
   std::string lower = name;
   std::ranges::transform(lower, lower.begin(),
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const bool named = lower == "id" || lower == "index" || lower == "row" || lower == "nr" ||
-                     lower == "no" || lower == "#" || lower.ends_with("_id");
-  if (!named || values.size() < 3) return false;
-  for (Index i = 1; i < values.size(); ++i) {
-    if (values[i] != values[i - 1] + 1) return false;
-  }
-  return true;
+  return lower == "id" || lower == "index" || lower == "row" || lower == "nr" || lower == "no" ||
+         lower == "#" || lower.ends_with("_id");
 }
 
 /// What was taken of a file, in a line: "x.csv: 768 rows, header, delimiter ;, 8 inputs (id left
 /// out: text)".
-template <class Scalar>
-std::string table_text(const std::string& file, const CsvTable<Scalar>& table, Index inputs,
-                       Index targets) {
+/// \param counts  whether the numbers of column j are those of rows
+template <class Scalar, class Counts>
+std::string table_text(const std::string& file, const CsvTable<Scalar>& table, Index rows,
+                       Index inputs, Index targets, const Counts& counts) {
   const CsvDialect& dialect = table.dialect;
-  std::string text = file + ": " + std::to_string(table.values.rows()) +
-                     (table.values.rows() == 1 ? " row, " : " rows, ");
+  std::string text = file + ": " + std::to_string(rows) + (rows == 1 ? " row, " : " rows, ");
   text += dialect.names_in_comment ? "header in a comment"
           : dialect.header         ? "header"
                                    : "no header";
@@ -128,10 +139,24 @@ std::string table_text(const std::string& file, const CsvTable<Scalar>& table, I
   if (!table.left_out.empty()) text += ")";
   for (Index j = 0; j < std::ssize(table.names); ++j) {
     const std::string& name = table.names[static_cast<std::size_t>(j)];
-    if (!counts_rows(name, table.values.col(j))) continue;
+    if (rows < 3 || !may_count_rows(name) || !counts(j)) continue;
     return text + "; " + name + " counts the rows: --exclude leaves it out";
   }
   return text;
+}
+
+/// The same of a table that is there.
+template <class Scalar>
+std::string table_text(const std::string& file, const CsvTable<Scalar>& table, Index inputs,
+                       Index targets) {
+  const auto counts = [&](Index column) {
+    const auto values = table.values.col(column);
+    for (Index i = 1; i < values.size(); ++i) {
+      if (values[i] != values[i - 1] + 1) return false;
+    }
+    return true;
+  };
+  return table_text(file, table, table.values.rows(), inputs, targets, counts);
 }
 
 /// Names that a model can find columns by: all different.
@@ -171,14 +196,6 @@ NamedSamples<Scalar> read_csv_samples(const std::string& file, const CsvFlags& f
   const std::string text = read_file(file);
   CsvOptions options = csv_options(flags);
   const Index outputs = std::ssize(targets);
-  const auto with_target_flag = [&](const auto& read) {
-    try {
-      return read();
-    } catch (const InvalidArgument& error) {
-      if (error.argument() == file) throw;
-      throw InvalidArgument("--target-columns", error.expected(), error.found(), file);
-    }
-  };
   if (!flags.columns.empty()) {
     options.columns = flags.columns;
     options.columns.insert(options.columns.end(), targets.begin(), targets.end());
@@ -197,7 +214,8 @@ NamedSamples<Scalar> read_csv_samples(const std::string& file, const CsvFlags& f
       options.header = CsvHeader::Yes;
       options.names.clear();
       options.columns = targets;
-      const auto Y = with_target_flag([&] { return parse_samples<Scalar>(text, options, file); });
+      const auto Y =
+          with_target_flag(file, [&] { return parse_samples<Scalar>(text, options, file); });
       NamedSamples<Scalar> samples{{table.values, Y.values}, {known.inputs, Y.names}};
       samples.text = table_text(file, table, table.values.cols(), outputs);
       return samples;
@@ -209,7 +227,7 @@ NamedSamples<Scalar> read_csv_samples(const std::string& file, const CsvFlags& f
                           "none", file);
   }
   const CsvTable<Scalar> table = parse_samples<Scalar>(text, options, file);
-  return with_target_flag([&] {
+  return with_target_flag(file, [&] {
     auto [X, Y] = split_targets(table, targets);
     NamedSamples<Scalar> samples{{X, Y}};
     samples.text = table_text(file, table, X.cols(), outputs);

@@ -11,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "io/csv_both.hpp"
 #include "mgdl/io/number_text.hpp"
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 using Catch::Matchers::ContainsSubstring;
 using Names = std::vector<std::string>;
@@ -21,6 +23,9 @@ namespace {
 
 template <class Scalar = double>
 mgdl::CsvTable<Scalar> parse(const std::string& text, const mgdl::CsvOptions& options = {}) {
+  // In blocks, too.
+  static const mgdl::test::TemporaryFolder folder;
+  mgdl::test::check_csv_both<Scalar>(folder, text, options);
   return mgdl::parse_csv<Scalar>(text, options, "x.csv");
 }
 

@@ -4,8 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "io/csv_both.hpp"
 #include "mgdl/io/csv.hpp"
 #include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
 
 using Catch::Matchers::ContainsSubstring;
 using mgdl::CsvHeader;
@@ -15,6 +17,9 @@ using Names = std::vector<std::string>;
 namespace {
 
 mgdl::CsvTable<double> parse(const std::string& text, const CsvOptions& options = {}) {
+  // In blocks, too.
+  static const mgdl::test::TemporaryFolder folder;
+  mgdl::test::check_csv_both<double>(folder, text, options);
   return mgdl::parse_csv<double>(text, options, "x.csv");
 }
 

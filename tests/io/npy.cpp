@@ -20,15 +20,19 @@
 #include <utility>
 #include <vector>
 
+#include "io/npy_bytes.hpp"
 #include "io/npy_golden.hpp"
 #include "support/catch.hpp"
 
 using Catch::Matchers::ContainsSubstring;
 using namespace std::string_literals;
 
+using mgdl::test::bytes_of;
 using mgdl::test::Golden;
 using mgdl::test::golden_files;
 using mgdl::test::golden_values;
+using mgdl::test::npy_file;
+using mgdl::test::npy_header;
 
 namespace {
 
@@ -64,28 +68,6 @@ std::string error_of(const std::string& bytes) {
   return messages[0];
 }
 
-std::string file(const std::string& header, const std::string& data, int version = 1) {
-  std::string result = "\x93NUMPY"s + static_cast<char>(version) + '\0';
-  for (int i = 0; i < (version == 1 ? 2 : 4); ++i) {
-    result += static_cast<char>(header.size() >> (8 * i) & 0xff);
-  }
-  return result + header + data;
-}
-
-std::string header(const std::string& descr, const std::string& order, const std::string& shape) {
-  return "{'descr': '" + descr + "', 'fortran_order': " + order + ", 'shape': " + shape + ", }\n";
-}
-
-/// Bytes of `value` in the given order ('<' or '>').
-template <class Stored>
-std::string bytes_of(Stored value, char order) {
-  std::string result(sizeof(Stored), '\0');
-  std::memcpy(result.data(), &value, sizeof(Stored));
-  const bool little = std::endian::native == std::endian::little;
-  if (sizeof(Stored) > 1 && little != (order == '<')) std::reverse(result.begin(), result.end());
-  return result;
-}
-
 /// Reads a 3 x 2 and a 2 x 3 x 2 array of distinct values in every byte order, memory order and
 /// version.
 template <class Stored, class Scalar>
@@ -106,9 +88,10 @@ void check_type(const std::string& type) {
         }
         const std::string descr = (sizeof(Stored) == 1 ? "|" : std::string(1, order)) + type;
         const std::string word = fortran ? "True" : "False";
-        const auto matrix = read<Scalar>(file(header(descr, word, "(3, 2)"), matrix_data, version));
+        const auto matrix =
+            read<Scalar>(npy_file(npy_header(descr, word, "(3, 2)"), matrix_data, version));
         const auto array =
-            read_array<Scalar>(file(header(descr, word, "(2, 3, 2)"), array_data, version));
+            read_array<Scalar>(npy_file(npy_header(descr, word, "(2, 3, 2)"), array_data, version));
         INFO(descr << " fortran " << fortran << " version " << version);
         REQUIRE((matrix.rows() == 3 && matrix.cols() == 2));
         REQUIRE(array.shape == std::vector<mgdl::Index>{2, 3, 2});
@@ -242,7 +225,7 @@ TEST_CASE("a large Fortran-ordered array is transposed across blocks", "[io/npy]
   constexpr int a = 40, b = 50, c = 60;
   std::string data;
   for (int k = 0; k < a * b * c; ++k) data += bytes_of(k, '<');
-  const auto array = read_array<double>(file(header("<i4", "True", "(40, 50, 60)"), data));
+  const auto array = read_array<double>(npy_file(npy_header("<i4", "True", "(40, 50, 60)"), data));
   bool equal = true;
   for (int i = 0; i < a; ++i) {
     for (int j = 0; j < b; ++j) {
@@ -258,7 +241,7 @@ TEST_CASE("a large Fortran-ordered array is transposed across blocks", "[io/npy]
 TEST_CASE("a one-dimensional array is a column", "[io/npy]") {
   const std::string data = bytes_of(1.0f, '<') + bytes_of(2.0f, '<') + bytes_of(3.0f, '<');
   for (const char* word : {"False", "True"}) {
-    const auto column = read<double>(file(header("<f4", word, "(3,)"), data));
+    const auto column = read<double>(npy_file(npy_header("<f4", word, "(3,)"), data));
     CHECK(column == Eigen::Vector3d(1, 2, 3));
   }
 }
@@ -269,19 +252,19 @@ TEST_CASE("the header may be laid out in any way Python allows", "[io/npy]") {
        {"{'descr': '|u1', 'fortran_order': False, 'shape': (3,)}",
         "{'shape':(3L,),'descr':'|u1','fortran_order':False}",
         " { \"fortran_order\" : True ,\n\"shape\" : ( 3 , 1 , ) , \"descr\" : \"=u1\" , } \t "}) {
-    CHECK(read<float>(file(text, data)) == Eigen::Vector3f(1, 2, 3));
+    CHECK(read<float>(npy_file(text, data)) == Eigen::Vector3f(1, 2, 3));
   }
 }
 
 TEST_CASE("values that the result cannot hold are refused", "[io/npy]") {
   const auto error_at_1 = [](const std::string& descr, const std::string& good,
                              const std::string& bad, auto scalar) {
-    const std::string start = header(descr, "False", "(2,)");
+    const std::string start = npy_header(descr, "False", "(2,)");
     const std::string where =
         "element 1 (byte " + std::to_string(10 + start.size() + good.size()) + ")";
-    const std::string message = error_of<decltype(scalar)>(file(start, good + bad));
+    const std::string message = error_of<decltype(scalar)>(npy_file(start, good + bad));
     CHECK_THAT(message, ContainsSubstring(where));
-    read<decltype(scalar)>(file(start, good + good));
+    read<decltype(scalar)>(npy_file(start, good + good));
   };
   const auto i8 = [](std::int64_t value) { return bytes_of(value, '<'); };
   const std::int64_t exact = std::int64_t{1} << 53;
@@ -297,17 +280,17 @@ TEST_CASE("values that the result cannot hold are refused", "[io/npy]") {
   error_at_1("|b1", "\1", "\2", double{});
 
   // Far behind the pieces that are converted at a time.
-  const std::string start = header("<i8", "False", "(50000,)");
+  const std::string start = npy_header("<i8", "False", "(50000,)");
   std::string many(8 * 50000, '\0');
   many.replace(8 * 49999, 8, i8(exact + 1));
-  CHECK_THAT(error_of(file(start, many)),
+  CHECK_THAT(error_of(npy_file(start, many)),
              ContainsSubstring("found 9007199254740993 at element 49999 (byte " +
                                std::to_string(10 + start.size() + 8 * 49999) + ")"));
 
   const double infinity = std::numeric_limits<double>::infinity();
   const auto special = read<float>(
-      file(header("<f8", "False", "(3,)"),
-           bytes_of(std::nan(""), '<') + bytes_of(-infinity, '<') + bytes_of(1e-60, '<')));
+      npy_file(npy_header("<f8", "False", "(3,)"),
+               bytes_of(std::nan(""), '<') + bytes_of(-infinity, '<') + bytes_of(1e-60, '<')));
   CHECK(std::isnan(special(0)));
   CHECK(special(1) == -std::numeric_limits<float>::infinity());
   CHECK(special(2) == 0);
@@ -323,7 +306,7 @@ TEST_CASE("hostile headers are refused before anything is allocated", "[io/npy]"
   };
   const std::string data(8, '\0');
   const auto shape = [&](const std::string& text) {
-    return file(header("<f8", "False", text), data);
+    return npy_file(npy_header("<f8", "False", text), data);
   };
   check(shape("(1152921504606846975,)"),
         "9223372036854775800 bytes of data for 'shape' (1152921504606846975,) of 8-byte elements, "
@@ -347,28 +330,32 @@ TEST_CASE("hostile headers are refused before anything is allocated", "[io/npy]"
   check(shape(many + ")"), "at most 64 dimensions");
 
   for (const std::string type : {"|O", "O", "<O"}) {
-    check(file(header(type, "False", "(1,)"), data), "pickled Python objects");
+    check(npy_file(npy_header(type, "False", "(1,)"), data), "pickled Python objects");
   }
   for (const std::string type :
        {"<f2", "<f16", "<c8", "<U2", "|S8", "<M8", "<i3", "f8", "", "<", "!f8", "< f8", "<f8 "}) {
-    check(file(header(type, "False", "(1,)"), data), "'descr' to be one of f4 f8");
+    check(npy_file(npy_header(type, "False", "(1,)"), data), "'descr' to be one of f4 f8");
   }
-  check(file("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1,), }", data),
+  check(npy_file("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1,), }", data),
         "a structured type");
-  check(file(header("<f8", "false", "(1,)"), data),
+  check(npy_file(npy_header("<f8", "false", "(1,)"), data),
         "'fortran_order' to be True or False, found \"false");
-  check(file("{'descr': '<f8', 'shape': (1,), }", data), "header key 'fortran_order', found none");
-  check(file("{'fortran_order': False, 'shape': (1,), }", data), "header key 'descr', found none");
-  check(file("{'descr': '<f8', 'fortran_order': False}", data), "header key 'shape', found none");
-  check(file("{'descr': '<f8', 'extra': 1}", data), "each once, found \"extra\" at byte 27");
-  check(file("{'descr': '<f8', 'descr': '<f8'}", data), "each once, found \"descr\" at byte 27");
-  check(file("{'descr' '<f8'}", data), "':' in the header");
-  check(file("{'descr", data), "a closing quote");
-  check(file("{descr: 1}", data), "a key in quotes");
-  check(file("", data), "'{' in the header, found the end of the header at byte 10");
-  check(file(header("<f8", "False", "(1,)") + "x", data), "only spaces behind");
+  check(npy_file("{'descr': '<f8', 'shape': (1,), }", data),
+        "header key 'fortran_order', found none");
+  check(npy_file("{'fortran_order': False, 'shape': (1,), }", data),
+        "header key 'descr', found none");
+  check(npy_file("{'descr': '<f8', 'fortran_order': False}", data),
+        "header key 'shape', found none");
+  check(npy_file("{'descr': '<f8', 'extra': 1}", data), "each once, found \"extra\" at byte 27");
+  check(npy_file("{'descr': '<f8', 'descr': '<f8'}", data),
+        "each once, found \"descr\" at byte 27");
+  check(npy_file("{'descr' '<f8'}", data), "':' in the header");
+  check(npy_file("{'descr", data), "a closing quote");
+  check(npy_file("{descr: 1}", data), "a key in quotes");
+  check(npy_file("", data), "'{' in the header, found the end of the header at byte 10");
+  check(npy_file(npy_header("<f8", "False", "(1,)") + "x", data), "only spaces behind");
 
-  const std::string good = file(header("<f8", "False", "(1,)"), data);
+  const std::string good = npy_file(npy_header("<f8", "False", "(1,)"), data);
   read<double>(good);
   check(good + '\0', "8 bytes of data for 'shape' (1,) of 8-byte elements, found 9");
   check("PK\3\4" + good, "a .npy file");
@@ -381,7 +368,7 @@ TEST_CASE("hostile headers are refused before anything is allocated", "[io/npy]"
   CHECK_THAT(
       [&] {
         try {
-          read<double>(file(header("<f8", "False", "()"), data));
+          read<double>(npy_file(npy_header("<f8", "False", "()"), data));
         } catch (const mgdl::InvalidArgument& e) {
           return std::string(e.what());
         }
@@ -389,9 +376,9 @@ TEST_CASE("hostile headers are refused before anything is allocated", "[io/npy]"
       }(),
       ContainsSubstring(
           "an array of 1 or 2 dimensions, found 0 dimensions, () at header key 'shape'"));
-  CHECK_THROWS_AS(read<double>(file(header("<f8", "False", "(1, 1, 1)"), data)),
+  CHECK_THROWS_AS(read<double>(npy_file(npy_header("<f8", "False", "(1, 1, 1)"), data)),
                   mgdl::InvalidArgument);
-  CHECK(read_array<double>(file(header("<f8", "False", "()"), data)).data ==
+  CHECK(read_array<double>(npy_file(npy_header("<f8", "False", "()"), data)).data ==
         std::vector<double>{0.0});
 }
 
@@ -448,11 +435,11 @@ TEST_CASE("files: read, replace, refuse", "[io/npy]") {
 
 TEST_CASE("NPY: what NumPy writes and nobody reads here is refused with the way out", "[io/npy]") {
   for (const std::string type : {"<f2", ">f2", "<f16", "<c8", "<c16"}) {
-    CHECK_THAT(error_of(file(header(type, "False", "(1,)"), std::string(16, '\0'))),
+    CHECK_THAT(error_of(npy_file(npy_header(type, "False", "(1,)"), std::string(16, '\0'))),
                ContainsSubstring("found \"" + type + "\" (x.astype('f8') in NumPy makes one"));
   }
   for (const std::string type : {"<U5", "|S3", "<M8[ns]"}) {
-    CHECK_THAT(error_of(file(header(type, "False", "(1,)"), std::string(16, '\0'))),
+    CHECK_THAT(error_of(npy_file(npy_header(type, "False", "(1,)"), std::string(16, '\0'))),
                ContainsSubstring("\"" + type + "\""));
   }
   for (const std::string start : {"PK\x03\x04", "PK\x05\x06"}) {

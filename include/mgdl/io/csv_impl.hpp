@@ -143,13 +143,76 @@ inline std::vector<Index> find_csv_columns(const std::vector<std::string>& names
   return result;
 }
 
-/// Makes a table of what was found in a file.
+/// The text of a CSV file, and how it is cut into fields.
+class CsvText {
+ public:
+  /// \param options  must outlive this, as `text` and `source` must
+  CsvText(std::string_view text, const CsvOptions& options, const std::string& source)
+      : m_source(source), m_options(options) {
+    options.validate();
+    require_text(text, source);
+    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // byte order mark of UTF-8
+    if (text.find('\n') == std::string_view::npos && text.find('\r') != std::string_view::npos) {
+      m_changed = text;
+      std::ranges::replace(m_changed, '\r', '\n');
+      text = m_changed;
+    }
+    m_comment = options.comment.value_or(kFoundComment);
+    std::optional<char> delimiter = options.delimiter;
+    if (text.size() > 5 && text.starts_with("sep=") && text.find_first_of("\r\n") == 5) {
+      // A line in which some tell Excel the delimiter; a blank one keeps the numbers of the others.
+      if (!delimiter) {
+        CsvOptions said = options;
+        said.delimiter = delimiter = text[4];
+        said.validate();
+      }
+      text.remove_prefix(5);
+    }
+    m_delimiter = delimiter ? *delimiter : find_delimiter(text, m_comment, source);
+    m_decimal = options.decimal.value_or(m_delimiter == ',' ? '.' : '\0');
+    m_text = text;
+  }
+  CsvText(const CsvText&) = delete;
+  CsvText& operator=(const CsvText&) = delete;
+
+  CsvScanner scanner() const { return {m_text, m_delimiter, m_comment, m_source}; }
+  char delimiter() const noexcept { return m_delimiter; }
+  /// Point, comma, or NUL: whichever a field has.
+  char decimal() const noexcept { return m_decimal; }
+  const CsvOptions& options() const noexcept { return m_options; }
+  const std::string& source() const noexcept { return m_source; }
+
+ private:
+  const std::string& m_source;
+  const CsvOptions& m_options;
+  std::string m_changed;  // instead of one with other line ends
+  std::string_view m_text;
+  char m_comment = '\0';
+  char m_delimiter = ',';
+  char m_decimal = '.';
+};
+
+/// Makes a table of what was found in a file. Its values are those that the survey has kept.
 template <class Scalar>
 class CsvTableMaker {
  public:
-  CsvTableMaker(CsvSurvey<Scalar> survey, const CsvOptions& options, CsvDialect dialect,
-                const std::string& source)
-      : m_survey(std::move(survey)), m_options(options), m_dialect(dialect), m_source(source) {}
+  CsvTableMaker(const CsvText& text, CsvKeep keep, const CsvProgress& progress = {})
+      : m_text(text),
+        m_keep(keep),
+        m_progress(progress),
+        m_survey(CsvSurveyor<Scalar>(text.scanner(), text.decimal(), keep, progress).read()),
+        m_options(text.options()),
+        m_source(text.source()) {
+    m_dialect.delimiter = text.delimiter();
+  }
+
+  /// Records at the start of the file that are no rows; known once there is a table.
+  Index skipped() const noexcept { return m_skipped; }
+  Index rows() const noexcept { return m_survey.rows - m_skipped; }
+  /// Whether each value of column j of the file is one more than the one before it.
+  bool counts_on(Index j) const {
+    return m_survey.order[static_cast<std::size_t>(j)].last_jump <= m_skipped;
+  }
 
   CsvTable<Scalar> table() {
     if (m_survey.first.empty()) fail_no_rows();
@@ -173,8 +236,8 @@ class CsvTableMaker {
     for (const Index j : result.positions) {
       if (!m_names.empty()) result.names.push_back(m_names[static_cast<std::size_t>(j)]);
     }
-    result.values =
-        m_survey.values(Eigen::seqN(m_skipped, m_survey.rows - m_skipped), result.positions);
+    const Index kept = m_keep == CsvKeep::All ? rows() : 0;
+    result.values = m_survey.values(Eigen::seqN(m_skipped, kept), result.positions);
     return result;
   }
 
@@ -291,13 +354,8 @@ class CsvTableMaker {
 
   /// Whether a column has the numbers of the rows, from 0 or 1.
   bool counts_rows(Index j) const {
-    if (column(j).wholes != column(j).numbers) return false;
     const auto first = m_survey.values(m_skipped, j);
-    if (first != 0 && first != 1) return false;
-    for (Index i = m_skipped; i < m_survey.rows; ++i) {
-      if (m_survey.values(i, j) != first + static_cast<Scalar>(i - m_skipped)) return false;
-    }
-    return true;
+    return column(j).wholes == column(j).numbers && (first == 0 || first == 1) && counts_on(j);
   }
 
   /// Whether the first column, which has no name, only tells rows apart.
@@ -305,10 +363,20 @@ class CsvTableMaker {
     if (m_row_names) return true;
     const bool nameless = !m_names.empty() && (m_names[0].empty() || m_names[0] == "Unnamed: 0");
     if (!nameless || column(0).wholes != m_survey.rows - m_skipped) return false;
-    std::vector<Scalar> numbers(m_survey.values.col(0).begin() + m_skipped,
-                                m_survey.values.col(0).begin() + m_survey.rows);
+    if (m_survey.order[0].last_fall <= m_skipped) return m_survey.values(m_skipped, 0) >= 0;
+    std::vector<Scalar> numbers = first_column();
     std::ranges::sort(numbers);
     return numbers.front() >= 0 && std::ranges::adjacent_find(numbers) == numbers.end();
+  }
+
+  std::vector<Scalar> first_column() const {
+    if (m_keep == CsvKeep::All) {
+      return {m_survey.values.col(0).begin() + m_skipped,
+              m_survey.values.col(0).begin() + m_survey.rows};
+    }
+    RowMatrix<Scalar> column(rows(), 1);
+    CsvRows<Scalar>(m_text.scanner(), m_text.decimal(), m_skipped, {0}, m_progress).read(column);
+    return {column.data(), column.data() + column.size()};
   }
 
   /// Position of the one column of that name.
@@ -436,6 +504,9 @@ class CsvTableMaker {
     return ',';
   }
 
+  const CsvText& m_text;
+  CsvKeep m_keep;
+  CsvProgress m_progress;
   CsvSurvey<Scalar> m_survey;
   const CsvOptions& m_options;
   CsvDialect m_dialect;
@@ -453,33 +524,8 @@ namespace mgdl {
 template <std::floating_point Scalar>
 CsvTable<Scalar> parse_csv(std::string_view text, const CsvOptions& options,
                            const std::string& source) {
-  options.validate();
-  detail::require_text(text, source);
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // byte order mark of UTF-8
-  std::string changed;
-  if (text.find('\n') == std::string_view::npos && text.find('\r') != std::string_view::npos) {
-    changed = text;
-    std::ranges::replace(changed, '\r', '\n');
-    text = changed;
-  }
-  const char comment = options.comment.value_or(detail::kFoundComment);
-  CsvDialect dialect;
-  if (text.size() > 5 && text.starts_with("sep=") && text.find_first_of("\r\n") == 5) {
-    // A line in which some tell Excel the delimiter; a blank one keeps the numbers of the others.
-    if (!options.delimiter) {
-      CsvOptions said = options;
-      said.delimiter = text[4];
-      changed = text.substr(5);
-      return parse_csv<Scalar>(changed, said, source);
-    }
-    text.remove_prefix(5);
-  }
-  dialect.delimiter =
-      options.delimiter ? *options.delimiter : detail::find_delimiter(text, comment, source);
-  const char decimal = options.decimal.value_or(dialect.delimiter == ',' ? '.' : '\0');
-  detail::CsvSurveyor<Scalar> surveyor(detail::CsvScanner(text, dialect.delimiter, comment, source),
-                                       decimal);
-  return detail::CsvTableMaker<Scalar>(surveyor.read(), options, dialect, source).table();
+  const detail::CsvText whole(text, options, source);
+  return detail::CsvTableMaker<Scalar>(whole, detail::CsvKeep::All).table();
 }
 
 template <std::floating_point Scalar>

@@ -85,6 +85,35 @@ void write_npy(std::ostream& out, const Eigen::DenseBase<Derived>& matrix) {
   detail::write_npy_values(out, detail::view_of(values));
 }
 
+/// Writes a matrix whose rows are not all there at a time, otherwise like write_npy.
+template <std::floating_point Scalar>
+class NpyWriter {
+ public:
+  /// Writes the header of an array of `rows` x `cols`.
+  ///
+  /// \param out  must outlive the writer
+  NpyWriter(std::ostream& out, Index rows, Index cols);
+
+  /// Writes the next rows: any expression of Scalar.
+  ///
+  /// \throws InvalidArgument for rows of another length, and for more rows than the header says
+  template <class Derived>
+  void add(const Eigen::DenseBase<Derived>& rows) {
+    const auto& values = rows.eval();
+    add_values(detail::view_of(values));
+  }
+
+  /// Rows that the header says and that have not been written.
+  Index missing() const noexcept { return m_missing; }
+
+ private:
+  void add_values(const detail::MatrixView<Scalar>& values);
+
+  std::ostream& m_out;
+  Index m_missing;
+  Index m_cols;
+};
+
 /// Writes an array of any number of dimensions, otherwise like write_npy.
 ///
 /// \throws InvalidArgument if a size is negative or `data` is not as long as `shape` says
@@ -115,6 +144,7 @@ extern template Matrix<float> read_npy(const std::filesystem::path&);
 extern template NpyArray<float> read_npy_array(std::istream&, std::uint64_t, const std::string&);
 extern template NpyArray<float> read_npy_array(const std::filesystem::path&);
 extern template void write_npy_array(std::ostream&, const NpyArray<float>&);
+extern template class NpyWriter<float>;
 extern template void write_npy_array(const std::filesystem::path&, const NpyArray<float>&);
 extern template void detail::write_npy_values(std::ostream&, const detail::MatrixView<float>&);
 extern template void detail::write_npy_values(const std::filesystem::path&,
@@ -124,6 +154,7 @@ extern template Matrix<double> read_npy(const std::filesystem::path&);
 extern template NpyArray<double> read_npy_array(std::istream&, std::uint64_t, const std::string&);
 extern template NpyArray<double> read_npy_array(const std::filesystem::path&);
 extern template void write_npy_array(std::ostream&, const NpyArray<double>&);
+extern template class NpyWriter<double>;
 extern template void write_npy_array(const std::filesystem::path&, const NpyArray<double>&);
 extern template void detail::write_npy_values(std::ostream&, const detail::MatrixView<double>&);
 extern template void detail::write_npy_values(const std::filesystem::path&,

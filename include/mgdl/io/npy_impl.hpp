@@ -368,6 +368,37 @@ NpyDecoder<Scalar> npy_decoder(const NpyHeader& header) {
   }
 }
 
+inline std::string npy_byte_text(const NpyHeader& header, std::size_t position) {
+  return "byte " + std::to_string(header.data_offset + position * header.item_size);
+}
+
+/// Throws for an element that a decoder has stopped at.
+template <class Scalar>
+[[noreturn]] void fail_npy_element(const NpyHeader& header, const std::string& name,
+                                   std::size_t position, const std::string& misfit) {
+  const std::string type = std::is_same_v<Scalar, float> ? "float" : "double";
+  throw InvalidArgument(
+      name,
+      header.kind == 'b'   ? std::string("bool elements of 0 or 1")
+      : header.kind == 'f' ? "values in the range of " + type
+                           : "integers that " + type + " holds exactly",
+      misfit, "element " + std::to_string(position) + " (" + npy_byte_text(header, position) + ")");
+}
+
+/// Rows and columns of an array of one or two dimensions; throws for any other.
+struct NpyMatrixShape {
+  Index rows, cols;
+};
+inline NpyMatrixShape npy_matrix_shape(const NpyHeader& header, const std::string& name) {
+  const std::vector<Index>& shape = header.shape;
+  if (shape.size() != 1 && shape.size() != 2) {
+    throw InvalidArgument(name, "an array of 1 or 2 dimensions",
+                          std::to_string(shape.size()) + " dimensions, " + npy_shape_text(shape),
+                          "header key 'shape'");
+  }
+  return {shape[0], shape.size() == 2 ? shape[1] : 1};
+}
+
 /// The elements of a .npy file, one piece after the other, in the order of the file.
 template <class Scalar>
 class NpyElements {
@@ -385,33 +416,17 @@ class NpyElements {
       const auto arrived = static_cast<std::size_t>(m_in.gcount());
       if (arrived != piece * item_size) {
         throw InvalidArgument(m_name, "readable data to the end", "an input/output error",
-                              byte_text(m_position) + " or after");
+                              npy_byte_text(m_header, m_position) + " or after");
       }
       const std::size_t good =
           m_decode(m_bytes.data(), piece, m_header.swap_bytes, result + done, misfit);
-      if (good != piece) fail(m_position + good, misfit);
+      if (good != piece) fail_npy_element<Scalar>(m_header, m_name, m_position + good, misfit);
       m_position += piece;
       done += piece;
     }
   }
 
  private:
-  std::string byte_text(std::size_t position) const {
-    return "byte " + std::to_string(m_header.data_offset + position * m_header.item_size);
-  }
-
-  [[noreturn]] void fail(std::size_t position, const std::string& misfit) const {
-    const bool is_float = m_header.kind == 'f';
-    const bool is_bool = m_header.kind == 'b';
-    const std::string type = std::is_same_v<Scalar, float> ? "float" : "double";
-    throw InvalidArgument(m_name,
-                          is_bool    ? std::string("bool elements of 0 or 1")
-                          : is_float ? "values in the range of " + type
-                                     : "integers that " + type + " holds exactly",
-                          misfit,
-                          "element " + std::to_string(position) + " (" + byte_text(position) + ")");
-  }
-
   std::istream& m_in;
   const NpyHeader& m_header;
   const std::string& m_name;
@@ -450,14 +465,8 @@ namespace mgdl {
 template <std::floating_point Scalar>
 Matrix<Scalar> read_npy(std::istream& in, std::uint64_t size, const std::string& name) {
   const detail::NpyHeader header = detail::read_npy_header(in, size, name);
-  const std::vector<Index>& shape = header.shape;
-  if (shape.size() != 1 && shape.size() != 2) {
-    throw InvalidArgument(
-        name, "an array of 1 or 2 dimensions",
-        std::to_string(shape.size()) + " dimensions, " + detail::npy_shape_text(shape),
-        "header key 'shape'");
-  }
-  Matrix<Scalar> result(shape[0], shape.size() == 2 ? shape[1] : 1);
+  const auto [rows, cols] = detail::npy_matrix_shape(header, name);
+  Matrix<Scalar> result(rows, cols);
   detail::NpyElements<Scalar> elements(in, header, name);
   if (header.fortran_order || result.rows() == 1 || result.cols() == 1) {
     elements.read(result.data(), header.count);
@@ -538,15 +547,32 @@ void write_npy_array(const std::filesystem::path& path, const NpyArray<Scalar>& 
 }
 
 template <std::floating_point Scalar>
+NpyWriter<Scalar>::NpyWriter(std::ostream& out, Index rows, Index cols)
+    : m_out(out), m_missing(rows), m_cols(cols) {
+  detail::write_npy_header<Scalar>(out, {rows, cols});
+}
+
+template <std::floating_point Scalar>
+void NpyWriter<Scalar>::add_values(const detail::MatrixView<Scalar>& values) {
+  detail::require_cols("rows", m_cols, values.cols());
+  if (values.rows() > m_missing) {
+    throw InvalidArgument("rows", "at most " + std::to_string(m_missing) + " more",
+                          std::to_string(values.rows()));
+  }
+  m_missing -= values.rows();
+  std::vector<Scalar> buffer(
+      static_cast<std::size_t>(std::min<Index>(values.size(), detail::npy_block)));
+  detail::for_each_npy_block(
+      values.rows(), values.cols(), [&](Index row, Index col, Index height, Index width) {
+        Eigen::Map<RowMatrix<Scalar>>(buffer.data(), height, width) =
+            values.block(row, col, height, width);
+        detail::write_npy_data(m_out, buffer.data(), static_cast<std::size_t>(height * width));
+      });
+}
+
+template <std::floating_point Scalar>
 void detail::write_npy_values(std::ostream& out, const MatrixView<Scalar>& values) {
-  write_npy_header<Scalar>(out, {values.rows(), values.cols()});
-  std::vector<Scalar> buffer(static_cast<std::size_t>(std::min<Index>(values.size(), npy_block)));
-  for_each_npy_block(values.rows(), values.cols(),
-                     [&](Index row, Index col, Index height, Index width) {
-                       Eigen::Map<RowMatrix<Scalar>>(buffer.data(), height, width) =
-                           values.block(row, col, height, width);
-                       write_npy_data(out, buffer.data(), static_cast<std::size_t>(height * width));
-                     });
+  NpyWriter<Scalar>(out, values.rows(), values.cols()).add(values);
 }
 
 template <std::floating_point Scalar>

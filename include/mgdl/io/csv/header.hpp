@@ -172,12 +172,8 @@ class CsvHeaderJudge {
   /// Whether the first number of a column lies between its others, and is written like them.
   bool is_within_column(Index j) const {
     if (looks_whole(field(0, j).text) && !any_whole_below(j)) return false;
-    bool above = false, below = false;
-    for (Index i = 1; i < m_survey.rows; ++i) {
-      above = above || m_survey.values(i, j) >= m_survey.values(0, j);
-      below = below || m_survey.values(i, j) <= m_survey.values(0, j);
-    }
-    return above && below;
+    const CsvOrder<Scalar>& order = m_survey.order[static_cast<std::size_t>(j)];
+    return order.any_above && order.any_below;
   }
 
   static std::optional<double> even_step(const std::vector<double>& values) {

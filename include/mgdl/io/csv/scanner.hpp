@@ -50,6 +50,8 @@ class CsvScanner {
         m_source(&source) {}
 
   bool at_end() const { return m_at == m_end; }
+  /// Where it is in the text.
+  const char* place() const { return m_at; }
   Index line() const { return m_line; }
   std::size_t bytes_left() const { return static_cast<std::size_t>(m_end - m_at); }
   /// Comments skipped so far, and the last of them.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstddef>
+#include <functional>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -128,6 +129,13 @@ CsvValue<Scalar> csv_value(std::string_view text, char decimal) {
   return {kind == CsvKind::Number ? CsvKind::CommaNumber : kind, number.value};
 }
 
+/// NaN for what is no number.
+template <class Scalar>
+Scalar csv_number(const CsvValue<Scalar>& value) {
+  const bool number = value.kind == CsvKind::Number || value.kind == CsvKind::CommaNumber;
+  return number ? value.value : std::numeric_limits<Scalar>::quiet_NaN();
+}
+
 /// A field and where it is. No line: nowhere.
 struct CsvPlace {
   Index line = 0;
@@ -188,6 +196,40 @@ struct CsvRecord {
   }
 };
 
+/// How the values of a column follow each other, from the first record on.
+template <class Scalar>
+struct CsvOrder {
+  bool any_above = false;  ///< any from the second on is at least the first
+  bool any_below = false;  ///< is at most the first
+  Index last_jump = 0;     ///< the last record that is not 1 more than the one before it
+  Index last_fall = 0;     ///< that is not more than the one before it
+
+  void add(Index row, Scalar value) {
+    if (row == 0) m_first = value;
+    if (row > 0) {
+      any_above = any_above || value >= m_first;
+      any_below = any_below || value <= m_first;
+      if (!(value == m_last + 1)) last_jump = row;
+      if (!(value > m_last)) last_fall = row;
+    }
+    m_last = value;
+  }
+
+ private:
+  Scalar m_first = 0;
+  Scalar m_last = 0;
+};
+
+/// Whether the numbers in a file are kept as it is surveyed.
+enum class CsvKeep {
+  All,
+  First  ///< those of the first three records
+};
+
+/// Called with the place in the text before a record is read, once that is behind the place that it
+/// has returned before: for a text that is not in memory.
+using CsvProgress = std::function<const char*(const char*)>;
+
 /// Everything in a file whose first two records may be names and units: they are kept as they are,
 /// and not counted in `columns`.
 template <class Scalar>
@@ -196,7 +238,8 @@ struct CsvSurvey {
   Index rows = 0;                  ///< records, the first two included
   std::vector<CsvRecord> first;    ///< up to two
   std::vector<CsvColumn> columns;  ///< of the records behind them
-  /// A row for each record, and some more; what is no number is NaN.
+  std::vector<CsvOrder<Scalar>> order;
+  /// A row for each record that is kept, and some more; what is no number is NaN.
   Matrix<Scalar> values;
   Index blank_behind_first = 0;  ///< line, if the first two records have one between them
   Index comments = 0;
@@ -207,7 +250,9 @@ struct CsvSurvey {
 template <class Scalar>
 class CsvSurveyor {
  public:
-  CsvSurveyor(CsvScanner scanner, char decimal) : m_scanner(scanner), m_decimal(decimal) {}
+  CsvSurveyor(CsvScanner scanner, char decimal, CsvKeep keep = CsvKeep::All,
+              CsvProgress progress = {})
+      : m_scanner(scanner), m_decimal(decimal), m_keep(keep), m_progress(std::move(progress)) {}
 
   /// \throws InvalidArgument for rows of another length than the rest, and for a blank line between
   /// two of them
@@ -238,7 +283,7 @@ class CsvSurveyor {
   }
 
   void read_rows() {
-    auto& [cols, rows, first, columns, values, blank_behind_first, comments, comment_before,
+    auto& [cols, rows, first, columns, order, values, blank_behind_first, comments, comment_before,
            end_line] = m_survey;
     Index blank = m_scanner.skip_ignored();
     if (!m_scanner.at_end()) {
@@ -250,12 +295,17 @@ class CsvSurveyor {
       cols = fields;
     }
     columns.resize(static_cast<std::size_t>(cols));
+    order.resize(static_cast<std::size_t>(cols));
     // A row takes at least a byte for each column: what claims more cells than that is refused
     // before they are stored.
     const Index possible = static_cast<Index>(m_scanner.bytes_left()) / cols + 3;
-    values.resize(std::min(m_scanner.count_lines() + 1, possible), cols);
+    values.resize(
+        m_keep == CsvKeep::All ? std::min(m_scanner.count_lines() + 1, possible) : kFirst + 1,
+        cols);
     add_row(first[0], rows++);
+    const char* known = m_scanner.place();
     while (!m_scanner.at_end()) {
+      if (m_progress && m_scanner.place() >= known) known = m_progress(m_scanner.place());
       const Index line = m_scanner.line();
       if (std::ssize(first) < 2) {
         CsvRecord record = read_record();
@@ -299,16 +349,18 @@ class CsvSurveyor {
   void add_row(const CsvRecord& record, Index row) {
     for (Index j = 0; j < m_survey.cols; ++j) {
       const auto i = static_cast<std::size_t>(j);
-      m_survey.values(row, j) =
-          i < record.fields.size()
-              ? number_of(csv_value<Scalar>(trimmed(record.fields[i].text), m_decimal))
-              : std::numeric_limits<Scalar>::quiet_NaN();
+      const CsvValue<Scalar> missing{CsvKind::Missing, Scalar{}};
+      const auto value = i < record.fields.size()
+                             ? csv_value<Scalar>(trimmed(record.fields[i].text), m_decimal)
+                             : missing;
+      keep(row, j, csv_number(value));
     }
   }
 
-  static Scalar number_of(const CsvValue<Scalar>& value) {
-    const bool number = value.kind == CsvKind::Number || value.kind == CsvKind::CommaNumber;
-    return number ? value.value : std::numeric_limits<Scalar>::quiet_NaN();
+  void keep(Index row, Index j, Scalar value) {
+    m_survey.order[static_cast<std::size_t>(j)].add(row, value);
+    // What is not kept goes to a row that nobody looks at.
+    m_survey.values(m_keep == CsvKeep::All ? row : std::min(row, kFirst), j) = value;
   }
 
   /// Returns whether there is anything in it. Columns are not told of rows without.
@@ -340,10 +392,13 @@ class CsvSurveyor {
 
   void add(const CsvCell& cell, Index row, Index j, Index line) {
     CsvColumn& column = m_survey.columns[static_cast<std::size_t>(j)];
-    if (cell.escaped) return column.add(cell.value(), true, CsvKind::Text, line);
+    if (cell.escaped) {
+      keep(row, j, std::numeric_limits<Scalar>::quiet_NaN());
+      return column.add(cell.value(), true, CsvKind::Text, line);
+    }
     const std::string_view text = trimmed(cell.text);
     const auto value = csv_value<Scalar>(text, m_decimal);
-    m_survey.values(row, j) = number_of(value);
+    keep(row, j, csv_number(value));
     column.add(text, cell.quoted, value.kind, line);
   }
 
@@ -355,11 +410,76 @@ class CsvSurveyor {
                    m_longer_at.empty() ? where : m_longer_at);
   }
 
+  static constexpr Index kFirst = 3;  // records that are kept in any case
+
   CsvScanner m_scanner;
   char m_decimal;
+  CsvKeep m_keep;
+  CsvProgress m_progress;
   std::string m_longer_at;
   bool m_seen_row = false;
   CsvSurvey<Scalar> m_survey;
+};
+
+/// Goes through a file again, once it is known to hold numbers where they are wanted.
+template <class Scalar>
+class CsvRows {
+ public:
+  /// \param scanner    at the start of the file
+  /// \param skipped    records at its start that are no rows
+  /// \param positions  of the columns that are wanted
+  CsvRows(CsvScanner scanner, char decimal, Index skipped, const std::vector<Index>& positions,
+          CsvProgress progress)
+      : m_scanner(scanner),
+        m_decimal(decimal),
+        m_skipped(skipped),
+        m_progress(std::move(progress)),
+        m_known(scanner.place()) {
+    const Index cols = positions.empty() ? 0 : *std::ranges::max_element(positions) + 1;
+    m_target.assign(static_cast<std::size_t>(cols), -1);
+    for (std::size_t k = 0; k < positions.size(); ++k) {
+      m_target[static_cast<std::size_t>(positions[k])] = static_cast<Index>(k);
+    }
+  }
+
+  /// Fills rows of `block` from the first on and returns how many; less than it has at the end.
+  Index read(RowMatrix<Scalar>& block) {
+    Index row = 0;
+    while (row < block.rows()) {
+      m_scanner.skip_ignored();
+      if (m_scanner.at_end()) break;
+      if (m_progress && m_scanner.place() >= m_known) m_known = m_progress(m_scanner.place());
+      if (read_record(block.row(row).data()) && m_record++ >= m_skipped) ++row;
+    }
+    return row;
+  }
+
+ private:
+  /// Returns whether it is a row: as the survey counts them, see CsvSurveyor::is_row.
+  bool read_record(Scalar* values) {
+    bool empty = true;
+    CsvCell cell;
+    std::size_t j = 0;
+    do {
+      cell = m_scanner.next();
+      empty = empty && cell.text.empty();
+      if (j < m_target.size() && m_target[j] >= 0) {
+        values[m_target[j]] = cell.escaped
+                                  ? std::numeric_limits<Scalar>::quiet_NaN()
+                                  : csv_number(csv_value<Scalar>(trimmed(cell.text), m_decimal));
+      }
+      ++j;
+    } while (!cell.last);
+    return !empty || j == 1 || m_record == 0;
+  }
+
+  CsvScanner m_scanner;
+  char m_decimal;
+  Index m_skipped;
+  CsvProgress m_progress;
+  const char* m_known;
+  std::vector<Index> m_target;  // where a column goes; -1: nowhere
+  Index m_record = 0;
 };
 
 }  // namespace mgdl::detail

@@ -67,7 +67,8 @@ void print_summary(std::ostream& out, const FitSummary& summary,
 /// The other flags say where samples come from and results go to, which is nobody else's business,
 /// or do not change the model: the same fit makes the same file.
 bool decides_on_model(const std::string& group, const std::string& flag) {
-  return group != "Data" && group != "Results" && flag != "--threads";
+  return group != "Data" && group != "Results" && flag != "--threads" && flag != "--memory" &&
+         flag != "--resume";
 }
 
 bool failed_numerically(const FitSummary& summary) {
@@ -81,15 +82,19 @@ bool failed_numerically(const FitSummary& summary) {
 
 ExitCode run(const FitOptions& options) {
   check_options(options);
-  check_outputs(
-      {{"--output", options.output}, {"--report", options.report}, {"--plot", options.plot}},
-      {options.input, options.target, options.csv, options.test_input, options.test_target,
-       options.test_csv});
-  FitOutcome outcome = options.scalar == "float32" ? fit<float>(options) : fit<double>(options);
+  check_outputs({{"--output", options.output},
+                 {"--report", options.report},
+                 {"--plot", options.plot},
+                 {"--checkpoint", options.checkpoint == options.resume ? "" : options.checkpoint}},
+                {options.resume, options.input, options.target, options.csv, options.test_input,
+                 options.test_target, options.test_csv});
+  const auto recorded = flags_json(options, decides_on_model);
+  FitOutcome outcome =
+      options.scalar == "float32" ? fit<float>(options, recorded) : fit<double>(options, recorded);
   FitSummary& summary = outcome.summary;
 
   ResultFiles results("fit");
-  summary.options = flags_json(options, decides_on_model);
+  summary.options = recorded;
   results.write(options.output,
                 [&](const std::string& path) { outcome.write_model(path, summary); });
   summary.options = flags_json(options);

@@ -1,3 +1,4 @@
 #include "fit_outcome_impl.hpp"
 
-template mgdl::command::FitOutcome mgdl::command::fit<float>(const FitOptions& options);
+template mgdl::command::FitOutcome mgdl::command::fit<float>(const FitOptions&,
+                                                             const nlohmann::ordered_json&);

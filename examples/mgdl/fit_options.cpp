@@ -3,8 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
+#include <charconv>
 #include <cmath>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -80,9 +84,28 @@ MultigradeOptions multigrade_options(const FitOptions& options) {
   result.link =
       options.link == "last-hidden" ? FeatureLink::LastHidden : FeatureLink::LastHiddenAndInput;
   if (options.output_scale == "common") result.output_scale = OutputScale::Common;
+  if (!options.memory.empty()) result.memory_limit_bytes = memory_bytes(options.memory);
   result.seed = options.seed;
   result.threads = options.threads;
   return result;
+}
+
+double memory_bytes(const std::string& text) {
+  constexpr std::string_view kUnits = "KMGT";
+  std::string number = text;
+  double unit = 1;
+  if (!number.empty()) {
+    const auto power = kUnits.find(static_cast<char>(std::toupper(number.back())));
+    if (power != std::string_view::npos) {
+      unit = std::pow(1000, static_cast<double>(power) + 1);
+      number.pop_back();
+    }
+  }
+  double value = 0;
+  const auto [end, problem] = std::from_chars(number.data(), number.data() + number.size(), value);
+  const bool whole = problem == std::errc() && end == number.data() + number.size();
+  if (whole && value > 0 && std::isfinite(value * unit)) return value * unit;
+  throw InvalidArgument("--memory", "a number > 0, with K, M, G or T behind it or without", text);
 }
 
 HeldOut held_out(const FitOptions& options, Index samples) {
@@ -95,7 +118,8 @@ HeldOut held_out(const FitOptions& options, Index samples) {
   constexpr Index kFewest = 4 * kFolds;
   constexpr Index kMany = 10000;
   if (samples < kFewest) return {};
-  return samples < kMany ? HeldOut{0, kFolds} : HeldOut{0.1, 0};
+  const bool whole = options.memory.empty() && options.resume.empty() && options.checkpoint.empty();
+  return samples < kMany && whole ? HeldOut{0, kFolds} : HeldOut{0.1, 0};
 }
 
 namespace {
@@ -181,6 +205,24 @@ void check_options(const FitOptions& options) {
     require_given("--test-target", options.test_target);
   }
   require_given("--output", options.output);
+  for (const auto& [flag, value] :
+       {std::pair{"--resume", options.resume}, std::pair{"--checkpoint", options.checkpoint}}) {
+    if (value.empty() || options.folds.value_or(0) == 0) continue;
+    throw InvalidArgument(flag, "--validation instead of --folds", "--folds");
+  }
+  if (!options.memory.empty()) {
+    if (csv) {
+      throw InvalidArgument("--memory", "samples in .npy files (mgdl convert makes them)",
+                            options.csv);
+    }
+    if (options.folds.value_or(0) > 0) {
+      throw InvalidArgument("--memory", "--validation instead of --folds", "--folds");
+    }
+    for (const char* trainer : {"convex", "constructive"}) {
+      if (!options.uses(trainer)) continue;
+      throw InvalidArgument("--memory", "--trainer auto, affine, gradient or sampled", trainer);
+    }
+  }
   if (!options.plot.empty() && extension_of(options.plot) != ".svg") {
     throw InvalidArgument("--plot", "a name that ends in .svg", options.plot);
   }

@@ -51,6 +51,7 @@ struct FitOptions {
   std::string measure = "rse";
   bool tolerance_on_training = false;
   double time_limit = std::numeric_limits<double>::infinity();
+  std::string memory;
   std::uint64_t seed = MultigradeOptions{}.seed;
   int threads = MultigradeOptions{}.threads.requested();
 
@@ -62,6 +63,8 @@ struct FitOptions {
   std::optional<Index> hats;
   bool balanced = false;
 
+  std::string resume;
+  std::string checkpoint;
   std::string output;
   std::string report;
   std::string plot;
@@ -71,6 +74,10 @@ struct FitOptions {
   /// Whether a grade is trained by the trainer of this name.
   bool uses(const char* trainer) const { return std::ranges::count(trainers, trainer) > 0; }
 };
+
+/// Bytes of a text like 500M or 2G: a number and K, M, G, T (powers of 1000) or nothing.
+/// \throws InvalidArgument that names --memory
+double memory_bytes(const std::string& text);
 
 /// Calls visit(group, flag, field, help) for every flag: the one list that the command line, the
 /// help and the report go by.
@@ -130,6 +137,11 @@ void for_each_option(Options& options, Visit&& visit) {
   visit(training, "--tolerance-on-training", options.tolerance_on_training,
         "compare the training error with it, even with --validation");
   visit(training, "--time-limit", options.time_limit, "seconds for all grades together");
+  visit(training, "--resume", options.resume,
+        "goes on with the model in this file, on the same samples, up to --grades; not with folds");
+  visit(training, "--memory", options.memory,
+        "bytes for samples and features, such as 2G: what does not fit is read from the .npy files "
+        "and computed again, block by block; not with folds");
   visit(training, "--seed", options.seed, "fixes all random numbers, and so the result");
   visit(training, "--threads", options.threads, "0 uses all; the result does not depend on it");
 
@@ -151,6 +163,8 @@ void for_each_option(Options& options, Visit&& visit) {
 
   const char* results = "Results";
   visit(results, "--output", options.output, "file for the model (required)");
+  visit(results, "--checkpoint", options.checkpoint,
+        "file for the model after every grade, to go on from with --resume");
   visit(results, "--report", options.report, "JSON file for errors, times and sizes");
   visit(results, "--plot", options.plot, "SVG file for a plot of the errors; needs gnuplot");
   visit(results, "--peak", options.peak, "largest value that the PSNR is relative to");

@@ -34,11 +34,12 @@ struct FitOutcome {
 };
 
 /// Reads the samples, trains, and tests. Everything that depends on the number type is in here.
+/// \param recorded  what model files say of the flags
 /// \throws InvalidArgument for bad input, before training starts
 template <class Scalar>
-FitOutcome fit(const FitOptions& options);
+FitOutcome fit(const FitOptions& options, const nlohmann::ordered_json& recorded);
 
-extern template FitOutcome fit<float>(const FitOptions& options);
-extern template FitOutcome fit<double>(const FitOptions& options);
+extern template FitOutcome fit<float>(const FitOptions&, const nlohmann::ordered_json&);
+extern template FitOutcome fit<double>(const FitOptions&, const nlohmann::ordered_json&);
 
 }  // namespace mgdl::command

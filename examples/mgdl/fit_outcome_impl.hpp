@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -11,8 +12,10 @@
 #include "fit_outcome.hpp"
 #include "interrupt.hpp"
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/split_source.hpp"
 #include "mgdl/io/csv.hpp"
 #include "mgdl/io/model_file.hpp"
+#include "mgdl/io/npy_source.hpp"
 #include "mgdl/io/report_json.hpp"
 #include "mgdl/training/auto_trainer.hpp"
 #include "mgdl/training/constructive_trainer.hpp"
@@ -126,8 +129,179 @@ std::vector<AnyGradeTrainer<Scalar>> trainers_of(const FitOptions& options, Inde
   return trainers;
 }
 
+/// What shows a training, collects its course, and stops it.
+class FitProgress {
+ public:
+  FitProgress(const FitOptions& options, FitOutcome& outcome)
+      : m_display(options.quiet, options.time_limit), m_outcome(outcome) {
+    catch_interrupts();
+  }
+
+  void note(const std::string& text) { m_display.note(text); }
+
+  /// Refers to this.
+  Observer observer() {
+    return [this](const Progress& progress) {
+      auto& trace = m_outcome.trace;
+      if (progress.event == Progress::Event::Iteration) {
+        trace.push_back({progress.grade, progress.objective});
+      } else if (trace.empty() || trace.back().grade != progress.grade) {
+        trace.push_back({progress.grade, NAN});  // its place in the plot
+      }
+      m_display.show(progress);
+      if (!interrupted()) return Action::Continue;
+      if (!std::exchange(m_told, true)) note("stopping; once more to give up at once");
+      return Action::Stop;
+    };
+  }
+
+  /// Of several trainings side by side the errors make no curve.
+  void finish(const MultigradeReport& report) {
+    note("");
+    auto& trace = m_outcome.trace;
+    for (const GradeReport& grade : report.grades) {
+      if (report.folds == 0 && grade.fit.trials.empty()) continue;
+      std::erase_if(trace, [&](const auto& point) { return point.grade == grade.grade; });
+      const auto place =
+          std::ranges::find_if(trace, [&](const auto& point) { return point.grade > grade.grade; });
+      trace.insert(place, {grade.grade, NAN});
+    }
+  }
+
+ private:
+  ProgressDisplay m_display;
+  FitOutcome& m_outcome;
+  bool m_told = false;
+};
+
+/// Where a fit starts and what is stored of it on the way.
 template <class Scalar>
-FitOutcome fit(const FitOptions& options) {
+class Checkpoints {
+ public:
+  /// Reads the model to go on with, if there is one.
+  Checkpoints(const FitOptions& options, const nlohmann::ordered_json& recorded,
+              ColumnNames names = {})
+      : m_options(options), m_recorded(recorded), m_names(std::move(names)) {
+    if (options.resume.empty()) return;
+    m_saved.emplace(load_model<Scalar>(std::filesystem::path(options.resume)));
+    const auto fail = [&](const char* expected, const std::string& found) {
+      throw InvalidArgument("--resume", expected, found, options.resume);
+    };
+    if (!m_saved->report) fail("a model of mgdl fit", "another one");
+    if (m_saved->report->folds > 0) fail("a model without folds", "one with folds");
+    if (m_saved->report->seed != options.seed) {
+      fail("the --seed of this run", std::to_string(m_saved->report->seed));
+    }
+    // Those that only say when to stop may change.
+    nlohmann::ordered_json before = m_saved->report->options;
+    nlohmann::ordered_json now = recorded;
+    for (const char* flag :
+         {"grades", "tolerance", "tolerance_on_training", "measure", "time_limit"}) {
+      before.erase(flag);
+      now.erase(flag);
+    }
+    if (before != now) fail("a model of the same flags", "others: mgdl inspect shows them");
+    if (grades() >= options.grades) {
+      fail("a model of fewer than --grades grades", std::to_string(grades()));
+    }
+  }
+
+  /// Grades that there are.
+  Index grades() const { return m_saved ? m_saved->model.grades() : 0; }
+
+  /// Trains on the samples, which are what the trainer takes.
+  template <class... Parts>
+  MultigradeFit<Scalar> train(MultigradeTrainer<Scalar>& trainer, double validation_fraction,
+                              const Parts&... parts) {
+    if (!m_options.checkpoint.empty()) {
+      trainer.on_grade([this, validation_fraction](const auto& model, const auto& report) {
+        FitSummary summary = complete(summarise(MultigradeFit<Scalar>{model, report}));
+        summary.validation_fraction = validation_fraction;
+        summary.split_by_row = validation_fraction > 0 && !m_options.memory.empty();
+        summary.options = m_recorded;
+        // Hours of work are worth more than a file on the way.
+        ResultFiles("fit").write(m_options.checkpoint, [&](const std::string& path) {
+          save_model<Scalar>(path, model, &summary, nullptr, &m_names);
+        });
+      });
+    }
+    return m_saved ? trainer.resume(m_saved->model, parts...) : trainer.fit(parts...);
+  }
+
+  /// With what the file says of the grades that were there.
+  FitSummary complete(FitSummary summary) const {
+    summary.seed = m_options.seed;
+    if (!m_saved) return summary;
+    const auto& before = m_saved->report->grades;
+    const auto count = std::min(before.size(), summary.grades.size());
+    for (std::size_t k = 0; k < count; ++k) {
+      const GradeReport now = std::move(summary.grades[k]);
+      if (static_cast<Index>(k) >= grades()) {
+        summary.grades[k] = now;
+        continue;
+      }
+      GradeReport& line = summary.grades[k] = before[k];
+      line.test_rse = now.test_rse;
+      line.test_r2 = now.test_r2;
+      line.test_output_rmse = now.test_output_rmse;
+      line.test_psnr = now.test_psnr;
+    }
+    summary.initial_rse = m_saved->report->initial_rse;
+    return summary;
+  }
+
+ private:
+  const FitOptions& m_options;
+  nlohmann::ordered_json m_recorded;
+  ColumnNames m_names;
+  std::optional<SavedModel<Scalar>> m_saved;
+};
+
+/// The fit of samples that stay in their files.
+template <class Scalar>
+FitOutcome fit_files(const FitOptions& options, const nlohmann::ordered_json& recorded) {
+  const NpySource<Scalar> source({options.input}, {options.target});
+  const HeldOut held = held_out(options, source.size());
+  check_samples(options, source.inputs(), source.outputs(), source.size(), held.fraction > 0);
+  using Split = SplitSource<Scalar>;
+  std::optional<Split> train, validation;
+  if (held.fraction > 0) {
+    train.emplace(source, held.fraction, options.seed, Split::Part::Train);
+    validation.emplace(source, held.fraction, options.seed, Split::Part::HeldOut);
+  }
+  std::optional<Dataset<Scalar>> test;
+  if (!options.test_input.empty()) {
+    test = read_npy_samples<Scalar>(options.test_input, options.test_target);
+    detail::require_cols(options.test_input, source.inputs(), test->inputs().cols());
+    detail::require_cols(options.test_target, source.outputs(), test->targets().cols());
+  }
+
+  FitOutcome outcome;
+  FitProgress progress(options, outcome);
+  const Index held_out_samples = validation ? validation->size() : 0;
+  progress.note(sizes_text(source.size() - held_out_samples, held_out_samples, 0, source.inputs(),
+                           source.outputs()));
+  MultigradeOptions multigrade = multigrade_options(options);
+  multigrade.observer = progress.observer();
+  Checkpoints<Scalar> checkpoints(options, recorded);
+  multigrade.max_grades -= checkpoints.grades();
+  MultigradeTrainer<Scalar> trainer(trainers_of<Scalar>(options, source.inputs()), multigrade);
+  const auto fit = train ? checkpoints.train(trainer, held.fraction, *train, &*validation)
+                         : checkpoints.train(trainer, held.fraction, source);
+  progress.finish(fit.report);
+  outcome.summary =
+      checkpoints.complete(summarise(fit, test ? &*test : nullptr, options.peak, options.threads));
+  outcome.summary.validation_fraction = held.fraction;
+  outcome.summary.split_by_row = held.fraction > 0;
+  outcome.write_model = [model = fit.model](const std::string& path, const FitSummary& report) {
+    save_model<Scalar>(path, model, &report, nullptr, nullptr);
+  };
+  return outcome;
+}
+
+template <class Scalar>
+FitOutcome fit(const FitOptions& options, const nlohmann::ordered_json& recorded) {
+  if (!options.memory.empty()) return fit_files<Scalar>(options, recorded);
   FitData<Scalar> data = read_data<Scalar>(options);
   const Index samples = data.samples.size();
   const Index inputs = data.samples.inputs().cols();
@@ -144,38 +318,21 @@ FitOutcome fit(const FitOptions& options) {
   }
   const Dataset<Scalar>& train = in_folds ? in_folds->all : in_parts->train;
 
-  catch_interrupts();
   FitOutcome outcome;
-  ProgressDisplay display(options.quiet, options.time_limit);
-  for (const std::string& text : data.texts) display.note(text);
-  display.note(sizes_text(train.size(), samples - train.size(), held.folds, inputs, outputs));
-  bool told = false;
+  FitProgress progress(options, outcome);
+  for (const std::string& text : data.texts) progress.note(text);
+  progress.note(sizes_text(train.size(), samples - train.size(), held.folds, inputs, outputs));
   MultigradeOptions multigrade = multigrade_options(options);
-  multigrade.observer = [&](const Progress& progress) {
-    if (progress.event == Progress::Event::Iteration) {
-      outcome.trace.push_back({progress.grade, progress.objective});
-    } else if (outcome.trace.empty() || outcome.trace.back().grade != progress.grade) {
-      outcome.trace.push_back({progress.grade, NAN});  // its place in the plot
-    }
-    display.show(progress);
-    if (!interrupted()) return Action::Continue;
-    if (!std::exchange(told, true)) display.note("stopping; once more to give up at once");
-    return Action::Stop;
-  };
+  multigrade.observer = progress.observer();
+  Checkpoints<Scalar> checkpoints(options, recorded, data.names);
+  multigrade.max_grades -= checkpoints.grades();
   MultigradeTrainer<Scalar> trainer(trainers_of<Scalar>(options, inputs), multigrade);
-  const MultigradeFit<Scalar> fit = in_folds ? trainer.fit(*in_folds) : trainer.fit(*in_parts);
-  display.note("");
+  const MultigradeFit<Scalar> fit =
+      in_folds ? trainer.fit(*in_folds) : checkpoints.train(trainer, held.fraction, *in_parts);
+  progress.finish(fit.report);
   if (fit.report.idle_folds > 0) {
-    display.note("time for " + std::to_string(fit.report.folds - fit.report.idle_folds) + " of " +
-                 std::to_string(fit.report.folds) + " folds");
-  }
-  // Of several trainings side by side the errors make no curve.
-  for (const GradeReport& grade : fit.report.grades) {
-    if (fit.report.folds == 0 && grade.fit.trials.empty()) continue;
-    std::erase_if(outcome.trace, [&](const auto& point) { return point.grade == grade.grade; });
-    const auto place = std::ranges::find_if(
-        outcome.trace, [&](const auto& point) { return point.grade > grade.grade; });
-    outcome.trace.insert(place, {grade.grade, NAN});
+    progress.note("time for " + std::to_string(fit.report.folds - fit.report.idle_folds) + " of " +
+                  std::to_string(fit.report.folds) + " folds");
   }
   std::optional<PredictionIntervals<Scalar>> intervals;
   const IntervalOptions interval_options{.seed = options.seed, .threads = multigrade.threads};
@@ -185,12 +342,11 @@ FitOutcome fit(const FitOptions& options) {
     intervals = calibrate(fit, *in_parts, interval_options);
   }
 
-  outcome.summary =
-      summarise(fit, data.test ? &*data.test : nullptr, options.peak, options.threads);
+  outcome.summary = checkpoints.complete(
+      summarise(fit, data.test ? &*data.test : nullptr, options.peak, options.threads));
   if (!options.plot.empty() && fit.model.inputs() == 1 && fit.model.outputs() == 1) {
     outcome.curve = curve_of(fit.model, train);
   }
-  outcome.summary.seed = options.seed;
   outcome.summary.validation_fraction = held.fraction;
   outcome.targets = data.names.targets;
   outcome.write_model = [model = fit.model, intervals = std::move(intervals),

@@ -14,6 +14,7 @@
 #include "flags.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/split_source.hpp"
 #include "mgdl/core/table.hpp"
 #include "mgdl/io/model_file.hpp"
 #include "mgdl/training/prediction_intervals.hpp"
@@ -134,7 +135,10 @@ ExitCode verify(const SavedModel<Scalar>& saved, const VerifyOptions& options) {
       dealt.keep_first(report.folds - report.idle_folds);
       parts.push_back(check(dealt));
     } else {
-      parts.push_back(check(split(std::move(samples), report.validation_fraction, report.seed)));
+      parts.push_back(
+          check(report.split_by_row
+                    ? split_by_row(samples, report.validation_fraction, report.seed)
+                    : split(std::move(samples), report.validation_fraction, report.seed)));
     }
   }
   const ModelVerification verification = combine(parts);

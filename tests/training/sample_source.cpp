@@ -277,6 +277,16 @@ TEST_CASE("a source in two parts", "[core/split_source]") {
   std::sort(both.begin(), both.end());
   std::sort(expected.begin(), expected.end());
   CHECK(both == expected);
+  const auto parts = mgdl::split_by_row(all, 0.2, 7);
+  CHECK(parts.train.inputs() == a.inputs());
+  CHECK(parts.train.weights() == a.weights());
+  CHECK(parts.validation->targets() == b.targets());
+  const std::vector<Index> some{0, 30000, 17, 17, a.size() - 1};
+  SampleBuffer<double> gathered;
+  train.gather(some, gathered);
+  for (Index i = 0; i < 5; ++i) {
+    CHECK(gathered.inputs.row(i) == a.inputs().row(some[static_cast<std::size_t>(i)]));
+  }
   // Whatever is asked for is the same.
   SampleBuffer<double> buffer;
   for (const auto& [first, count] : {std::pair<Index, Index>{0, 1},

@@ -270,14 +270,21 @@ class CheckedSource : public SampleSource<Scalar> {
   SampleView<Scalar> read(Index first, Index count, SampleBuffer<Scalar>& buffer) const override {
     const SampleView<Scalar> rows = m_source.read(first, count, buffer);
     require_shape(rows, count);
-    const Vector<Scalar> weights =
-        ((rows.weights.template cast<double>() / m_largest).array() / m_sum)
-            .template cast<Scalar>();
-    buffer.weights = weights;
+    buffer.weights = normalised(rows.weights);
     return {rows.inputs, rows.targets, buffer.weights};
   }
 
+  void gather(const std::vector<Index>& rows, SampleBuffer<Scalar>& result) const override {
+    m_source.gather(rows, result);
+    require_shape(result.view(), std::ssize(rows));
+    result.weights = normalised(result.weights);
+  }
+
  private:
+  Vector<Scalar> normalised(const ConstVectorRef<Scalar>& weights) const {
+    return ((weights.template cast<double>() / m_largest).array() / m_sum).template cast<Scalar>();
+  }
+
   void require_shape(const SampleView<Scalar>& rows, Index count) const {
     const auto require = [count](const char* name, const auto& values, Index columns) {
       require_rows(name, count, values.rows());

@@ -53,6 +53,8 @@ struct FitSummary {
   std::uint64_t seed = 0;   ///< set by the caller
   /// With the seed: which samples split() has held out for validation. Set by the caller.
   double validation_fraction = 0;
+  /// Whether these are SplitSource's instead of split()'s.
+  bool split_by_row = false;
   /// Instead: into how many parts folds() has dealt them.
   Index folds = 0;
   /// The last of them that have no member in the model.
@@ -159,6 +161,7 @@ void for_each_field(Self& summary, Visit&& visit) {
   visit("multiply_adds", summary.multiply_adds, FieldKind::Passing);
   visit("seed", summary.seed, FieldKind::Lasting);
   visit("validation_fraction", summary.validation_fraction, FieldKind::Lasting);
+  visit("split_by_row", summary.split_by_row, FieldKind::Rare);
   visit("folds", summary.folds, FieldKind::Rare);
   visit("idle_folds", summary.idle_folds, FieldKind::Rare);
   visit("input_mean", summary.inputs.mean, FieldKind::Rare);

@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <ostream>
 #include <string>
@@ -324,6 +325,18 @@ class MultigradeTrainer {
   /// The same on given training and validation parts.
   MultigradeFit<Scalar> resume(MultigradeModel<Scalar> model, const DataSplit<Scalar>& data);
 
+  /// The same on samples that need not be in memory.
+  MultigradeFit<Scalar> resume(MultigradeModel<Scalar> model, const SampleSource<Scalar>& train,
+                               const SampleSource<Scalar>* validation = nullptr);
+
+  /// What is given the model and the report so far after every grade that others will follow: to
+  /// store them, say, so that resume() can go on from there.
+  using GradeCallback =
+      std::function<void(const MultigradeModel<Scalar>&, const MultigradeReport&)>;
+
+  /// Sets what is called; an empty function: nothing. What it throws ends the training.
+  void on_grade(GradeCallback callback) { m_on_grade = std::move(callback); }
+
  private:
   struct Parts;
   struct Member;
@@ -339,6 +352,8 @@ class MultigradeTrainer {
 
   /// A model without grades for these samples.
   MultigradeModel<Scalar> start(const Samples<Scalar>& samples) const;
+
+  MultigradeFit<Scalar> resume_parts(MultigradeModel<Scalar> model, const Parts& parts);
 
   MultigradeFit<Scalar> add_grades(Run& run);
 
@@ -374,8 +389,14 @@ class MultigradeTrainer {
   /// The grade in the residual's own scale; if that overflows, zero, which is then rejected.
   static ReluNetwork<Scalar> scaled_or_zero(const ReluNetwork<Scalar>& network, Scalar scale);
 
+  /// Calls use(train, validation) with the checked sources.
+  template <class Use>
+  MultigradeFit<Scalar> with_checked(const SampleSource<Scalar>& train,
+                                     const SampleSource<Scalar>* validation, const Use& use);
+
   std::vector<AnyGradeTrainer<Scalar>> m_trainers;
   MultigradeOptions m_options;
+  GradeCallback m_on_grade;
 };
 
 /// MultigradeTrainer{GradientTrainer<float>{...}} is a MultigradeTrainer<float>.

@@ -578,6 +578,16 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const DataSplit<Scalar>& da
 template <class Scalar>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const SampleSource<Scalar>& train,
                                                      const SampleSource<Scalar>* validation) {
+  return with_checked(train, validation, [&](const Parts& parts) {
+    Run run(start(parts.train), parts, m_options);
+    return add_grades(run);
+  });
+}
+
+template <class Scalar>
+template <class Use>
+MultigradeFit<Scalar> MultigradeTrainer<Scalar>::with_checked(
+    const SampleSource<Scalar>& train, const SampleSource<Scalar>* validation, const Use& use) {
   require_trainers();
   const detail::CheckedSource<Scalar> checked(train);
   std::optional<detail::CheckedSource<Scalar>> held_out;
@@ -585,9 +595,7 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const SampleSource<Scalar>&
     require_alike(train.inputs(), train.outputs(), validation->inputs(), validation->outputs());
     held_out.emplace(*validation);
   }
-  Run run(start(Samples<Scalar>(checked)), Parts(checked, held_out ? &*held_out : nullptr),
-          m_options);
-  return add_grades(run);
+  return use(Parts(checked, held_out ? &*held_out : nullptr));
 }
 
 template <class Scalar>
@@ -610,13 +618,27 @@ template <class Scalar>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> model,
                                                         const DataSplit<Scalar>& data) {
   require_trainers();
+  require_matching(data);
+  return resume_parts(std::move(model), Parts(data));
+}
+
+template <class Scalar>
+MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> model,
+                                                        const SampleSource<Scalar>& train,
+                                                        const SampleSource<Scalar>* validation) {
+  return with_checked(train, validation,
+                      [&](const Parts& parts) { return resume_parts(std::move(model), parts); });
+}
+
+template <class Scalar>
+MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume_parts(MultigradeModel<Scalar> model,
+                                                              const Parts& parts) {
   model.feature_count(0);  // throws for one without inputs
   detail::require_option(m_options.folds == 0, "MultigradeOptions.folds", "0 to resume",
                          m_options.folds);
-  require_matching(data);
-  detail::require_cols("X", model.inputs(), data.train.inputs().cols());
-  detail::require_cols("Y", model.outputs(), data.train.targets().cols());
-  Run run(std::move(model), Parts(data), m_options);
+  detail::require_cols("X", model.inputs(), parts.train.input_count());
+  detail::require_cols("Y", model.outputs(), parts.train.output_count());
+  Run run(std::move(model), parts, m_options);
   return add_grades(run);
 }
 
@@ -626,6 +648,11 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::add_grades(Run& run) {
     run.stop(Termination::ToleranceReached, "The model meets the tolerance as it is.");
   } else {
     while (add_grade(run)) {
+      if (!m_on_grade) continue;
+      MultigradeReport report = run.report;
+      for (auto& grade : report.grades) grade.kept = true;
+      report.elapsed_seconds = run.control.seconds();
+      m_on_grade(run.model(), report);
     }
   }
   MultigradeModel<Scalar>& model = run.model();

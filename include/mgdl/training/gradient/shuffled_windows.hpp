@@ -40,18 +40,18 @@ class ShuffledWindows {
   /// Calls visit(window, order) for one window after the other, until it returns false.
   template <class Visit>
   void for_each(RandomStream& random, const Visit& visit) {
+    SampleBuffer<Scalar> window, buffer;
     if (is_single()) {
       random.shuffle(m_order);
       if (m_samples.in_memory()) {
         visit(m_samples, m_order);
       } else {
-        SampleBuffer<Scalar> buffer;
-        visit(m_samples.rows(0, m_samples.size(), buffer), m_order);
+        read(0, m_blocks.size(), window, buffer);
+        visit(window.view(), m_order);
       }
       return;
     }
     random.shuffle(m_blocks);
-    SampleBuffer<Scalar> window, buffer;
     for (std::size_t first = 0; first < m_blocks.size();
          first += static_cast<std::size_t>(m_window)) {
       const auto last = std::min(first + static_cast<std::size_t>(m_window), m_blocks.size());
@@ -63,7 +63,7 @@ class ShuffledWindows {
   }
 
  private:
-  static constexpr Index kNumbers = Index{1} << 26;
+  static constexpr Index kNumbers = Index{1} << 25;
   static constexpr Index kMostBlocks = 64;
 
   static std::vector<Index> numbered(Index count) {

@@ -73,14 +73,23 @@ class PartWriter {
   void add(const ConstRowMatrixRef<double>& values) {
     errno = 0;
     m_npy.add(values(detail::kAll, m_part.columns).template cast<Scalar>());
-    // At the end it would be noticed, too, after all the work.
-    if (!m_out) {
-      throw InvalidArgument(m_part.file, "room to write the file",
-                            detail::system_error_text(errno));
-    }
+    require_written();
+  }
+
+  /// Before the other file is there for good.
+  void flush() {
+    errno = 0;
+    m_out.flush();
+    require_written();
   }
 
  private:
+  /// Earlier than write_file, after all the work, would.
+  void require_written() const {
+    if (m_out) return;
+    throw InvalidArgument(m_part.file, "room to write the file", detail::system_error_text(errno));
+  }
+
   std::ostream& m_out;
   const Part& m_part;
   NpyWriter<Scalar> m_npy;
@@ -102,6 +111,8 @@ void write(const CsvBlocks<double>& blocks, const std::string& file, const Part&
         if (y) y->add(values);
       });
       if constexpr (std::same_as<Scalar, float>) rounding.check(file, table.names);
+      x.flush();
+      if (y) y->flush();
     };
     if (targets.file.empty()) return write_all(nullptr);
     write_file(targets.file, [&](std::ostream& targets_out) { write_all(&targets_out); });

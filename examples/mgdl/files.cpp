@@ -51,16 +51,20 @@ bool same_file(const std::string& a, const std::string& b) {
 constexpr double kConstant = 16 * std::numeric_limits<double>::epsilon();
 constexpr double kMostMoved = 1e-4;
 
+/// \param what  about the values of the column, behind how large they are
 [[noreturn]] void fail_float32(const std::string& file, Index column,
-                               const std::vector<std::string>& names, double largest, double spread,
-                               double moved) {
+                               const std::vector<std::string>& names, double largest,
+                               const std::string& what) {
   const std::string name =
       names.empty() ? std::to_string(column + 1) : names[static_cast<std::size_t>(column)];
   throw InvalidArgument(file, "values that survive rounding to float32, or --scalar float64",
-                        "a column of values up to " + detail::to_text(largest) +
-                            " that differ by less: standard deviation " + detail::to_text(spread) +
-                            ", rounded by " + detail::to_text(moved),
+                        "a column of values up to " + detail::to_text(largest) + what,
                         "column " + name);
+}
+
+std::string rounding_text(double spread, double moved) {
+  return " that differ by less: standard deviation " + detail::to_text(spread) + ", rounded by " +
+         detail::to_text(moved);
 }
 
 }  // namespace
@@ -140,7 +144,7 @@ void check_survives_float32(const std::string& file, const Matrix<double>& value
     const bool merged = few_steps && 2 * distinct({rounded.begin(), rounded.end()}) <
                                          distinct({exact.begin(), exact.end()});
     if (moved <= kMostMoved * spread && !merged) continue;
-    fail_float32(file, j, names, largest, spread * largest, moved * largest);
+    fail_float32(file, j, names, largest, rounding_text(spread * largest, moved * largest));
   }
 }
 
@@ -167,10 +171,10 @@ void Float32Rounding::check(const std::string& file, const std::vector<std::stri
     const double spread = std::sqrt(m_squares[j] / m_count);
     const double moved = std::sqrt(m_moved[j] / m_count);
     if (m_largest[j] > std::numeric_limits<float>::max()) {
-      fail_float32(file, j, names, m_largest[j], spread, HUGE_VAL);
+      fail_float32(file, j, names, m_largest[j], ", more than float32 has");
     }
     if (spread <= kConstant * m_largest[j] || moved <= kMostMoved * spread) continue;
-    fail_float32(file, j, names, m_largest[j], spread, moved);
+    fail_float32(file, j, names, m_largest[j], rounding_text(spread, moved));
   }
 }
 

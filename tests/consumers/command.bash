@@ -29,7 +29,7 @@ expect() {
 }
 
 cd "$1/share"
-commands="fit convex predict inspect verify export"
+commands="fit convex predict inspect verify export convert"
 expect "$commands --help --version --completion" mgdl ''
 expect verify mgdl ve
 expect '--test-input --test-target --test-csv' mgdl fit --test

@@ -201,8 +201,7 @@ struct Stranger {
   using Scalar = double;
 
   mgdl::GradeFit<double> fit(const mgdl::GradeProblem<double>& problem) {
-    const mgdl::SampleView<double>& samples = problem.train;
-    const auto& [X, Y, w] = samples;
+    const auto& [X, Y, w] = problem.train;
     mgdl::RandomStream random(problem.seed, static_cast<std::uint64_t>(width));
     mgdl::RowMatrix<double> weights(X.cols(), width);
     mgdl::RowVector<double> bias(width);

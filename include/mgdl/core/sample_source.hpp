@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <unordered_set>
 #include <utility>
@@ -137,6 +138,19 @@ class Samples : public SampleView<Scalar_> {
   SampleView<Scalar> rows(Index first, Index count, SampleBuffer<Scalar>& buffer) const {
     return in_memory() ? detail::rows_of<Scalar>(*this, first, count)
                        : m_source->read(first, count, buffer);
+  }
+
+  /// Inputs, targets and weights in memory: `const auto& [X, Y, w] = samples;`.
+  template <std::size_t part>
+  const auto& get() const noexcept {
+    static_assert(part < 3);
+    if constexpr (part == 0) {
+      return this->inputs;
+    } else if constexpr (part == 1) {
+      return this->targets;
+    } else {
+      return this->weights;
+    }
   }
 
   /// Calls visit(view, first) for one block after the other, until it returns false.
@@ -302,3 +316,14 @@ class CheckedSource : public SampleSource<Scalar> {
 
 }  // namespace detail
 }  // namespace mgdl
+
+/// Samples are decomposed as SampleView is.
+/// \{
+template <class Scalar>
+struct std::tuple_size<mgdl::Samples<Scalar>> : std::integral_constant<std::size_t, 3> {};
+template <std::size_t part, class Scalar>
+struct std::tuple_element<part, mgdl::Samples<Scalar>> {
+  using type = std::remove_cvref_t<
+      decltype(std::declval<const mgdl::Samples<Scalar>&>().template get<part>())>;
+};
+/// \}

@@ -7,6 +7,8 @@
         the flags of a subcommand, from what `mgdl fit --help` prints
     <!-- examples/readme.cpp --> ```cpp ... ```
         a program, from its file
+    <!-- from examples/resume.cpp --> ```cpp ... ```
+        lines of a program, which have to be in its file, one after the other; nothing is written
     1.2e-3<!--theorem:rse.1-->
         a figure, from docs/benchmarks/theorem.json, at the precision that is there
 
@@ -21,6 +23,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = ROOT / "include/mgdl"
@@ -225,9 +228,28 @@ PROGRAM = re.compile(r"(<!-- (examples/\S+) -->\n```\w+\n).*?(\n```)", re.DOTALL
 BLOCK = re.compile(r"(<!-- (options|help): ([^>]*) -->\n).*?(\n<!-- end -->)", re.DOTALL)
 
 
+EXCERPT = re.compile(r"<!-- from (\S+) -->\n```\w+\n(.*?)\n```", re.DOTALL)
+
+
+def check_programs(path, text):
+    """Every program of a page is that of a file, or lines of it, whatever their indentation."""
+    name = path.relative_to(ROOT)
+    for excerpt in EXCERPT.finditer(text):
+        source = ROOT / excerpt[1]
+        lines = textwrap.dedent(excerpt[2]).split("\n")
+        there = source.read_text().split("\n") if source.exists() else []
+        if not any(textwrap.dedent("\n".join(there[i:i + len(lines)])).split("\n") == lines for i in range(len(there))):
+            problems.append(f"{name}: this is not in {excerpt[1]}:\n{excerpt[2]}")
+    marked = {found.end() for found in (*PROGRAM.finditer(text), *EXCERPT.finditer(text))}
+    for block in re.finditer(r"^```(?:c|cpp)\n(.*?)\n```", text, re.DOTALL | re.MULTILINE):
+        if block.end() not in marked:
+            problems.append(f"{name}: no comment says which file this is from:\n{block[1]}")
+
+
 def generated(path, command):
     text = PROGRAM.sub(lambda block: block[1] + (ROOT / block[2]).read_text().rstrip("\n") + block[3],
                        path.read_text())
+    check_programs(path, text)
     for block in BLOCK.finditer(text):
         if block[2] == "help" and not command:
             continue  # there is no command where CLI11 is missing

@@ -12,7 +12,8 @@
     1.2e-3<!--theorem:rse.1-->
         a figure, from docs/benchmarks/theorem.json, at the precision that is there
 
-and checks that docs/status.md has a row for every value of Termination. With --check, nothing is
+and checks that docs/status.md has a row for every value of Termination, and that numbers in the tables of
+README.md are marked. With --check, nothing is
 written, and what differs is an error. Needs Python 3.8, nothing else.
 """
 
@@ -222,6 +223,14 @@ def with_figures(path, text):
     return FIGURE.sub(figure, text)
 
 
+def check_readme():
+    """Every cell of a table in README.md that is a number says where it comes from."""
+    for line in (ROOT / "README.md").read_text().split("\n"):
+        for cell in line.strip("|").split("|") if line.startswith("|") else []:
+            if re.fullmatch(r"[*\s]*-?\d[\d,.]*(e[+-]?\d+)?( %| s)?[*\s]*", cell):
+                problems.append(f"README.md: {cell.strip()} is not marked as a figure of docs/benchmarks: {line}")
+
+
 # --- All of it -------------------------------------------------------------------------------------
 
 PROGRAM = re.compile(r"(<!-- (examples/\S+) -->\n```\w+\n).*?(\n```)", re.DOTALL)
@@ -302,6 +311,7 @@ def main():
             path.write_text(after)
             print(f"wrote {name}")
     check_status()
+    check_readme()
     check_structs("".join(path.read_text() for path in (ROOT / "docs").glob("*.md")))
     for problem in problems:
         print(problem, file=sys.stderr)

@@ -12,9 +12,10 @@
     1.2e-3<!--theorem:rse.1-->
         a figure, from docs/benchmarks/theorem.json, at the precision that is there
 
-and checks that docs/status.md has a row for every value of Termination, and that numbers in the tables of
-README.md are marked. With --check, nothing is
-written, and what differs is an error. Needs Python 3.8, nothing else.
+It also draws the pictures of the landing page (docs/pictures.py) from docs/benchmarks, and checks that
+docs/status.md has a row for every value of Termination, that numbers in the tables of README.md are marked and
+that links within the project lead somewhere.
+With --check, nothing is written, and what differs is an error. Needs Python 3.8, nothing else.
 """
 
 import argparse
@@ -25,6 +26,9 @@ import re
 import subprocess
 import sys
 import textwrap
+
+import doxygen_filter
+import pictures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = ROOT / "include/mgdl"
@@ -223,6 +227,23 @@ def with_figures(path, text):
     return FIGURE.sub(figure, text)
 
 
+def check_links():
+    """Links of all pages, within this project: files, and headings in them."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("tests/**/*.md"),
+             *ROOT.glob("cmake/**/*.md")]
+    for page in pages:
+        text = "\n".join(line for language, line in doxygen_filter.blocks(page.read_text()) if language is None)
+        for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", text)):
+            if re.match(r"\w+:", link):
+                continue
+            file, _, place = link.partition("#")
+            target = (page.parent / file).resolve() if file else page
+            if not target.exists():
+                problems.append(f"{page.relative_to(ROOT)}: there is no {link}")
+            elif place and place not in doxygen_filter.anchors(target.read_text()):
+                problems.append(f"{page.relative_to(ROOT)}: {link} has no such heading")
+
+
 def check_readme():
     """Every cell of a table in README.md that is a number says where it comes from."""
     for line in (ROOT / "README.md").read_text().split("\n"):
@@ -298,9 +319,11 @@ def main():
     command = None if arguments.command == "none" else arguments.command
     if command and not pathlib.Path(command).exists():
         sys.exit(f"docs/generate.py: there is no {command}; build mgdl_command, or say --command none")
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        before = path.read_text()
-        after = generated(path, command)
+    pages = {path: generated(path, command) for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+    drawn = {ROOT / "docs/seconds.svg": pictures.seconds(figures_of("versus_torch")),
+             ROOT / "docs/certificate.svg": pictures.certificate(figures_of("certificate"))}
+    for path, after in {**pages, **drawn}.items():
+        before = path.read_text() if path.exists() else ""
         if before == after:
             continue
         name = str(path.relative_to(ROOT))
@@ -312,6 +335,7 @@ def main():
             print(f"wrote {name}")
     check_status()
     check_readme()
+    check_links()
     check_structs("".join(path.read_text() for path in (ROOT / "docs").glob("*.md")))
     for problem in problems:
         print(problem, file=sys.stderr)

@@ -560,6 +560,19 @@ def write_report(output, report):
     write(output / "regression.md", markdown(report))
 
 
+def write_figures(path, report):
+    """Lines "set.method.measure value" for benchmarks/publish.py; best-network is the lowest of the three."""
+    lines = []
+    for record in report["sets"]:
+        errors = {method: summary["error"] for method in ("mgdl", "equal", *PEERS)
+                  if (summary := summarise(record, method)) is not None}
+        networks = [errors[name] for name in NETWORKS if name in errors]
+        if networks:
+            errors["best-network"] = min(networks)
+        lines += [f"{record['name']}.{method}.{record['measure']} {error!r}" for method, error in errors.items()]
+    write(Path(path), "\n".join(lines) + "\n")
+
+
 def write_picture(output, report):
     try:
         process = subprocess.run(["gnuplot", "--default-settings", "-"], input=picture(report),
@@ -786,6 +799,8 @@ def main():
         say("interrupted; the report has the runs that were complete")
     write_report(arguments.output, report)
     write_picture(arguments.output, report)
+    if "MGDL_FIGURES" in os.environ:
+        write_figures(os.environ["MGDL_FIGURES"], report)
     print(markdown(report), end="")
     failed = any(method in run["failures"] for record in report["sets"] for run in record["runs"]
                  for method in ("mgdl", "equal"))

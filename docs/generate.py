@@ -7,11 +7,15 @@
         the flags of a subcommand, from what `mgdl fit --help` prints
     <!-- examples/readme.cpp --> ```cpp ... ```
         a program, from its file
+    <!-- from examples/resume.cpp --> ```cpp ... ```
+        lines of a program, which have to be in its file, one after the other; nothing is written
     1.2e-3<!--theorem:rse.1-->
         a figure, from docs/benchmarks/theorem.json, at the precision that is there
 
-and checks that docs/status.md has a row for every value of Termination. With --check, nothing is
-written, and what differs is an error. Needs Python 3.8, nothing else.
+It also draws the pictures of the landing page (docs/pictures.py) from docs/benchmarks, and checks that
+docs/status.md has a row for every value of Termination, that numbers in the tables of README.md are marked and
+that links within the project lead somewhere.
+With --check, nothing is written, and what differs is an error. Needs Python 3.8, nothing else.
 """
 
 import argparse
@@ -21,6 +25,10 @@ import pathlib
 import re
 import subprocess
 import sys
+import textwrap
+
+import doxygen_filter
+import pictures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = ROOT / "include/mgdl"
@@ -219,15 +227,59 @@ def with_figures(path, text):
     return FIGURE.sub(figure, text)
 
 
+def check_links():
+    """Links of all pages, within this project: files, and headings in them."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("tests/**/*.md"),
+             *ROOT.glob("cmake/**/*.md")]
+    for page in pages:
+        text = "\n".join(line for language, line in doxygen_filter.blocks(page.read_text()) if language is None)
+        for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", text)):
+            if re.match(r"\w+:", link):
+                continue
+            file, _, place = link.partition("#")
+            target = (page.parent / file).resolve() if file else page
+            if not target.exists():
+                problems.append(f"{page.relative_to(ROOT)}: there is no {link}")
+            elif place and place not in doxygen_filter.anchors(target.read_text()):
+                problems.append(f"{page.relative_to(ROOT)}: {link} has no such heading")
+
+
+def check_readme():
+    """Every cell of a table in README.md that is a number says where it comes from."""
+    for line in (ROOT / "README.md").read_text().split("\n"):
+        for cell in line.strip("|").split("|") if line.startswith("|") else []:
+            if re.fullmatch(r"[*\s]*-?\d[\d,.]*(e[+-]?\d+)?( %| s)?[*\s]*", cell):
+                problems.append(f"README.md: {cell.strip()} is not marked as a figure of docs/benchmarks: {line}")
+
+
 # --- All of it -------------------------------------------------------------------------------------
 
 PROGRAM = re.compile(r"(<!-- (examples/\S+) -->\n```\w+\n).*?(\n```)", re.DOTALL)
 BLOCK = re.compile(r"(<!-- (options|help): ([^>]*) -->\n).*?(\n<!-- end -->)", re.DOTALL)
 
 
+EXCERPT = re.compile(r"<!-- from (\S+) -->\n```\w+\n(.*?)\n```", re.DOTALL)
+
+
+def check_programs(path, text):
+    """Every program of a page is that of a file, or lines of it, whatever their indentation."""
+    name = path.relative_to(ROOT)
+    for excerpt in EXCERPT.finditer(text):
+        source = ROOT / excerpt[1]
+        lines = textwrap.dedent(excerpt[2]).split("\n")
+        there = source.read_text().split("\n") if source.exists() else []
+        if not any(textwrap.dedent("\n".join(there[i:i + len(lines)])).split("\n") == lines for i in range(len(there))):
+            problems.append(f"{name}: this is not in {excerpt[1]}:\n{excerpt[2]}")
+    marked = {found.end() for found in (*PROGRAM.finditer(text), *EXCERPT.finditer(text))}
+    for block in re.finditer(r"^```(?:c|cpp)\n(.*?)\n```", text, re.DOTALL | re.MULTILINE):
+        if block.end() not in marked:
+            problems.append(f"{name}: no comment says which file this is from:\n{block[1]}")
+
+
 def generated(path, command):
     text = PROGRAM.sub(lambda block: block[1] + (ROOT / block[2]).read_text().rstrip("\n") + block[3],
                        path.read_text())
+    check_programs(path, text)
     for block in BLOCK.finditer(text):
         if block[2] == "help" and not command:
             continue  # there is no command where CLI11 is missing
@@ -267,9 +319,11 @@ def main():
     command = None if arguments.command == "none" else arguments.command
     if command and not pathlib.Path(command).exists():
         sys.exit(f"docs/generate.py: there is no {command}; build mgdl_command, or say --command none")
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        before = path.read_text()
-        after = generated(path, command)
+    pages = {path: generated(path, command) for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+    drawn = {ROOT / "docs/seconds.svg": pictures.seconds(figures_of("versus_torch")),
+             ROOT / "docs/certificate.svg": pictures.certificate(figures_of("certificate"))}
+    for path, after in {**pages, **drawn}.items():
+        before = path.read_text() if path.exists() else ""
         if before == after:
             continue
         name = str(path.relative_to(ROOT))
@@ -280,6 +334,8 @@ def main():
             path.write_text(after)
             print(f"wrote {name}")
     check_status()
+    check_readme()
+    check_links()
     check_structs("".join(path.read_text() for path in (ROOT / "docs").glob("*.md")))
     for problem in problems:
         print(problem, file=sys.stderr)

@@ -1,6 +1,5 @@
 #include "mgdl/convex/gated_relu_solver.hpp"
 
-#include <Eigen/SVD>
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -8,6 +7,8 @@
 #include <vector>
 
 #include "support/convex_problems.hpp"
+#include "support/factorisations.hpp"
+#include "support/samples.hpp"
 
 using mgdl::ConvexMethod;
 using mgdl::Dataset;
@@ -134,9 +135,7 @@ TEST_CASE("without penalty: least squares of least norm", "[convex/gated_relu_so
     const Vector<double> root = problem.data.weights().cwiseSqrt();
     A.array().colwise() *= root.array();
     const Matrix<double> Y = problem.data.targets().array().colwise() * root.array();
-    Eigen::JacobiSVD<Matrix<double>> svd(A, Eigen::ComputeThinU | Eigen::ComputeThinV);
-    svd.setThreshold(1e-11);
-    const Matrix<double> U = svd.solve(Y);
+    const Matrix<double> U = mgdl::test::least_norm_squares(A, Y, 1e-11);
     Matrix<double> found = Matrix<double>::Zero(U.rows(), U.cols());
     for (Index g = 0; g < std::ssize(solution.active); ++g) {
       found.middleRows(solution.active[static_cast<std::size_t>(g)] * p, p) = solution.block(g);

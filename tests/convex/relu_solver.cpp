@@ -1,6 +1,5 @@
 #include "mgdl/convex/relu_solver.hpp"
 
-#include <Eigen/SVD>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -10,6 +9,8 @@
 #include "mgdl/convex/certify.hpp"
 #include "mgdl/convex/gate_enumeration.hpp"
 #include "support/convex_problems.hpp"
+#include "support/factorisations.hpp"
+#include "support/samples.hpp"
 
 using mgdl::Dataset;
 using mgdl::Gates;
@@ -244,7 +245,7 @@ TEST_CASE("lambda_max is where the dual constraint of the zero solution is met",
       const Matrix<double> A =
           mgdl::test::masked(mgdl::test::extended_inputs(data, gates), gates, j).cast<double>();
       const Matrix<double> C = A.transpose() * w.asDiagonal() * R;
-      spectral = std::max(spectral, C.jacobiSvd().singularValues()[0]);
+      spectral = std::max(spectral, mgdl::test::spectral_norm(C));
     }
     CHECK(shared == Approx(spectral).epsilon(1e-9));
     options.lambda = shared;

@@ -1,7 +1,5 @@
 #include "mgdl/convex/trend_filter/trend_filter.hpp"
 
-#include <Eigen/Cholesky>
-#include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "mgdl/convex/trend_filter/interior_point.hpp"
+#include "support/factorisations.hpp"
 #include "support/samples.hpp"
 
 using mgdl::Action;
@@ -286,7 +285,7 @@ GridOptimum grid_optimum(const Data& data, double lambda, bool bias, Index direc
   // N = Z u; with a bias Z spans what has the sum zero.
   Matrix<double> Z = Matrix<double>::Identity(n, n);
   if (bias) {
-    const Matrix<double> Q = Matrix<double>::Ones(n, 1).householderQr().householderQ();
+    const Matrix<double> Q = mgdl::test::orthogonal_basis(Matrix<double>::Ones(n, 1));
     Z = Matrix<double>(Q.rightCols(n - 1));
   }
   const Matrix<double> H = Z.transpose() * neurons;
@@ -307,7 +306,8 @@ GridOptimum grid_optimum(const Data& data, double lambda, bool bias, Index direc
     const Vector<double> pull = (target / slack.col(0) - target / slack.col(1)).matrix();
     const Vector<double> curvature = flexibility.rowwise().sum().matrix();
     const Matrix<double> hessian = quadratic + H * curvature.asDiagonal() * H.transpose();
-    const Vector<double> u_step = hessian.ldlt().solve(linear - quadratic * u - H * pull);
+    const Vector<double> u_step =
+        mgdl::test::solve_symmetric(hessian, linear - quadratic * u - H * pull);
     Pairs slack_step(H.cols(), 2);
     slack_step.col(1) = (H.transpose() * u_step).array();
     slack_step.col(0) = -slack_step.col(1);
@@ -823,7 +823,7 @@ TEST_CASE("the smoother solves its least squares problem", "[convex/trend_filter
     const Vector<double> start = Vector<double>::Unit(size, 0);
     B.col(1) -= 0.5 * (start + at);
     B.col(2) -= at - start;
-    const Matrix<double> X = A.colPivHouseholderQr().solve(B);
+    const Matrix<double> X = mgdl::test::least_squares(A, B);
 
     KnotSmoother<double> smoother(problem);
     smoother.factor(E);

@@ -1,7 +1,5 @@
 #include "mgdl/training/sampled_trainer.hpp"
 
-#include <Eigen/Eigenvalues>
-#include <Eigen/QR>
 #include <cmath>
 #include <fstream>
 #include <limits>
@@ -10,6 +8,7 @@
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
+#include "support/factorisations.hpp"
 #include "support/samples.hpp"
 
 using Catch::Matchers::ContainsSubstring;
@@ -47,7 +46,7 @@ Eigen::MatrixXd ridge_readout(const Eigen::MatrixXd& features, const Samples& s,
   A.bottomLeftCorner(m, m).diagonal().setConstant(std::sqrt(ridge * square));
   Eigen::MatrixXd b = Eigen::MatrixXd::Zero(n + m, s.Y.cols());
   b.topRows(n) = s.w.cwiseSqrt().asDiagonal() * s.Y;
-  return A.householderQr().solve(b);
+  return mgdl::test::least_squares(A, b);
 }
 
 }  // namespace
@@ -112,8 +111,7 @@ TEST_CASE("Generalised cross-validation finds the best of its ridges",
     const double ridge = std::pow(10.0, exponent);
     const Eigen::MatrixXd centred = features.rowwise() - features.colwise().mean();
     const Eigen::MatrixXd covariance = centred.transpose() * centred / 120;
-    const Eigen::VectorXd squares =
-        Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(covariance).eigenvalues().cwiseMax(0);
+    const Eigen::VectorXd squares = mgdl::test::symmetric_eigenvalues(covariance).cwiseMax(0);
     const double shift =
         ridge * features.squaredNorm() / 120 / static_cast<double>(features.cols());
     const double degrees = 1 + (squares.array() / (squares.array() + shift)).sum();

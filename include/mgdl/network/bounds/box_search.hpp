@@ -49,39 +49,7 @@ class BoxSearch {
   double elapsed_seconds = 0;
 
   BoxSearch(const Problem& problem, Index functions, const RowVector<Real>& lower,
-            const RowVector<Real>& upper_side, const Limits& limits, const Executor& threads)
-      : upper(RowVector<Real>::Constant(functions, kInfinity)),
-        attained(RowVector<Real>::Constant(functions, -kInfinity)),
-        points(lower.replicate(functions, 1)),
-        m_problem(problem),
-        m_queues(static_cast<std::size_t>(functions)),
-        m_settled(static_cast<std::size_t>(functions), false) {
-    add({{lower, upper_side}}, {}, threads);
-    look_around(lower, upper_side);
-    while (termination == Termination::NotRun) {
-      const std::vector<Index> chosen = choose(limits);
-      if (chosen.empty()) break;
-      std::vector<Half> halves;
-      std::vector<Index> parents;
-      for (const Index i : chosen) {
-        const Leaf& leaf = at(i);
-        const double middle = middle_of(leaf, leaf.cut);
-        Half low{leaf.lower, leaf.upper};
-        Half high = low;
-        low.upper[leaf.cut] = middle;
-        high.lower[leaf.cut] = middle;
-        halves.push_back(std::move(low));
-        halves.push_back(std::move(high));
-        parents.insert(parents.end(), {i, i});
-      }
-      add(halves, parents, threads);
-      if (m_clock.seconds() >= limits.time_limit_seconds && !reached(limits.relative_tolerance)) {
-        termination = Termination::TimeLimit;
-      }
-    }
-    for (Index f = 0; f < functions; ++f) upper[f] = worst(f);
-    elapsed_seconds = m_clock.seconds();
-  }
+            const RowVector<Real>& upper_side, const Limits& limits, const Executor& threads);
 
  private:
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -275,6 +243,43 @@ class BoxSearch {
   std::vector<std::vector<Entry>> m_queues;  // heaps, one for each function
   std::vector<bool> m_settled;
 };
+
+template <class Real>
+BoxSearch<Real>::BoxSearch(const Problem& problem, Index functions, const RowVector<Real>& lower,
+                           const RowVector<Real>& upper_side, const Limits& limits,
+                           const Executor& threads)
+    : upper(RowVector<Real>::Constant(functions, kInfinity)),
+      attained(RowVector<Real>::Constant(functions, -kInfinity)),
+      points(lower.replicate(functions, 1)),
+      m_problem(problem),
+      m_queues(static_cast<std::size_t>(functions)),
+      m_settled(static_cast<std::size_t>(functions), false) {
+  add({{lower, upper_side}}, {}, threads);
+  look_around(lower, upper_side);
+  while (termination == Termination::NotRun) {
+    const std::vector<Index> chosen = choose(limits);
+    if (chosen.empty()) break;
+    std::vector<Half> halves;
+    std::vector<Index> parents;
+    for (const Index i : chosen) {
+      const Leaf& leaf = at(i);
+      const double middle = middle_of(leaf, leaf.cut);
+      Half low{leaf.lower, leaf.upper};
+      Half high = low;
+      low.upper[leaf.cut] = middle;
+      high.lower[leaf.cut] = middle;
+      halves.push_back(std::move(low));
+      halves.push_back(std::move(high));
+      parents.insert(parents.end(), {i, i});
+    }
+    add(halves, parents, threads);
+    if (m_clock.seconds() >= limits.time_limit_seconds && !reached(limits.relative_tolerance)) {
+      termination = Termination::TimeLimit;
+    }
+  }
+  for (Index f = 0; f < functions; ++f) upper[f] = worst(f);
+  elapsed_seconds = m_clock.seconds();
+}
 
 }  // namespace mgdl::detail
 

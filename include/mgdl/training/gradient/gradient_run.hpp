@@ -75,24 +75,7 @@ class GradientRun {
  public:
   GradientRun(const GradientOptions& options, const GradientSettings& settings,
               const GradeProblem<Scalar>& problem, Index start, GradientControl& control,
-              ThreadPool& pool)
-      : m_options(options),
-        m_settings(settings),
-        m_problem(problem),
-        m_pool(pool),
-        m_control(control),
-        m_random(problem.seed, static_cast<std::uint64_t>(problem.grade) |
-                                   static_cast<std::uint64_t>(start) << 32),
-        m_network(sizes(options, problem)),
-        m_initialiser(m_network, problem.train, options.start_ridge, m_random),
-        m_loss(m_network, pool) {
-    m_zero_loss = zero_loss(problem.train);
-    if (problem.validation) m_zero_validation = zero_loss(*problem.validation);
-    start_units();
-    m_report.initial_objective = (loss(m_problem.train) + penalty()) / m_zero_loss;
-    m_best = m_network.parameters();
-    m_best_score = score(m_report.initial_objective);
-  }
+              ThreadPool& pool);
 
   GradientRun(const GradientRun&) = delete;
   GradientRun& operator=(const GradientRun&) = delete;
@@ -104,22 +87,10 @@ class GradientRun {
   ///                         done by then, the rate falls as fast as it takes; if it can, `end`
   ///                         changes nothing.
   /// \param callers_thread  whether this thread may call the observer
-  bool advance(Index epochs, double end, bool callers_thread) {
-    m_end = end;
-    m_callers_thread = callers_thread;
-    const double begin = m_control.seconds();
-    const bool goes_on =
-        m_settings.optimizer == Optimizer::Adam ? run_adam(epochs) : run_lbfgs(epochs);
-    m_spent += m_control.seconds() - begin;
-    return goes_on;
-  }
+  bool advance(Index epochs, double end, bool callers_thread);
 
   /// The parameters of the best iterate so far, in a network.
-  PanelNetwork<Scalar> best_network() const {
-    PanelNetwork<Scalar> network = m_network;
-    network.parameters() = m_best;
-    return network;
-  }
+  PanelNetwork<Scalar> best_network() const;
 
   /// Of the best iterate: its objective, on the validation part if there is one.
   double best_score() const noexcept { return m_best_score; }
@@ -420,6 +391,46 @@ class GradientRun {
   Index m_best_iteration = 0;
   GradeFitReport m_report;
 };
+
+template <class Scalar>
+GradientRun<Scalar>::GradientRun(const GradientOptions& options, const GradientSettings& settings,
+                                 const GradeProblem<Scalar>& problem, Index start,
+                                 GradientControl& control, ThreadPool& pool)
+    : m_options(options),
+      m_settings(settings),
+      m_problem(problem),
+      m_pool(pool),
+      m_control(control),
+      m_random(problem.seed,
+               static_cast<std::uint64_t>(problem.grade) | static_cast<std::uint64_t>(start) << 32),
+      m_network(sizes(options, problem)),
+      m_initialiser(m_network, problem.train, options.start_ridge, m_random),
+      m_loss(m_network, pool) {
+  m_zero_loss = zero_loss(problem.train);
+  if (problem.validation) m_zero_validation = zero_loss(*problem.validation);
+  start_units();
+  m_report.initial_objective = (loss(m_problem.train) + penalty()) / m_zero_loss;
+  m_best = m_network.parameters();
+  m_best_score = score(m_report.initial_objective);
+}
+
+template <class Scalar>
+bool GradientRun<Scalar>::advance(Index epochs, double end, bool callers_thread) {
+  m_end = end;
+  m_callers_thread = callers_thread;
+  const double begin = m_control.seconds();
+  const bool goes_on =
+      m_settings.optimizer == Optimizer::Adam ? run_adam(epochs) : run_lbfgs(epochs);
+  m_spent += m_control.seconds() - begin;
+  return goes_on;
+}
+
+template <class Scalar>
+PanelNetwork<Scalar> GradientRun<Scalar>::best_network() const {
+  PanelNetwork<Scalar> network = m_network;
+  network.parameters() = m_best;
+  return network;
+}
 
 }  // namespace mgdl::detail
 

@@ -1,1 +1,0 @@
-// Nothing: the target that this file makes has the precompiled headers of all tests.

@@ -15,6 +15,9 @@
 
 namespace mgdl {
 
+// GCC 12 takes enumerators of a scoped enumeration for declarations that shadow mgdl::Automatic.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 /// Which activation patterns a convex grade is solved over.
 enum class PatternSource {
   Automatic,  ///< All for one input, else Pairs
@@ -22,6 +25,7 @@ enum class PatternSource {
   Gaussian,   ///< drawn at random (sample_gaussian_gates)
   All         ///< every pattern that the samples admit; one or two inputs only
 };
+#pragma GCC diagnostic pop
 
 /// Which convex problem a grade is the solution of.
 enum class ConvexProblem {

@@ -104,9 +104,11 @@ class NpyRows {
   }
 
   /// The rows first..first + count: in a file, or in `space`.
-  /// \param bytes  grows by what was read of the files
+  /// \param bytes  grows by what has come into memory at most
   template <class Space>
   const Scalar* read(Index first, Index count, Space& space, std::size_t& bytes) const {
+    // The system brings files into memory by pieces, the largest of which are of 2 MiB.
+    constexpr std::size_t piece = std::size_t{1} << 21;
     auto part = std::ranges::upper_bound(m_parts, first, {}, &Part::first) - 1;
     const bool several = first + count > part->first + part->file->rows();
     if (several) space.resize(count, m_cols);
@@ -121,7 +123,7 @@ class NpyRows {
       });
       require_finite_rows(*part->file, values, row, rows);
       if (result == nullptr) result = values;
-      bytes += static_cast<std::size_t>(rows) * part->file->row_bytes();
+      bytes += static_cast<std::size_t>(rows) * part->file->row_bytes() + piece;
       done += rows;
     }
     return result;

@@ -7,6 +7,7 @@
     ## A heading                  gets the label page-a-heading
     [text](page.md#a-heading)     becomes a reference to that label
     [text](../examples/x.cpp)     becomes its text: the site has pages, not files
+    1.2e-3<!--theorem:key-->      loses its comment, with which Doxygen would take away the blank behind it
 
 Needs Python 3.8, nothing else.
 """
@@ -58,6 +59,7 @@ def line_for_doxygen(line, page, names):
     line = re.sub(r"\[([^]]*)\]\((\w[\w-]*)\.md#([\w-]+)\)", r"[\1](@ref \2-\3)", line)
     line = re.sub(r"\[([^]]*)\]\(#([\w-]+)\)", rf"[\1](@ref {page}-\2)", line)
     line = re.sub(r"\[([^]]*)\]\(\.\./[^)]*\)", r"\1", line)
+    line = re.sub(r"(?<=\d)<!--[^>]*-->", "", line)
     return re.sub(r"\$`([^`]*)`\$", r"\\f$\1\\f$", line)
 
 

@@ -7,6 +7,8 @@
     ## A heading                  gets the label page-a-heading
     [text](page.md#a-heading)     becomes a reference to that label
     [text](../examples/x.cpp)     becomes its text: the site has pages, not files
+    [text](page.md):              in the lists of index.md makes the order of pages in the tree of the site
+    1.2e-3<!--theorem:key-->      loses its comment, with which Doxygen would take away the blank behind it
 
 Needs Python 3.8, nothing else.
 """
@@ -55,9 +57,13 @@ def line_for_doxygen(line, page, names):
         name = next(names)
         if heading:
             line += f" {{#{page}-{name}}}"
+    if page == "index":
+        line = re.sub(r"\[([^]]*)\]\((\w[\w-]*)\.md\)(?=:| and)",
+                      lambda link: f'@subpage md_docs_{link[2].replace("-", "_")} "{link[1]}"', line)
     line = re.sub(r"\[([^]]*)\]\((\w[\w-]*)\.md#([\w-]+)\)", r"[\1](@ref \2-\3)", line)
     line = re.sub(r"\[([^]]*)\]\(#([\w-]+)\)", rf"[\1](@ref {page}-\2)", line)
     line = re.sub(r"\[([^]]*)\]\(\.\./[^)]*\)", r"\1", line)
+    line = re.sub(r"(?<=\d)<!--[^>]*-->", "", line)
     return re.sub(r"\$`([^`]*)`\$", r"\\f$\1\\f$", line)
 
 

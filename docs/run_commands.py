@@ -137,6 +137,8 @@ def check(page, command, write):
                 continue
             wrong = difference(stated, output, block["rules"])
             if wrong and write:
+                if difference(output, output, block["rules"]):  # then the rules are wrong, not what is stated
+                    problems.append(f"{page.name}: {difference(output, output, block['rules'])}\n{block['commands']}\n{output}")
                 lines = [line.rstrip() for line in output.strip("\n").split("\n") if not PROGRESS.match(line.strip())]
                 written = written[:block.start("output")] + "\n".join(lines) + "\n" + written[block.end("output"):].lstrip("\n")
             elif wrong:

@@ -120,6 +120,7 @@ Command add_fit(CLI::App& app) {
   auto options = std::make_shared<FitOptions>();
   add_flags(flags, *options);
   suggest_csv(flags);
+  flags.name_value("--memory", "SIZE");
   flags.restrict_to("--link", {"last-hidden", "last-hidden-and-input"});
   flags.restrict_to("--output-scale", {"own", "common"});
   flags.restrict_to("--scalar", {"float64", "float32"});

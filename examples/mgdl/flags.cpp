@@ -131,6 +131,10 @@ void Flags::restrict_to(const char* flag, const std::vector<std::string>& choice
   suggest(flag, choices);
 }
 
+void Flags::name_value(const char* flag, const std::string& text) {
+  m_app->get_option(flag)->option_text(text);
+}
+
 void Flags::suggest(const char* flag, const std::vector<std::string>& words) {
   std::string type;
   for (const std::string& word : words) type += (type.empty() ? "{" : ",") + word;

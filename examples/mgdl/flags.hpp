@@ -52,6 +52,9 @@ class Flags {
   void restrict_to(const char* flag, const std::vector<std::string>& choices,
                    const std::string& text = {});
 
+  /// What stands for the value of a flag in the help.
+  void name_value(const char* flag, const std::string& text);
+
   /// Words that a shell suggests for the value of a flag; restrict_to does that, too.
   void suggest(const char* flag, const std::vector<std::string>& words);
 

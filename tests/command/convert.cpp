@@ -71,7 +71,7 @@ TEST_CASE("convert writes what fit reads", "[command/convert]") {
   check_done(folder.convert_both("t.csv", {"--columns", "b,1", "--target-columns", "a,y"}));
   CHECK(folder.inputs() == mgdl::select_columns(table, {"b", "1"}).values);
   CHECK(folder.targets() == mgdl::select_columns(table, {"a", "y"}).values);
-  check_done(folder.convert_both("t.csv", {"--exclude", "id,b", "--target-columns", "y,a"}));
+  check_done(folder.convert_both("t.csv", {"--exclude", "id,b", "--target-columns", "y"}));
 }
 
 TEST_CASE("convert writes inputs alone, and float32", "[command/convert]") {
@@ -111,12 +111,13 @@ TEST_CASE("convert refuses what fit refuses, by the same words, and leaves nothi
     folder.write("x.csv", text);
     const Outcome outcome = folder.convert_both("x.csv", Arguments{"--target-columns", "y"} + more);
     check_refused(folder, outcome, message);
-    // But for the name of the subcommand.
+    // But for the name of the subcommand, and a line before on what was taken of the file.
     const Outcome fit = run(Arguments{"fit", "--csv", folder / "x.csv", "--output",
                                       folder / "x.csv.m", "--target-columns", "y"} +
                             more);
     CHECK(fit.code == 2);
-    CHECK(outcome.errors.substr(std::string("mgdl convert").size()) ==
+    const std::string name = "mgdl convert";
+    CHECK(outcome.errors.substr(outcome.errors.rfind(name) + name.size()) ==
           fit.errors.substr(std::string("mgdl fit").size()));
   };
   refused("a,y\n1,2\n?,4\n", {}, {"\"?\"", "line 3, column 1 (\"a\")", "--exclude"});

@@ -213,6 +213,8 @@ TEST_CASE("the report tells all options", "[command/fit]") {
                          {"measure", "rse"},
                          {"tolerance_on_training", false},
                          {"time_limit", 70.0},
+                         {"resume", nullptr},
+                         {"memory", nullptr},
                          {"seed", 5},
                          {"threads", 0},
                          {"convex_problem", nullptr},
@@ -223,6 +225,7 @@ TEST_CASE("the report tells all options", "[command/fit]") {
                          {"hats", nullptr},
                          {"balanced", false},
                          {"output", folder / "m"},
+                         {"checkpoint", nullptr},
                          {"report", folder / "r"},
                          {"plot", nullptr},
                          {"peak", 1.0},
@@ -231,9 +234,10 @@ TEST_CASE("the report tells all options", "[command/fit]") {
   // The model keeps what decides on it, and where nothing came from or went to.
   Json kept = expected;
   for (const char* key :
-       {"input",   "target",  "csv",    "target_columns", "test_input", "test_target", "test_csv",
-        "columns", "exclude", "header", "delimiter",      "decimal",    "comment",     "validation",
-        "folds",   "threads", "output", "report",         "plot",       "peak",        "quiet"}) {
+       {"input",    "target",     "csv",     "target_columns", "test_input", "test_target",
+        "test_csv", "columns",    "exclude", "header",         "delimiter",  "decimal",
+        "comment",  "validation", "folds",   "threads",        "output",     "report",
+        "plot",     "peak",       "quiet",   "memory",         "resume",     "checkpoint"}) {
     kept.erase(key);
   }
   CHECK(mgdl::load_model<double>(folder / "m").report->options == kept);

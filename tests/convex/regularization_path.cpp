@@ -189,7 +189,8 @@ TEST_CASE("warm starts save factorisations on a path of many penalties",
     mgdl::ConvexOptions single = o.solver;
     single.lambda = point.report.certificate.lambda;
     with_start += point.report.factorisations;
-    alone += mgdl::GatedReluSolver(single).solve(problem.train, problem.gates).report.factorisations;
+    alone +=
+        mgdl::GatedReluSolver(single).solve(problem.train, problem.gates).report.factorisations;
   }
   CHECK(3 * with_start < 2 * alone);
 }

@@ -26,8 +26,8 @@ struct ConvexReport {
   Index patterns = 0;       ///< P
   Index active_groups = 0;  ///< groups (gated) or neurons (ReLU) that are not zero
   Index iterations = 0;     ///< Newton steps or proximal gradient steps
-  /// Gated: matrices that Newton's method has factorised, which is most of its work; a step with the
-  /// matrix of an earlier one is cheap.
+  /// Gated: matrices that Newton's method has factorised, which is most of its work; a step with
+  /// the matrix of an earlier one is cheap.
   Index factorisations = 0;
   /// Gated: whether Newton's method computed with the products of columns alone, whose number the
   /// samples are many times; else with the samples.

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "mgdl/core/types.hpp"
-#include "mgdl/io/csv.hpp"
+#include "mgdl/io/csv_table.hpp"
 
 namespace mgdl {
 

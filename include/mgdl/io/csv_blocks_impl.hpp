@@ -12,8 +12,8 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/io/csv/table_maker.hpp"
 #include "mgdl/io/csv_blocks.hpp"
-#include "mgdl/io/csv_impl.hpp"
 #include "mgdl/io/mapped_file.hpp"
 
 namespace mgdl {

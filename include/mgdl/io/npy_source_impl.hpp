@@ -16,7 +16,7 @@
 #include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/io/mapped_file.hpp"
-#include "mgdl/io/npy_impl.hpp"
+#include "mgdl/io/npy/format.hpp"
 #include "mgdl/io/npy_source.hpp"
 
 namespace mgdl::detail {

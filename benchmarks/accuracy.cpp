@@ -222,6 +222,7 @@ std::vector<Contender> contenders() {
 Task sines(Problem problem) {
   Task task{std::move(problem), "RSE", {}, {}, {}};
   task.gradient.width = 128;
+  task.gradient.hidden_layers = 2;
   task.gradient.epochs = 150;
   task.gradient.learning_rate = 1e-3;
   return task;

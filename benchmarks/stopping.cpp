@@ -178,7 +178,7 @@ int main(int argc, char** argv) {
       seeds);
   // A large floor: between the samples of so many variables, directions of little variance lead far
   // away from all of them.
-  mgdl::GradientOptions smooth{.width = 64, .epochs = 100, .patience = 20};
+  mgdl::GradientOptions smooth{.width = 64, .hidden_layers = 2, .epochs = 100, .patience = 20};
   smooth.feature_floor = 1e-2;
   smooth = smooth.fixed();
   mgdl::GradientOptions smooth_sampled = smooth;

@@ -21,7 +21,7 @@ namespace mgdl::command {
 GradientOptions gradient_options(const FitOptions& options) {
   GradientOptions result;
   result.width = options.width.value_or(result.width);
-  result.hidden_layers = options.hidden_layers.value_or(result.hidden_layers);
+  if (options.hidden_layers) result.hidden_layers = options.hidden_layers;
   if (options.optimizer == "adam") result.optimizer = Optimizer::Adam;
   if (options.optimizer == "lbfgs") result.optimizer = Optimizer::Lbfgs;
   if (options.initialization == "rich") result.initialization = Initialization::Rich;
@@ -117,9 +117,13 @@ HeldOut held_out(const FitOptions& options, Index samples) {
   constexpr Index kFolds = 5;
   constexpr Index kFewest = 4 * kFolds;
   constexpr Index kMany = 10000;
+  // Where samples are few, members need every one of them, and twice as many are cheap.
+  constexpr Index kEnoughForTen = 100;
+  constexpr Index kFew = 1500;
   if (samples < kFewest) return {};
   const bool whole = options.memory.empty() && options.resume.empty() && options.checkpoint.empty();
-  return samples < kMany && whole ? HeldOut{0, kFolds} : HeldOut{0.1, 0};
+  if (samples >= kMany || !whole) return {0.1, 0};
+  return {0, samples >= kEnoughForTen && samples < kFew ? 2 * kFolds : kFolds};
 }
 
 namespace {
@@ -248,7 +252,7 @@ std::pair<double, const char*> least_memory(const FitOptions& options, Index inp
   if (options.uses("gradient") || options.uses("auto")) {
     const GradientOptions gradient = gradient_options(options);
     const auto width = static_cast<double>(gradient.width);
-    const auto layers = static_cast<double>(gradient.hidden_layers);
+    const auto layers = static_cast<double>(*gradient.fixed().hidden_layers);
     // Weights, their gradient and two moments.
     add(4 * scalar * parameters(width, layers), layers > width ? "--hidden-layers" : "--width");
   }

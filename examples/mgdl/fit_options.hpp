@@ -98,7 +98,8 @@ void for_each_option(Options& options, Visit&& visit) {
         "10000 samples on, if some grades are not convex or constructive]");
   visit(data, "--folds", options.folds,
         "parts of the samples, each of which is held out by one member of the model, the mean of "
-        "as many; 0: none [without --validation: 5 below 10000 samples, in the same cases]");
+        "as many; 0: none [without --validation: 10 from 100 samples on, else 5; 5 from 1500 to "
+        "10000, in the same cases]");
 
   const char* model = "Model";
   visit(model, "--grades", options.grades, "grades at most");
@@ -106,7 +107,9 @@ void for_each_option(Options& options, Visit&& visit) {
         "units of each hidden layer [64; sampled: 512]; convex, with --penalty width: units at "
         "most [64]");
   visit(model, "--hidden-layers", options.hidden_layers,
-        "hidden layers of each grade [2; sampled: 1]; the other trainers have one");
+        "hidden layers of each grade [gradient: 2 or 3, chosen on the samples held out; with none: "
+        "2; "
+        "sampled: 1]; the other trainers have one");
   visit(model, "--link", options.link, "what a grade hands on: last-hidden, last-hidden-and-input");
   visit(model, "--output-scale", options.output_scale,
         "unit of several outputs' errors: own, that of each one's deviation, or common");

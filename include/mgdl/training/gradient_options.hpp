@@ -56,8 +56,8 @@ inline constexpr std::nullopt_t Automatic = std::nullopt;
 struct GradientOptions {
   /// Units of each hidden layer, >= 1.
   Index width = 64;
-  /// Hidden layers, >= 1.
-  Index hidden_layers = 2;
+  /// Hidden layers, >= 1. Automatic: 2.
+  std::optional<Index> hidden_layers = Automatic;
   /// How to minimise. Automatic: Adam.
   std::optional<Optimizer> optimizer = Automatic;
   /// Adam: passes over the samples at most; L-BFGS: iterations. >= 1. Automatic: 200.
@@ -126,7 +126,9 @@ struct GradientOptions {
     const auto at_least_one = [](Index value) { return value >= 1; };
     const auto finite_positive = [=](double value) { return value > 0 && value < infinity; };
     require(width >= 1, "GradientOptions.width", "a value >= 1", width);
-    require(hidden_layers >= 1, "GradientOptions.hidden_layers", "a value >= 1", hidden_layers);
+    require_if(
+        hidden_layers, [](Index value) { return value >= 1; }, "GradientOptions.hidden_layers",
+        "a value >= 1");
     require_if(epochs, at_least_one, "GradientOptions.epochs", "a value >= 1");
     require_if(batch_size, at_least_one, "GradientOptions.batch_size", "a value >= 1");
     require_if(learning_rate, finite_positive, "GradientOptions.learning_rate",
@@ -170,6 +172,7 @@ struct GradientOptions {
   /// without a validation part.
   GradientOptions fixed() const {
     GradientOptions result = *this;
+    result.hidden_layers = hidden_layers.value_or(2);
     result.optimizer = optimizer.value_or(Optimizer::Adam);
     result.epochs = epochs.value_or(200);
     result.initialization = initialization.value_or(Initialization::WhiteNoise);

@@ -24,12 +24,13 @@ namespace mgdl {
 ///
 /// With a validation part, what is Automatic in the options is chosen on it: several settings race.
 /// All train for a few epochs, in one cycle of the learning rate; the better half goes on for twice
-/// as many, and so on (but all that are left after the second cycle go on), and the last one goes
-/// on in cycles of doubled length until one of them lowers the validation error by less than 2 %.
+/// as many, and so on (but all that are left after the second cycle go on), until one is left.
 /// (Successive halving: Jamieson & Talwalkar, arXiv 1502.07943; cycles: Loshchilov & Hutter, arXiv
-/// 1608.03983.) After grade 1 the race is over, too, when a cycle lowers the lowest of all errors
-/// by less than 0.5 %. It is counted in epochs. If a time limit would end it, what is best by then
-/// gets the rest of the time.
+/// 1608.03983.) Then this one is trained: with Adam anew, in a single cycle of all epochs; with
+/// L-BFGS from where it is. After grade 1 the race is all there is if a cycle lowers the lowest of
+/// all errors by less than 0.5 %, or the race has not lowered the validation error by 2 %. It is
+/// counted in epochs. Under a time limit that does not do for this, the race has a quarter of the
+/// time, and its winner the rest.
 ///
 /// Keeps its options alone, so several threads may use one at a time.
 template <class Scalar_ = double>
@@ -62,9 +63,8 @@ class GradientTrainer {
 
   /// The same for several problems at once, the folds of a cross-validation, with the same settings
   /// for all: those whose mean validation error is lowest on the first problems, so many that they
-  /// have 1000 validation samples, or on all of them. On the others the winner is trained in the
-  /// cycles that have lowered its error; problems that are `optional` are left out where the time
-  /// does not do for it.
+  /// have 1000 validation samples, or on all of them. Problems that are `optional` are left out
+  /// where the time does not do for half of the winner's epochs on them.
   std::vector<GradeFit<Scalar>> fit_all(const std::vector<GradeProblem<Scalar>>& problems);
 
  private:

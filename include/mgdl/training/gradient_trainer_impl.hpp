@@ -97,27 +97,35 @@ struct WhitenedProblem {
 inline std::vector<GradientSettings> gradient_settings(const GradientOptions& options, Index grade,
                                                        Index samples, bool race) {
   const GradientOptions fixed = options.fixed();
-  std::vector<GradientSettings> tried{{*fixed.optimizer, *fixed.initialization, *fixed.batch_size,
-                                       *fixed.learning_rate, *fixed.weight_decay,
-                                       *fixed.feature_floor}};
+  std::vector<GradientSettings> tried{
+      {*fixed.hidden_layers, *fixed.optimizer, *fixed.initialization, *fixed.batch_size,
+       *fixed.learning_rate, *fixed.weight_decay, *fixed.feature_floor}};
   if (race) {
     // Some 64 to 128 steps an epoch, but none that is only noise.
     Index batch = 32;
     while (batch < 256 && 2 * batch * 62 <= samples) batch *= 2;
     const auto rich = Initialization::Rich;
-    tried = {{Optimizer::Adam, rich, batch, 5e-3, 1e-5, 1e-2},
-             {Optimizer::Adam, rich, batch, 5e-3, 1e-4, 1e-2},
-             {Optimizer::Adam, rich, batch, 5e-3, 1e-3, 1e-1},
-             {Optimizer::Adam, rich, batch, 5e-3, 1e-2, 1e-1},
-             {Optimizer::Lbfgs, rich, batch, 5e-3, 1e-5, 1e-2},
-             {Optimizer::Lbfgs, rich, batch, 5e-3, 1e-4, 1e-2},
-             {Optimizer::Lbfgs, rich, batch, 5e-3, 1e-3, 1e-1},
-             {Optimizer::Adam, Initialization::WhiteNoise, batch, 3e-3, 0, 1e-7}};
+    const auto adam = Optimizer::Adam;
+    const auto lbfgs = Optimizer::Lbfgs;
+    // A third layer pays with Adam; L-BFGS gets further with two.
+    tried = {{3, adam, rich, batch, 5e-3, 1e-5, 1e-2},
+             {3, adam, rich, batch, 5e-3, 1e-4, 1e-2},
+             {3, adam, rich, batch, 5e-3, 1e-3, 1e-1},
+             {2, adam, rich, batch, 5e-3, 1e-2, 1e-1},
+             {2, lbfgs, rich, batch, 5e-3, 1e-5, 1e-2},
+             {2, lbfgs, rich, batch, 5e-3, 1e-4, 1e-2},
+             {2, lbfgs, rich, batch, 5e-3, 1e-3, 1e-1},
+             {2, adam, Initialization::WhiteNoise, batch, 3e-3, 0, 1e-7}};
     // What is left for later grades shows itself late: fewer settings, for twice as long.
-    if (grade > 1) tried = {tried[0], tried[2], tried[5], tried[7]};
+    // They read what earlier layers have made, so two layers do.
+    if (grade > 1) {
+      tried = {tried[0], tried[2], tried[5], tried[7]};
+      for (auto& settings : tried) settings.hidden_layers = 2;
+    }
   }
   std::vector<GradientSettings> result;
   for (GradientSettings settings : tried) {
+    settings.hidden_layers = options.hidden_layers.value_or(settings.hidden_layers);
     settings.optimizer = options.optimizer.value_or(settings.optimizer);
     settings.initialization = options.initialization.value_or(settings.initialization);
     settings.batch_size = options.batch_size.value_or(settings.batch_size);
@@ -146,7 +154,8 @@ class GradientRace {
       const double n = static_cast<double>(first.train.size());
       m_first_cycle = std::max<Index>(1, std::llround(kFirstCycle / std::sqrt(n)));
     }
-    const Index cap = kCycles * m_first_cycle;
+    const Index cap =
+        std::min(kMostEpochs, (first.grade > 1 ? kLaterEpochs : kEpochs) * m_first_cycle);
     if (first.grade > 1) m_first_cycle *= 2;
     m_judges = static_cast<std::size_t>(enough_to_choose_on(problems));
     m_epochs = m_in_cycles ? options.epochs.value_or(cap) : *options.fixed().epochs;
@@ -173,11 +182,17 @@ class GradientRace {
   }
 
  private:
-  static constexpr Index kCycles = 63;  // 1 + 2 + ... + 32 first ones
+  // Epochs of the winner, in first cycles of grade 1.
+  static constexpr Index kEpochs = 110;
+  static constexpr Index kLaterEpochs = 40;
+  static constexpr Index kMostEpochs = 1000;
   static constexpr double kFirstCycle = 400;
-  static constexpr double kGain = 0.02;
   static constexpr double kLaterGain = 0.005;
+  static constexpr double kWorth = 0.98;
   static constexpr double kSafety = 0.95;  // pace varies
+  // Where time is limited: of what is left, for the race; of the winner's epochs, at least.
+  static constexpr double kRaceShare = 0.25;
+  static constexpr double kShortest = 0.5;
 
   /// Whether training cannot go on, however much time there is.
   static bool is_over(const GradientRun<Scalar>& run) {
@@ -213,7 +228,7 @@ class GradientRace {
 
   std::string name(const GradientSettings& settings) const {
     return std::string(settings.optimizer == Optimizer::Adam ? "Adam " : "L-BFGS ") +
-           std::to_string(m_options.hidden_layers) + "x" + std::to_string(m_options.width);
+           std::to_string(settings.hidden_layers) + "x" + std::to_string(m_options.width);
   }
 
   std::string text(const Candidate& candidate) const {
@@ -287,46 +302,51 @@ class GradientRace {
     for (Index cycle = 0, done = 0; done < m_epochs; ++cycle, done += epochs, epochs *= 2) {
       epochs = std::min(epochs, m_epochs - done);
       count += static_cast<Index>(candidates * m_judges) * epochs;
+      if (candidates == 1) break;
       candidates = left_after(static_cast<int>(cycle), candidates);
     }
-    return count + followers() * m_epochs;
+    return count + std::ssize(m_problems) * m_epochs;
   }
 
-  /// Problems that the winner is trained on when it is known.
-  Index followers() const { return std::ssize(m_problems) - static_cast<Index>(m_judges); }
-
-  /// The race is run on the first problems, and its winner is trained on the others in the same
-  /// cycles; on all of them that cannot be left out, and on as many others as there is time for.
+  /// The race is run on the first problems, and its winner is trained on all that cannot be left
+  /// out, and on as many others as there is time for.
   void race() {
     const bool limited = m_limit < std::numeric_limits<double>::infinity();
+    const bool later = m_problems.front().grade > 1;
     for (auto& candidate : m_candidates) make_runs(candidate, limited ? 1 : m_judges);
     std::vector<Index> cycles;
     Index epochs = m_first_cycle;
     Index done = 0;
     double end = m_limit;
-    for (int cycle = 0;; ++cycle) {
-      epochs = std::min(fitting_the_time(epochs, end), m_epochs - done);
+    bool flat = false;
+    for (int cycle = 0;; ++cycle, epochs *= 2) {
+      epochs = std::min(epochs, m_epochs - done);
+      if (cycle > 0 && seconds_of_cycle(epochs) > end - m_control->seconds()) break;
       const double before = score(m_candidates.front());
       // Nothing is known of the pace before the first cycle.
       const double now = m_control->seconds();
-      advance(epochs, done > 0 || m_candidates.size() == 1 ? end : now + (end - now) / 4);
+      advance(epochs, cycle > 0 ? end : now + kRaceShare * (end - now));
       done += epochs;
       cycles.push_back(epochs);
       if (limited && cycle == 0) end = admit_judges(epochs);
       std::ranges::stable_sort(m_candidates, {}, [&](const auto& one) { return score(one); });
-      const bool last = m_candidates.size() == 1;
       if (done >= m_epochs || m_control->stop_asked() || m_control->seconds() >= end) break;
-      if (last && m_candidates.front().over()) break;
-      const double gain = 1 - score(m_candidates.front()) / before;
-      const bool later = m_problems.front().grade > 1;
-      if (cycle > 0 && ((last && !(gain > kGain)) || (later && !(gain > kLaterGain)))) break;
+      flat = later && cycle > 0 && !(score(m_candidates.front()) < (1 - kLaterGain) * before);
+      if (m_candidates.size() == 1 || flat) break;
       const auto keep = left_after(cycle, m_candidates.size());
       while (m_candidates.size() > keep) drop();
-      epochs *= 2;
     }
     while (m_candidates.size() > 1) drop();
-    cycles.resize(cycles_to_best(cycles));
-    follow(cycles);
+    // A later grade that has found next to nothing is not worth more.
+    flat = flat || (later && !(score(m_candidates.front()) < kWorth));
+    const bool trained =
+        done >= m_epochs || flat || m_candidates.front().over() || m_control->stop_asked();
+    if (trained) {
+      cycles.resize(cycles_to_best(cycles));
+      train_winner(cycles, done);
+    } else {
+      train_winner({m_epochs}, done);
+    }
     finish(m_candidates.front());
     drop();
   }
@@ -349,17 +369,24 @@ class GradientRace {
     for (const auto& candidate : m_candidates) pace += candidate.seconds_per_epoch();
     pace /= static_cast<double>(std::ssize(m_candidates));
     const double all = pace * static_cast<double>(most_iterations()) / lanes(m_problems.size());
-    if (all > left) m_judges = 1;
-    if (m_judges > 1) {
-      for (auto& candidate : m_candidates) make_runs(candidate, m_judges);
-      advance(epochs, m_limit, 1);
+    if (!(all > left)) {
+      if (m_judges > 1) {
+        for (auto& candidate : m_candidates) make_runs(candidate, m_judges);
+        advance(epochs, m_limit, 1);
+      }
+      return m_limit;
     }
-    if (m_judges == m_problems.size()) return m_limit;
-    if (m_problems[m_judges].optional) return m_limit;
-    // What the winner takes on a problem, relative to the race with it.
-    constexpr double kWinner = 0.6;
-    return now +
-           left / (1 + kWinner * static_cast<double>(followers()) / static_cast<double>(m_judges));
+    m_judges = 1;
+    return now + kRaceShare * left;
+  }
+
+  /// Of all candidates.
+  double seconds_of_cycle(Index epochs) const {
+    const auto runs = m_candidates.size() * m_candidates.front().runs.size();
+    double pace = 0;
+    for (const auto& candidate : m_candidates) pace += candidate.seconds_per_epoch();
+    pace *= static_cast<double>(m_candidates.front().runs.size()) / lanes(runs);
+    return pace * static_cast<double>(epochs);
   }
 
   /// Runs at a time.
@@ -367,49 +394,58 @@ class GradientRace {
     return static_cast<double>(std::min<Index>(m_pool.size(), static_cast<Index>(runs)));
   }
 
-  /// Trains the winner on the problems that it has not been trained on.
-  void follow(const std::vector<Index>& cycles) {
+  /// Trains the winner in the given cycles of the learning rate, of which it has done the first
+  /// `done` epochs where it has raced. Adam starts anew for a single cycle, which gets further than
+  /// the short ones of the race; the better of both is kept.
+  void train_winner(std::vector<Index> cycles, Index done) {
     auto& winner = m_candidates.front();
-    const std::size_t first = winner.runs.size();
-    std::size_t count = first;
     const Index epochs = std::accumulate(cycles.begin(), cycles.end(), Index{0});
     const double each = winner.seconds_per_epoch() * static_cast<double>(epochs);
-    const auto fits = [&](std::size_t problems) {
+    const bool goes_on = done < epochs;
+    auto raced = goes_on && winner.settings.optimizer == Optimizer::Adam
+                     ? std::exchange(winner.runs, {})
+                     : decltype(winner.runs){};
+    const std::size_t first = goes_on ? 0 : winner.runs.size();
+    // Of the time that is left, what the winner would take on so many problems.
+    const auto part_of_time = [&](std::size_t problems) {
       const auto runs = problems - first;
       const double rounds = std::ceil(static_cast<double>(runs) / lanes(runs));
-      return !m_control->stop_asked() &&
-             rounds * each <= kSafety * (m_limit - m_control->seconds());
+      return rounds * each / std::max(kSafety * (m_limit - m_control->seconds()), 1e-9);
     };
-    while (count < m_problems.size() && (!m_problems[count].optional || fits(count + 1))) ++count;
+    std::size_t count = std::max({std::size_t{1}, raced.size(), winner.runs.size()});
+    while (count < m_problems.size() &&
+           (!m_problems[count].optional ||
+            (!m_control->stop_asked() && kShortest * part_of_time(count + 1) <= 1))) {
+      ++count;
+    }
+    if (goes_on) {
+      // Shorter where the time does not do for it, longer where it does not do for one more.
+      const double part = part_of_time(count);
+      if (part > 1 || (count < m_problems.size() && !m_options.epochs)) {
+        cycles.front() = std::max<Index>(1, std::llround(static_cast<double>(epochs) / part));
+      }
+    }
     make_runs(winner, count);
     m_pool.parallel_for(static_cast<Index>(count - first), [&](Index task, int thread) {
-      auto& run = *winner.runs[first + static_cast<std::size_t>(task)];
+      const std::size_t k = first + static_cast<std::size_t>(task);
+      auto& run = *winner.runs[k];
       // Those that have not begun share what is left of the time.
       const double now = m_control->seconds();
-      const auto waiting = count - first - static_cast<std::size_t>(task);
+      const auto waiting = count - k;
       const double end = now + (m_limit - now) * lanes(waiting) / static_cast<double>(waiting);
+      const Index behind = run.report().iterations;
       for (const Index cycle : cycles) {
         if (is_over(run) || m_control->stop_asked() || m_control->seconds() >= end) break;
-        run.advance(cycle, end, thread == 0);
+        if (cycle > behind || cycles.size() > 1) {
+          run.advance(cycles.size() > 1 ? cycle : cycle - behind, end, thread == 0);
+        }
       }
     });
-  }
-
-  /// The next cycle, if the time does for it and for a longer one after it; else one candidate is
-  /// left, with a cycle for all of the time.
-  Index fitting_the_time(Index epochs, double end) {
-    const double left = end - m_control->seconds();
-    const auto runs = m_candidates.size() * m_candidates.front().runs.size();
-    double pace = 0;
-    for (const auto& candidate : m_candidates) pace += candidate.seconds_per_epoch();
-    pace *= static_cast<double>(m_candidates.front().runs.size()) / lanes(runs);
-    if (!(3 * pace * static_cast<double>(epochs) > left)) return epochs;
-    while (m_candidates.size() > 1) drop();
-    const auto& winner = m_candidates.front();
-    const auto share = static_cast<double>(winner.runs.size()) / lanes(winner.runs.size());
-    const double most = std::max(1.0, left / (share * winner.seconds_per_epoch()));
-    // Less than three cycles of what was asked for: no need to stay below it.
-    return most < 3 * static_cast<double>(epochs) ? static_cast<Index>(most) : epochs;
+    for (std::size_t k = 0; k < raced.size(); ++k) {
+      if (raced[k]->best_score() <= winner.runs[k]->best_score()) {
+        std::swap(raced[k], winner.runs[k]);
+      }
+    }
   }
 
   /// The worst candidate, for the report.

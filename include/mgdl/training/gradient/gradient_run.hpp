@@ -31,6 +31,7 @@ namespace mgdl::detail {
 
 /// What of GradientOptions may be left to be chosen, chosen.
 struct GradientSettings {
+  Index hidden_layers;
   Optimizer optimizer;
   Initialization initialization;
   Index batch_size;
@@ -108,10 +109,10 @@ class GradientRun {
  private:
   static constexpr double kStartRidge = 1e-4;
 
-  static std::vector<Index> sizes(const GradientOptions& options,
+  static std::vector<Index> sizes(Index width, Index hidden_layers,
                                   const GradeProblem<Scalar>& problem) {
     std::vector<Index> result{problem.train.inputs.cols()};
-    result.insert(result.end(), static_cast<std::size_t>(options.hidden_layers), options.width);
+    result.insert(result.end(), static_cast<std::size_t>(hidden_layers), width);
     result.push_back(problem.train.targets.cols());
     return result;
   }
@@ -403,7 +404,7 @@ GradientRun<Scalar>::GradientRun(const GradientOptions& options, const GradientS
       m_control(control),
       m_random(problem.seed,
                static_cast<std::uint64_t>(problem.grade) | static_cast<std::uint64_t>(start) << 32),
-      m_network(sizes(options, problem)),
+      m_network(sizes(options.width, settings.hidden_layers, problem)),
       m_initialiser(m_network, problem.train, options.start_ridge, m_random),
       m_loss(m_network, pool) {
   m_zero_loss = zero_loss(problem.train);

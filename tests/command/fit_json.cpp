@@ -316,16 +316,16 @@ TEST_CASE("with a time limit, as many folds are trained as fit", "[command/fit]"
   // A limit that does not bind changes nothing.
   const Json free = trained("5", "free", {});
   const Json generous = trained("5", "generous", {"--time-limit", "1000"});
-  CHECK(free["folds"] == 5);
-  CHECK(generous["folds"] == 5);
+  CHECK(free["folds"] == 10);
+  CHECK(generous["folds"] == 10);
   const auto model = [&](const std::string& name) {
     return mgdl::load_model<double>(folder / name).model;
   };
   CHECK(model("free") == model("generous"));
   // One that leaves no time for all of them: those that there are hold.
   const Json hurried = trained("500", "hurried", {"--time-limit", "0.3"});
-  CHECK(hurried["folds"] == 5);
-  CHECK(hurried.value("idle_folds", 0) < 5);
+  CHECK(hurried["folds"] == 10);
+  CHECK(hurried.value("idle_folds", 0) < 10);
   CHECK(run({"predict", "--model", folder / "hurried", "--input", folder / "X.npy", "--interval",
              "0.9", "--output", folder / "p.npy"})
             .code == 0);

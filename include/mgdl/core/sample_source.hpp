@@ -78,7 +78,9 @@ class SampleSource {
   }
 
  protected:
+  /// For sources that can be copied.
   SampleSource(const SampleSource&) = default;
+  /// See the constructor.
   SampleSource& operator=(const SampleSource&) = default;
 };
 
@@ -318,12 +320,13 @@ class CheckedSource : public SampleSource<Scalar> {
 }  // namespace mgdl
 
 /// Samples are decomposed as SampleView is.
-/// \{
 template <class Scalar>
 struct std::tuple_size<mgdl::Samples<Scalar>> : std::integral_constant<std::size_t, 3> {};
+
+/// See tuple_size.
 template <std::size_t part, class Scalar>
 struct std::tuple_element<part, mgdl::Samples<Scalar>> {
+  /// Inputs, targets or weights.
   using type = std::remove_cvref_t<
       decltype(std::declval<const mgdl::Samples<Scalar>&>().template get<part>())>;
 };
-/// \}

@@ -67,6 +67,7 @@ class SplitSource : public SampleSource<Scalar_> {
   Index inputs() const override { return m_source.inputs(); }
   Index outputs() const override { return m_source.outputs(); }
 
+  /// Reads the rows of the source that these are among.
   SampleView<Scalar> read(Index first, Index count, SampleBuffer<Scalar>& buffer) const override {
     buffer.resize(count, inputs(), outputs());
     SampleBuffer<Scalar> own;
@@ -92,6 +93,7 @@ class SplitSource : public SampleSource<Scalar_> {
     return buffer.view();
   }
 
+  /// The source's gather(), of its rows.
   void gather(const std::vector<Index>& rows, SampleBuffer<Scalar>& result) const override {
     std::vector<Index> wanted(rows.size());
     std::ranges::transform(rows, wanted.begin(), [&](Index row) { return source_row(row); });

@@ -136,14 +136,15 @@ concept JointGradeTrainer = GradeTrainer<T> &&
 namespace detail {
 
 /// So many of the problems, from the first on, that they hold out enough samples to choose
-/// settings by; all of them if there are not enough.
+/// settings by; five, or all of them, if there are not enough.
 template <class Scalar>
 Index enough_to_choose_on(const std::vector<GradeProblem<Scalar>>& problems) {
   constexpr Index kEnough = 1000;
+  constexpr Index kMost = 5;
   Index held_out = 0;
   Index count = 0;
   for (const auto& problem : problems) {
-    if (held_out >= kEnough) break;
+    if (held_out >= kEnough || count == kMost) break;
     held_out += problem.validation ? problem.validation->size() : 0;
     ++count;
   }

@@ -184,7 +184,7 @@ class GradientRace {
  private:
   // Epochs of the winner, in first cycles of grade 1.
   static constexpr Index kEpochs = 110;
-  static constexpr Index kLaterEpochs = 40;
+  static constexpr Index kLaterEpochs = 20;
   static constexpr Index kMostEpochs = 1000;
   static constexpr double kFirstCycle = 400;
   static constexpr double kLaterGain = 0.005;

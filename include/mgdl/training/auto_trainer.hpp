@@ -57,7 +57,7 @@ class AutoTrainer {
   }
 
   /// The same for several problems at once, with the same candidate for all, chosen on the first
-  /// ones, so many that they have 1000 validation samples, or five, or all.
+  /// ones, so many that they have 1000 validation samples, or eight, or all.
   std::vector<GradeFit<Scalar>> fit_all(const std::vector<GradeProblem<Scalar>>& problems);
 
  private:

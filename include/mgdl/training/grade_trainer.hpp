@@ -136,11 +136,11 @@ concept JointGradeTrainer = GradeTrainer<T> &&
 namespace detail {
 
 /// So many of the problems, from the first on, that they hold out enough samples to choose
-/// settings by; five, or all of them, if there are not enough.
+/// settings by; eight, or all of them, if there are not enough.
 template <class Scalar>
 Index enough_to_choose_on(const std::vector<GradeProblem<Scalar>>& problems) {
   constexpr Index kEnough = 1000;
-  constexpr Index kMost = 5;
+  constexpr Index kMost = 8;
   Index held_out = 0;
   Index count = 0;
   for (const auto& problem : problems) {

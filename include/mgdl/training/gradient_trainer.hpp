@@ -63,7 +63,7 @@ class GradientTrainer {
 
   /// The same for several problems at once, the folds of a cross-validation, with the same settings
   /// for all: those whose mean validation error is lowest on the first problems, so many that they
-  /// have 1000 validation samples, or five, or all. Problems that are `optional` are left out
+  /// have 1000 validation samples, or eight, or all. Problems that are `optional` are left out
   /// where the time does not do for half of the winner's epochs on them.
   std::vector<GradeFit<Scalar>> fit_all(const std::vector<GradeProblem<Scalar>>& problems);
 

@@ -1,6 +1,7 @@
 // Samples that stay in their files, fits that are stored on the way and go on from there.
 
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -114,6 +115,12 @@ TEST_CASE("checkpoints that are refused", "[command/large]") {
   const std::string before = mgdl::read_file(folder / "c");
   check_refused(folder.fit("n", more + resume + Arguments{"--grades", "1"}),
                 {"--resume", "fewer than --grades"});
+  mgdl::Matrix<double> Y = mgdl::read_npy<double>(std::filesystem::path(folder / "Y.npy"));
+  Y(17, 0) += 1e-9;
+  mgdl::write_npy(std::filesystem::path(folder / "other.npy"), Y);
+  check_refused(
+      folder.fit("n", more + resume + Arguments{"--grades", "3", "--target", folder / "other.npy"}),
+      {"--resume", "samples that it was fitted to"});
   check_refused(folder.fit("n", more + resume + Arguments{"--seed", "3"}), {"--resume", "--seed"});
   check_refused(folder.fit("n", resume + Arguments{"--trainer", "sampled"}),
                 {"--resume", "same flags"});
@@ -125,6 +132,17 @@ TEST_CASE("checkpoints that are refused", "[command/large]") {
   check_refused(folder.fit("n", more + Arguments{"--resume", folder / "X.npy"}), {"X.npy"});
   CHECK(mgdl::read_file(folder / "c") == before);
   CHECK_FALSE(std::filesystem::exists(folder / "n"));
+}
+
+TEST_CASE("float32 that the samples do not survive is refused under a limit, too",
+          "[command/large]") {
+  const Folder folder;
+  mgdl::Matrix<double> Y = mgdl::read_npy<double>(std::filesystem::path(folder / "Y.npy"));
+  const Arguments more = kTrainers + Arguments{"--scalar", "float32", "--memory", "1M"};
+  folder.fitted("m", more + Arguments{"--grades", "1"});
+  Y.array() += 1e8;
+  mgdl::write_npy(std::filesystem::path(folder / "Y.npy"), Y);
+  check_refused(folder.fit("n", more), {"Y.npy", "survive rounding to float32", "column 1"});
 }
 
 TEST_CASE("limits that are refused", "[command/large]") {

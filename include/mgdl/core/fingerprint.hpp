@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "mgdl/core/dataset.hpp"
@@ -124,6 +125,15 @@ void add_samples(Sha256& hash, const Samples<Scalar>& samples) {
 
 inline std::string short_hash(Sha256& hash) { return hash.finish().substr(0, 32); }
 
+/// \param validation  may be null
+template <class Scalar>
+std::string fingerprint(const Samples<Scalar>& train, const Samples<Scalar>* validation) {
+  Sha256 hash;
+  add_samples(hash, train);
+  if (validation != nullptr) add_samples(hash, *validation);
+  return short_hash(hash);
+}
+
 }  // namespace mgdl::detail
 
 namespace mgdl {
@@ -134,18 +144,25 @@ namespace mgdl {
 /// play no part. A validation part comes behind the training part, in the same form.
 template <class Scalar>
 std::string fingerprint(const Dataset<Scalar>& data) {
-  detail::Sha256 hash;
-  detail::add_samples<Scalar>(hash, data);
-  return detail::short_hash(hash);
+  return detail::fingerprint<Scalar>(data, nullptr);
 }
 
 /// The same of both parts.
 template <class Scalar>
 std::string fingerprint(const DataSplit<Scalar>& data) {
-  detail::Sha256 hash;
-  detail::add_samples<Scalar>(hash, data.train);
-  if (data.validation) detail::add_samples<Scalar>(hash, *data.validation);
-  return detail::short_hash(hash);
+  if (!data.validation) return fingerprint(data.train);
+  const Samples<Scalar> validation(*data.validation);
+  return detail::fingerprint<Scalar>(data.train, &validation);
+}
+
+/// The same of samples that need not be in memory; `validation` may be null.
+template <class Scalar>
+std::string fingerprint(const SampleSource<Scalar>& train,
+                        const SampleSource<std::type_identity_t<Scalar>>* validation = nullptr) {
+  const Samples<Scalar> samples(train);
+  if (validation == nullptr) return detail::fingerprint<Scalar>(samples, nullptr);
+  const Samples<Scalar> held_out(*validation);
+  return detail::fingerprint<Scalar>(samples, &held_out);
 }
 
 /// The same of all samples.

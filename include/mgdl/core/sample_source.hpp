@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -232,7 +231,7 @@ SampleBuffer<Scalar> draw_samples(const Samples<Scalar>& samples, Index most, bo
 template <class Scalar>
 class CheckedSource : public SampleSource<Scalar> {
  public:
-  /// Reads all samples once. `source` has to outlive this.
+  /// Reads all samples twice. `source` has to outlive this.
   /// \throws InvalidArgument for no samples, NaN, infinities, negative or all-zero weights, or a
   ///         block of another shape than was asked for
   explicit CheckedSource(const SampleSource<Scalar>& source) : m_source(source) {
@@ -249,20 +248,9 @@ class CheckedSource : public SampleSource<Scalar> {
     };
     each_block([&](const SampleView<Scalar>& block, Index first, Index count) {
       require_shape(block, count);
-      const auto check = [&](const char* name, const auto& values) {
-        if (all_finite(values)) return;
-        for (Index i = 0; i < values.rows(); ++i) {
-          for (Index j = 0; j < values.cols(); ++j) {
-            if (std::isfinite(values(i, j))) continue;
-            throw InvalidArgument(
-                name, "finite values", to_text(values(i, j)),
-                "row " + std::to_string(first + i) + ", column " + std::to_string(j));
-          }
-        }
-      };
-      check("X", block.inputs);
-      check("Y", block.targets);
-      check("weights", block.weights);
+      require_finite("X", block.inputs, first);
+      require_finite("Y", block.targets, first);
+      require_finite("weights", block.weights, first);
       for (Index i = 0; i < count; ++i) {
         const auto weight = static_cast<double>(block.weights[i]);
         m_largest = std::max(m_largest, weight);

@@ -21,38 +21,6 @@
 
 namespace mgdl::detail {
 
-/// Networks with hidden layers of the same sizes: those that are smaller get units that are zero.
-/// Unchanged if they differ in their number of layers.
-template <class Scalar>
-std::vector<ReluNetwork<Scalar>> equally_wide(std::vector<ReluNetwork<Scalar>> networks) {
-  const std::size_t depth = networks.front().layers().size();
-  std::vector<Index> widths(depth, 0);  // of what each layer reads
-  bool equal = true;
-  for (const auto& network : networks) {
-    if (network.layers().size() != depth) return networks;
-    for (std::size_t l = 0; l < depth; ++l) {
-      const Index inputs = network.layers()[l].inputs();
-      equal = equal && (widths[l] == 0 || widths[l] == inputs);
-      widths[l] = std::max(widths[l], inputs);
-    }
-  }
-  if (equal) return networks;
-  for (auto& network : networks) {
-    std::vector<DenseLayer<Scalar>> layers;
-    for (std::size_t l = 0; l < depth; ++l) {
-      const auto& layer = network.layers()[l];
-      const Index outputs = l + 1 < depth ? widths[l + 1] : layer.outputs();
-      RowMatrix<Scalar> weights = RowMatrix<Scalar>::Zero(widths[l], outputs);
-      RowVector<Scalar> bias = RowVector<Scalar>::Zero(outputs);
-      weights.topLeftCorner(layer.inputs(), layer.outputs()) = layer.dense_weights();
-      bias.head(layer.outputs()) = layer.bias();
-      layers.emplace_back(std::move(weights), std::move(bias));
-    }
-    network = ReluNetwork<Scalar>(std::move(layers));
-  }
-  return networks;
-}
-
 template <class Scalar>
 std::vector<MultigradeModel<Scalar>> fold_members(const MultigradeModel<Scalar>& model, Index count,
                                                   const std::vector<GradeReport>& grades) {
@@ -102,10 +70,7 @@ struct MultigradeTrainer<Scalar>::Parts {
   }
 
   std::string fingerprint() const {
-    detail::Sha256 hash;
-    detail::add_samples(hash, train);
-    if (validation) detail::add_samples(hash, *validation);
-    return detail::short_hash(hash);
+    return detail::fingerprint(train, validation ? &*validation : nullptr);
   }
 
   Samples<Scalar> train;

@@ -115,12 +115,12 @@ TEST_CASE("checkpoints that are refused", "[command/large]") {
   const std::string before = mgdl::read_file(folder / "c");
   check_refused(folder.fit("n", more + resume + Arguments{"--grades", "1"}),
                 {"--resume", "fewer than --grades"});
-  mgdl::Matrix<double> Y = mgdl::read_npy<double>(std::filesystem::path(folder / "Y.npy"));
+  const std::filesystem::path targets(folder / "Y.npy");
+  mgdl::Matrix<double> Y = mgdl::read_npy<double>(targets);
   Y(17, 0) += 1e-9;
-  mgdl::write_npy(std::filesystem::path(folder / "other.npy"), Y);
-  check_refused(
-      folder.fit("n", more + resume + Arguments{"--grades", "3", "--target", folder / "other.npy"}),
-      {"--resume", "samples that it was fitted to"});
+  mgdl::write_npy(targets, Y);
+  check_refused(folder.fit("n", more + resume + Arguments{"--grades", "3"}),
+                {"--resume", "samples that it was fitted to"});
   check_refused(folder.fit("n", more + resume + Arguments{"--seed", "3"}), {"--resume", "--seed"});
   check_refused(folder.fit("n", resume + Arguments{"--trainer", "sampled"}),
                 {"--resume", "same flags"});

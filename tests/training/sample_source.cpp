@@ -171,14 +171,14 @@ TEST_CASE("windows show every sample once in each pass", "[training/gradient/shu
     for (int pass = 0; pass < 2; ++pass) {
       Index windows = 0;
       std::vector<double> values, order;
-      read.for_each(random, [&](const SampleView<double>& window, const std::vector<Index>& rows) {
+      read.for_each(random, 64, [&](const SampleView<double>& window, const std::vector<Index>& rows) {
         ++windows;
         CHECK(std::ssize(rows) == window.size());
         for (const Index row : rows) values.push_back(window.inputs(row, 0));
         return true;
       });
       order = values;
-      seen.for_each(same, [&](const SampleView<double>& window, const std::vector<Index>& rows) {
+      seen.for_each(same, 64, [&](const SampleView<double>& window, const std::vector<Index>& rows) {
         for (const Index row : rows) values.push_back(window.inputs(row, 0));
         return true;
       });

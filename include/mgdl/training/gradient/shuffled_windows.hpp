@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstring>
+#include <span>
 #include <vector>
 
+#include "mgdl/core/communicator.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/pairwise_sum.hpp"
 #include "mgdl/core/random.hpp"
 #include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/types.hpp"
+#include "mgdl/training/gradient/backpropagation.hpp"
 
 namespace mgdl::detail {
 
@@ -16,6 +20,9 @@ namespace mgdl::detail {
 /// order, that they can be read at once and mix well. Samples of one window are in a random order
 /// over all of them. How large a window is depends on the samples' shape alone, not on where they
 /// are.
+///
+/// Ranks see the same windows in the same order, each those rows that it takes of the batches: it
+/// reads its blocks and hands their rows to whoever needs them.
 template <class Scalar>
 class ShuffledWindows {
  public:
@@ -37,17 +44,21 @@ class ShuffledWindows {
     return m_samples.size() / rows * in(rows) + in(m_samples.size() % rows);
   }
 
-  /// Calls visit(window, order) for one window after the other, until it returns false.
+  /// Calls visit(window, order) for one window after the other, until it returns false. `order` has
+  /// the row of the view for every sample of the window; -1 for one that another rank takes.
+  /// \param batch  samples of a batch
   template <class Visit>
-  void for_each(RandomStream& random, const Visit& visit) {
+  void for_each(RandomStream& random, Index batch, const Visit& visit) {
     SampleBuffer<Scalar> window, buffer;
     if (is_single()) {
       random.shuffle(m_order);
-      if (m_samples.in_memory()) {
+      if (m_samples.in_memory() && m_samples.ranks() == nullptr) {
         visit(m_samples, m_order);
       } else {
         read(0, m_blocks.size(), window, buffer);
-        visit(window.view(), m_order);
+        std::vector<Index> order = m_order;
+        share_out(0, m_blocks.size(), batch, window, order);
+        visit(window.view(), order);
       }
       return;
     }
@@ -56,8 +67,11 @@ class ShuffledWindows {
          first += static_cast<std::size_t>(m_window)) {
       const auto last = std::min(first + static_cast<std::size_t>(m_window), m_blocks.size());
       read(first, last, window, buffer);
-      m_order = numbered(window.weights.size());
+      Index rows = 0;
+      for (std::size_t k = first; k < last; ++k) rows += rows_of(m_blocks[k]);
+      m_order = numbered(rows);
       random.shuffle(m_order);
+      share_out(first, last, batch, window, m_order);
       if (!visit(window.view(), m_order)) return;
     }
   }
@@ -79,19 +93,79 @@ class ShuffledWindows {
     return std::min(kBlockRows, m_samples.size() - block * kBlockRows);
   }
 
+  bool is_own(Index block) const { return m_samples.share().has(block * kBlockRows); }
+
+  /// The blocks of this rank, one behind the other.
   void read(std::size_t first, std::size_t last, SampleBuffer<Scalar>& window,
             SampleBuffer<Scalar>& buffer) const {
     Index rows = 0;
-    for (std::size_t k = first; k < last; ++k) rows += rows_of(m_blocks[k]);
+    for (std::size_t k = first; k < last; ++k) {
+      if (is_own(m_blocks[k])) rows += rows_of(m_blocks[k]);
+    }
     window.resize(rows, m_samples.input_count(), m_samples.output_count());
     Index row = 0;
     for (std::size_t k = first; k < last; ++k) {
+      if (!is_own(m_blocks[k])) continue;
       const Index count = rows_of(m_blocks[k]);
       const auto block = m_samples.rows(m_blocks[k] * kBlockRows, count, buffer);
       window.inputs.middleRows(row, count) = block.inputs;
       window.targets.middleRows(row, count) = block.targets;
       window.weights.segment(row, count) = block.weights;
       row += count;
+    }
+  }
+
+  /// Exchanges the rows of this rank's blocks for those that it takes of the batches.
+  void share_out(std::size_t first, std::size_t last, Index batch, SampleBuffer<Scalar>& window,
+                 std::vector<Index>& order) const {
+    Communicator* ranks = m_samples.ranks();
+    if (ranks == nullptr) return;
+    // Where the blocks of the window begin, in it and on the ranks that have read them.
+    std::vector<Index> begin{0}, place;
+    std::vector<int> reader;
+    std::vector<Index> read_by(static_cast<std::size_t>(ranks->size()));
+    for (std::size_t k = first; k < last; ++k) {
+      reader.push_back(m_samples.share().owner(m_blocks[k] * kBlockRows));
+      Index& rows = read_by[static_cast<std::size_t>(reader.back())];
+      place.push_back(rows);
+      rows += rows_of(m_blocks[k]);
+      begin.push_back(begin.back() + rows_of(m_blocks[k]));
+    }
+    const PackedSamples<Scalar> packed(m_samples);
+    const auto stride = static_cast<std::size_t>(packed.stride());
+    std::vector<std::vector<Scalar>> numbers(static_cast<std::size_t>(ranks->size()));
+    std::vector<int> from;  // of the rows that this rank takes
+    const Index all = std::ssize(order);
+    for (Index i = 0; i < all; ++i) {
+      Index& row = order[static_cast<std::size_t>(i)];
+      const auto above = std::upper_bound(begin.begin(), begin.end(), row);
+      const auto block = static_cast<std::size_t>(above - begin.begin() - 1);
+      const Index in_batch = i % batch;
+      const int taker = Batch::owner(in_batch, std::min(batch, all - (i - in_batch)), ranks->size());
+      if (reader[block] == ranks->rank()) {
+        auto& out = numbers[static_cast<std::size_t>(taker)];
+        out.resize(out.size() + stride);
+        packed.pack(window, place[block] + row - begin[block], &*out.end() - stride);
+      }
+      row = taker == ranks->rank() ? std::ssize(from) : -1;
+      if (taker == ranks->rank()) from.push_back(reader[block]);
+    }
+    std::vector<std::vector<std::byte>> bytes;
+    for (const auto& out : numbers) {
+      const auto raw = std::as_bytes(std::span(out));
+      bytes.emplace_back(raw.begin(), raw.end());
+    }
+    bytes = ranks->exchange(bytes);
+    for (std::size_t r = 0; r < bytes.size(); ++r) {
+      numbers[r].resize(bytes[r].size() / sizeof(Scalar));
+      std::memcpy(numbers[r].data(), bytes[r].data(), bytes[r].size());
+    }
+    window.resize(std::ssize(from), m_samples.input_count(), m_samples.output_count());
+    std::vector<std::size_t> next(bytes.size());
+    for (std::size_t i = 0; i < from.size(); ++i) {
+      const auto r = static_cast<std::size_t>(from[i]);
+      packed.unpack(numbers[r].data() + next[r], window, static_cast<Index>(i));
+      next[r] += stride;
     }
   }
 

@@ -27,6 +27,7 @@
 #include "mgdl/training/prediction_intervals.hpp"
 #include "mgdl/training/sampled_trainer.hpp"
 #include "progress.hpp"
+#include "ranks.hpp"
 #include "samples.hpp"
 
 /// \file
@@ -226,7 +227,7 @@ class Checkpoints {
       trainer.on_grade([this, validation_fraction](const auto& model, const auto& report) {
         FitSummary summary = complete(summarise(MultigradeFit<Scalar>{model, report}));
         summary.validation_fraction = validation_fraction;
-        summary.split_by_row = validation_fraction > 0 && !m_options.memory.empty();
+        summary.split_by_row = validation_fraction > 0 && reads_blocks(m_options);
         summary.options = m_recorded;
         // Hours of work are worth more than a file on the way.
         ResultFiles("fit").write(m_options.checkpoint, [&](const std::string& path) {
@@ -236,7 +237,7 @@ class Checkpoints {
     }
     if (!m_saved) return trainer.fit(parts...);
     const std::string& before = m_saved->model.grade(grades()).samples;
-    const std::string now = fingerprint(parts...);
+    const std::string now = name_of(parts...);
     if (now != before) {
       throw InvalidArgument("--resume",
                             "the samples that it was fitted to (fingerprint " + before + ")", now,
@@ -265,6 +266,12 @@ class Checkpoints {
   }
 
  private:
+  static std::string name_of(const DataSplit<Scalar>& data) { return fingerprint(data); }
+  static std::string name_of(const SampleSource<Scalar>& train,
+                             const SampleSource<Scalar>* validation = nullptr) {
+    return fingerprint(train, validation, ranks().get());
+  }
+
   const FitOptions& m_options;
   nlohmann::ordered_json m_recorded;
   ColumnNames m_names;
@@ -287,7 +294,7 @@ inline void require_float32_files(const FitOptions& options) {
 template <class Scalar>
 FitOutcome fit_files(const FitOptions& options, const nlohmann::ordered_json& recorded) {
   const NpySource<Scalar> source({options.input}, {options.target});
-  if constexpr (std::same_as<Scalar, float>) require_float32_files(options);
+  if (std::same_as<Scalar, float> && speaks()) require_float32_files(options);
   const HeldOut held = held_out(options, source.size());
   check_samples(options, source.inputs(), source.outputs(), source.size(), held.fraction > 0);
   using Split = SplitSource<Scalar>;
@@ -323,7 +330,7 @@ FitOutcome fit_files(const FitOptions& options, const nlohmann::ordered_json& re
 
 template <class Scalar>
 FitOutcome fit(const FitOptions& options, const nlohmann::ordered_json& recorded) {
-  if (!options.memory.empty()) return fit_files<Scalar>(options, recorded);
+  if (reads_blocks(options)) return fit_files<Scalar>(options, recorded);
   FitData<Scalar> data = read_data<Scalar>(options);
   const Index samples = data.samples.size();
   const Index inputs = data.samples.inputs().cols();

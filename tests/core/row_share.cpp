@@ -77,10 +77,10 @@ TEST_CASE("what is gathered lies in the order of the ranks", "[core/communicator
   ThreadRanks::run(3, [](Communicator& ranks) {
     // Rank 1 has nothing.
     std::vector<int> own;
-    for (int i = 0; ranks.rank() != 1 && i <= ranks.rank(); ++i) own.push_back(10 * ranks.rank() + i);
-    const bool fine =
-        mgdl::detail::gather_all(ranks, own) == std::vector<int>{0, 20, 21, 22} &&
-        mgdl::detail::largest_of(&ranks, -ranks.rank()) == 0;
+    for (int i = 0; ranks.rank() != 1 && i <= ranks.rank(); ++i)
+      own.push_back(10 * ranks.rank() + i);
+    const bool fine = mgdl::detail::gather_all(ranks, own) == std::vector<int>{0, 20, 21, 22} &&
+                      mgdl::detail::largest_of(&ranks, -ranks.rank()) == 0;
     const auto before = ranks.bytes_sent();
     ranks.exchange({{std::byte{1}}, {std::byte{2}, std::byte{2}}, {}});
     const std::size_t sent = ranks.rank() == 0 ? 2 : ranks.rank() == 1 ? 1 : 3;

@@ -5,14 +5,14 @@
 #   - a folder named after an algorithm lies in a part, and nothing lies deeper;
 #   - mgdl.hpp includes every header that lies directly in core, network and training, convex.hpp those
 #     of convex and the trainer and verification that need them;
-#   - outside of io, headers include only the standard library, Eigen and mgdl;
+#   - outside of io and parallel, headers include only the standard library, Eigen and mgdl;
 #   - none has Eigen::all or Eigen::last, which Eigen 5 has elsewhere than Eigen 3.4;
 #   - all headers include core/types.hpp, but for those in WITHOUT_TYPES (separated by commas): tests/headers
 #     precompiles it for the others.
 
 cmake_minimum_required(VERSION 3.23)
 
-set(parts core linalg network convex training io)
+set(parts core parallel linalg network convex training io)
 set(headers_of_convex_in_training training/convex_trainer.hpp training/verify_model.hpp)
 
 # <vector>, <Eigen/Dense>, "mgdl/...".
@@ -76,7 +76,7 @@ foreach(header IN LISTS headers)
     endif()
   endif()
   foreach(included IN LISTS includes_${header})
-    if(NOT included MATCHES "${allowed}" AND NOT header MATCHES "^io/")
+    if(NOT included MATCHES "${allowed}" AND NOT header MATCHES "^(io|parallel)/")
       list(APPEND errors "mgdl/${header} includes ${included}, which is neither std, Eigen nor mgdl")
     endif()
     if(NOT included MATCHES "^\"mgdl/(.*)\"$")

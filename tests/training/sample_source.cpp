@@ -171,17 +171,19 @@ TEST_CASE("windows show every sample once in each pass", "[training/gradient/shu
     for (int pass = 0; pass < 2; ++pass) {
       Index windows = 0;
       std::vector<double> values, order;
-      read.for_each(random, 64, [&](const SampleView<double>& window, const std::vector<Index>& rows) {
-        ++windows;
-        CHECK(std::ssize(rows) == window.size());
-        for (const Index row : rows) values.push_back(window.inputs(row, 0));
-        return true;
-      });
+      read.for_each(random, 64,
+                    [&](const SampleView<double>& window, const std::vector<Index>& rows) {
+                      ++windows;
+                      CHECK(std::ssize(rows) == window.size());
+                      for (const Index row : rows) values.push_back(window.inputs(row, 0));
+                      return true;
+                    });
       order = values;
-      seen.for_each(same, 64, [&](const SampleView<double>& window, const std::vector<Index>& rows) {
-        for (const Index row : rows) values.push_back(window.inputs(row, 0));
-        return true;
-      });
+      seen.for_each(same, 64,
+                    [&](const SampleView<double>& window, const std::vector<Index>& rows) {
+                      for (const Index row : rows) values.push_back(window.inputs(row, 0));
+                      return true;
+                    });
       REQUIRE(std::ssize(values) == 2 * n);
       CHECK(std::equal(order.begin(), order.end(), values.begin() + n));
       CHECK(windows == (numbers == 1 ? 6 : numbers == 2 * 5 * kBlockRows ? 3 : 1));

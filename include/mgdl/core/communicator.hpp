@@ -83,9 +83,7 @@ requires std::is_arithmetic_v<Number> std::span<std::byte> bytes_of(Number& numb
   return std::as_writable_bytes(std::span(&number, 1));
 }
 template <class Numbers>
-requires requires(Numbers& numbers) {
-  numbers.data();
-}
+requires requires(Numbers& numbers) { numbers.data(); }
 std::span<std::byte> bytes_of(Numbers& numbers) {
   return std::as_writable_bytes(
       std::span(numbers.data(), static_cast<std::size_t>(numbers.size())));

@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "mgdl/core/communicator.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/types.hpp"
@@ -193,12 +194,14 @@ std::string fingerprint(const DataSplit<Scalar>& data) {
 }
 
 /// The same of samples that need not be in memory; `validation` may be null.
+/// \param ranks  who read a part each, and all get the name; null: this process reads all
 template <class Scalar>
 std::string fingerprint(const SampleSource<Scalar>& train,
-                        const SampleSource<std::type_identity_t<Scalar>>* validation = nullptr) {
-  const Samples<Scalar> samples(train);
+                        const SampleSource<std::type_identity_t<Scalar>>* validation = nullptr,
+                        Communicator* ranks = nullptr) {
+  const Samples<Scalar> samples(train, ranks);
   if (validation == nullptr) return detail::fingerprint<Scalar>(samples, nullptr);
-  const Samples<Scalar> held_out(*validation);
+  const Samples<Scalar> held_out(*validation, ranks);
   return detail::fingerprint<Scalar>(samples, &held_out);
 }
 

@@ -83,7 +83,7 @@ class PairwiseSum {
   };
 
   Index m_next;
-  std::vector<Part> m_before;                  // whose partners have smaller numbers than `first`
+  std::vector<Part> m_before;                   // whose partners have smaller numbers than `first`
   std::array<std::optional<Sum>, 48> m_levels;  // sums of 1, 2, 4, ... terms
 };
 

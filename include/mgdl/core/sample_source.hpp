@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -376,21 +375,23 @@ class CheckedSource : public SampleSource<Scalar> {
   }
 
  private:
-  /// Does what each rank does for itself. If one fails, all do.
+  /// Does what each rank does for itself. If one fails, all do, and say what it says.
   template <class Work>
   static void fail_together(Communicator* ranks, const Work& work) {
     if (ranks == nullptr) return work();
     std::exception_ptr error;
+    std::string text;
     try {
       work();
-    } catch (...) {
+    } catch (const std::exception& failure) {
       error = std::current_exception();
+      text = "rank " + std::to_string(ranks->rank()) + ": " + failure.what() + "\n";
     }
-    const double worst = largest_of(ranks, error ? ranks->size() - ranks->rank() : 0);
+    const std::vector<char> all = gather_all(*ranks, std::vector<char>(text.begin(), text.end()));
     if (error) std::rethrow_exception(error);
-    if (worst == 0) return;
-    throw InvalidArgument("source", "samples that can be read and used on every rank",
-                          "an error on rank " + std::to_string(ranks->size() - std::lround(worst)));
+    if (all.empty()) return;
+    throw InvalidArgument("source", "samples that can be used on all ranks",
+                          std::string(all.begin(), std::find(all.begin(), all.end(), '\n')));
   }
 
   Vector<Scalar> normalised(const ConstVectorRef<Scalar>& weights) const {

@@ -400,7 +400,8 @@ void MultigradeTrainer<Scalar>::judge(Run& run, const std::vector<ReluNetwork<Sc
   line.validation_max_error = after.error(ErrorMeasure::MaxError);
   const double unit = before.square > 0 ? before.rse() / before.square : 0;
   Vector<double> errors = run.validation_errors();
-  const auto comparison = detail::compare_errors(run.best_errors, errors, run.validation_weights, run.judges);
+  const auto comparison =
+      detail::compare_errors(run.best_errors, errors, run.validation_weights, run.judges);
   line.validation_gain = comparison.gain * unit;
   line.validation_gain_error = comparison.gain_error * unit;
   run.verdict = comparison.verdict;

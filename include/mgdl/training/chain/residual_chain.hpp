@@ -74,9 +74,9 @@ struct ErrorSums {
 };
 
 /// Samples on their way through the grades: the features that the grades so far make of them and
-/// the residual that they leave. Kept for all samples (of this rank, where ranks share them), or, where that takes more memory than
-/// allowed or the samples themselves are not in memory, computed anew for each block of them from
-/// the frozen grades: the bits are the same.
+/// the residual that they leave. Kept for all samples (of this rank, where ranks share them), or,
+/// where that takes more memory than allowed or the samples themselves are not in memory, computed
+/// anew for each block of them from the frozen grades: the bits are the same.
 template <class Scalar>
 class ResidualChain : private SampleSource<Scalar> {
  public:
@@ -106,20 +106,20 @@ class ResidualChain : private SampleSource<Scalar> {
     }
     ErrorSums& sums = m_now.sums;
     sums.scale = m_output.scale().template cast<double>();
-    const RowVector<double> totals = sum_blocks(nullptr, 1 + 2 * c, [&](const Block& block,
-                                                                        RowVector<double>& part) {
-      part[0] = weighted_square(block, [&](Index i, Index j) {
-        return static_cast<double>(block.targets(i, j)) / sums.scale[j];
-      });
-      for (Index i = 0; i < block.size(); ++i) {
-        const auto weight = static_cast<double>(block.weights[i]);
-        if (!(weight > 0)) continue;
-        const RowVector<double> row = block.residual.row(i).template cast<double>();
-        m_largest = std::max(m_largest, row.cwiseAbs().maxCoeff());
-        part.segment(1, c) += weight * row;
-        part.tail(c) += weight * row.cwiseAbs2();
-      }
-    });
+    const RowVector<double> totals =
+        sum_blocks(nullptr, 1 + 2 * c, [&](const Block& block, RowVector<double>& part) {
+          part[0] = weighted_square(block, [&](Index i, Index j) {
+            return static_cast<double>(block.targets(i, j)) / sums.scale[j];
+          });
+          for (Index i = 0; i < block.size(); ++i) {
+            const auto weight = static_cast<double>(block.weights[i]);
+            if (!(weight > 0)) continue;
+            const RowVector<double> row = block.residual.row(i).template cast<double>();
+            m_largest = std::max(m_largest, row.cwiseAbs().maxCoeff());
+            part.segment(1, c) += weight * row;
+            part.tail(c) += weight * row.cwiseAbs2();
+          }
+        });
     m_largest = largest_of(samples().ranks(), m_largest);
     sums.target_square = totals[0];
     sums.target_means = totals.segment(1, c);
@@ -205,17 +205,17 @@ class ResidualChain : private SampleSource<Scalar> {
   /// Factor of the grade tried last that would leave the least; 0 if the grade is zero.
   double best_step() const {
     // square, cross
-    const RowVector<double> total = sum_blocks(&*m_grade, 2, [&](const Block& block,
-                                                                 RowVector<double>& part) {
-      for (Index i = 0; i < block.size(); ++i) {
-        for (Index j = 0; j < outputs(); ++j) {
-          const auto residual = static_cast<double>(block.residual(i, j));
-          const double value = residual - static_cast<double>(block.left(i, j));
-          part[0] += static_cast<double>(block.weights[i]) * value * value;
-          part[1] += static_cast<double>(block.weights[i]) * value * residual;
-        }
-      }
-    });
+    const RowVector<double> total =
+        sum_blocks(&*m_grade, 2, [&](const Block& block, RowVector<double>& part) {
+          for (Index i = 0; i < block.size(); ++i) {
+            for (Index j = 0; j < outputs(); ++j) {
+              const auto residual = static_cast<double>(block.residual(i, j));
+              const double value = residual - static_cast<double>(block.left(i, j));
+              part[0] += static_cast<double>(block.weights[i]) * value * value;
+              part[1] += static_cast<double>(block.weights[i]) * value * residual;
+            }
+          }
+        });
     return total[0] > 0 ? total[1] / total[0] : 0;
   }
 
@@ -367,30 +367,30 @@ class ResidualChain : private SampleSource<Scalar> {
     sums.largest = RowVector<double>::Zero(c);
     result.growth = -std::numeric_limits<double>::infinity();
     result.fall = result.largest = 0;
-    const RowVector<double> totals = sum_blocks(grade, 2 + c, [&](const Block& block,
-                                                                  RowVector<double>& part) {
-      part[0] = weighted_square(
-          block, [&](Index i, Index j) { return static_cast<double>(block.left(i, j)); });
-      part[1] = weighted_square(block, [&](Index i, Index j) {
-        // As in Predictor, to the bit.
-        const Scalar sum = block.sum(i, j) + block.grade(i, j);
-        const Scalar prediction = sum * m_output.scale()[j] + m_output.mean()[j];
-        const double error =
-            (static_cast<double>(block.targets(i, j)) - static_cast<double>(prediction)) /
-            sums.scale[j];
-        const auto weight = static_cast<double>(block.weights[i]);
-        part[2 + j] += weight * (error * error);
-        if (weight > 0) {
-          sums.largest[j] = std::max(sums.largest[j], std::abs(error));
-          const auto now = static_cast<double>(std::abs(block.left(i, j)));
-          const double change = now - static_cast<double>(std::abs(block.residual(i, j)));
-          result.growth = std::max(result.growth, change);
-          result.fall = std::max(result.fall, -change);
-          result.largest = std::max(result.largest, now);
-        }
-        return error;
-      });
-    });
+    const RowVector<double> totals =
+        sum_blocks(grade, 2 + c, [&](const Block& block, RowVector<double>& part) {
+          part[0] = weighted_square(
+              block, [&](Index i, Index j) { return static_cast<double>(block.left(i, j)); });
+          part[1] = weighted_square(block, [&](Index i, Index j) {
+            // As in Predictor, to the bit.
+            const Scalar sum = block.sum(i, j) + block.grade(i, j);
+            const Scalar prediction = sum * m_output.scale()[j] + m_output.mean()[j];
+            const double error =
+                (static_cast<double>(block.targets(i, j)) - static_cast<double>(prediction)) /
+                sums.scale[j];
+            const auto weight = static_cast<double>(block.weights[i]);
+            part[2 + j] += weight * (error * error);
+            if (weight > 0) {
+              sums.largest[j] = std::max(sums.largest[j], std::abs(error));
+              const auto now = static_cast<double>(std::abs(block.left(i, j)));
+              const double change = now - static_cast<double>(std::abs(block.residual(i, j)));
+              result.growth = std::max(result.growth, change);
+              result.fall = std::max(result.fall, -change);
+              result.largest = std::max(result.largest, now);
+            }
+            return error;
+          });
+        });
     take_largest(samples().ranks(), sums.largest);
     for (double* largest : {&result.growth, &result.fall, &result.largest}) {
       *largest = largest_of(samples().ranks(), *largest);

@@ -206,8 +206,8 @@ double Backpropagation<Scalar>::run(const SampleView<Scalar>& samples, Batch bat
       const Index numbers = (first_slot(r + 1) - first_slot(r)) * m_slot_size;
       counts.push_back(static_cast<std::size_t>(numbers) * sizeof(Scalar));
     }
-    ranks->gather(std::as_writable_bytes(std::span(
-                      m_slots.data(), static_cast<std::size_t>(slots * m_slot_size))),
+    ranks->gather(std::as_writable_bytes(
+                      std::span(m_slots.data(), static_cast<std::size_t>(slots * m_slot_size))),
                   counts);
   }
   m_pool.parallel_for(static_cast<Index>(m_pieces.size()), [&](Index p, int) {
@@ -305,8 +305,7 @@ void Backpropagation<Scalar>::propagate(std::size_t l, Index rows, Work& work) c
 
 template <class Scalar>
 void Backpropagation<Scalar>::add_gradient(const SampleView<Scalar>& samples, Batch group,
-                                           Work& work, Scalar* gradient,
-                                           bool accumulate) const {
+                                           Work& work, Scalar* gradient, bool accumulate) const {
   const auto& layers = m_network.layers();
   Strided<Scalar> in = inputs_of(samples, group, work);
   for (std::size_t l = 0; l < layers.size(); ++l) {
@@ -317,8 +316,8 @@ void Backpropagation<Scalar>::add_gradient(const SampleView<Scalar>& samples, Ba
                          {p, 0, layer.inputs()}, gradient + layer.weights, accumulate,
                          work.outer.data());
     }
-    add_column_sums(group.count, delta, layer.stride(), layer.stride(),
-                    gradient + layer.bias, accumulate);
+    add_column_sums(group.count, delta, layer.stride(), layer.stride(), gradient + layer.bias,
+                    accumulate);
     in = {work.values[l].data(), layer.stride(), 1};
   }
 }
@@ -328,7 +327,8 @@ void Backpropagation<Scalar>::sum_slots(Index slots, Index offset, Index count, 
   using P = Packet<Scalar>;
   for (Index i = offset; i < offset + count; i += kLanes<Scalar>) {
     P sum = packet::ploadu<P>(gradient_of(0) + i);
-    for (Index s = 1; s < slots; ++s) sum = packet::padd(sum, packet::ploadu<P>(gradient_of(s) + i));
+    for (Index s = 1; s < slots; ++s)
+      sum = packet::padd(sum, packet::ploadu<P>(gradient_of(s) + i));
     if (accumulate) sum = packet::padd(packet::ploadu<P>(m_gradient.data() + i), sum);
     packet::pstoreu(m_gradient.data() + i, sum);
   }

@@ -256,13 +256,13 @@ class GradientRun {
               adam.begin_step(learning_rate(position.next(now)));
               const auto factor =
                   static_cast<Scalar>(static_cast<double>(n) / static_cast<double>(count));
-              const double batch_loss =
-                  pass.run(window, {order.data() + first, 0, count}, factor, false,
-                           [&](Index offset, Index size) {
-                             adam.update(offset, size, pass.gradient().data(),
-                                         m_network.parameters().data(), decay_at(offset));
-                           },
-                           m_problem.train.ranks());
+              const double batch_loss = pass.run(
+                  window, {order.data() + first, 0, count}, factor, false,
+                  [&](Index offset, Index size) {
+                    adam.update(offset, size, pass.gradient().data(), m_network.parameters().data(),
+                                decay_at(offset));
+                  },
+                  m_problem.train.ranks());
               loss_sum += batch_loss * static_cast<double>(count);
               seen += count;
             }

@@ -141,7 +141,8 @@ class ShuffledWindows {
       const auto above = std::upper_bound(begin.begin(), begin.end(), row);
       const auto block = static_cast<std::size_t>(above - begin.begin() - 1);
       const Index in_batch = i % batch;
-      const int taker = Batch::owner(in_batch, std::min(batch, all - (i - in_batch)), ranks->size());
+      const int taker =
+          Batch::owner(in_batch, std::min(batch, all - (i - in_batch)), ranks->size());
       if (reader[block] == ranks->rank()) {
         auto& out = numbers[static_cast<std::size_t>(taker)];
         out.resize(out.size() + stride);

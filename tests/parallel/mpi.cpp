@@ -1,0 +1,78 @@
+// Ranks of MPI train the same model as one process. With the argument `fail`, one of them throws.
+
+#include "mgdl/parallel/mpi.hpp"
+
+#include <iostream>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mgdl/mgdl.hpp"
+#include "support/made_source.hpp"
+
+namespace {
+
+using mgdl::test::MadeSource;
+
+template <class Scalar>
+std::vector<std::pair<std::string, mgdl::AnyGradeTrainer<Scalar>>> trainers() {
+  mgdl::GradientOptions adam;
+  adam.width = 16;
+  adam.hidden_layers = 2;
+  adam.optimizer = mgdl::Optimizer::Adam;
+  adam.epochs = 3;
+  adam.batch_size = 1000;
+  mgdl::GradientOptions lbfgs = adam;
+  lbfgs.optimizer = mgdl::Optimizer::Lbfgs;
+  return {{"affine", mgdl::AffineTrainer<Scalar>()},
+          {"sampled", mgdl::SampledTrainer<Scalar>({.width = 24})},
+          {"Adam", mgdl::GradientTrainer<Scalar>(adam)},
+          {"L-BFGS", mgdl::GradientTrainer<Scalar>(lbfgs)}};
+}
+
+template <class Scalar>
+bool check(const std::shared_ptr<mgdl::MpiCommunicator>& ranks) {
+  const MadeSource<Scalar> source(5 * mgdl::detail::kBlockRows + 99, /*weighted=*/true);
+  const MadeSource<Scalar> held_out(2 * mgdl::detail::kBlockRows);
+  bool all = true;
+  for (const auto& [name, trainer] : trainers<Scalar>()) {
+    mgdl::MultigradeOptions options{.max_grades = 2, .seed = 3, .threads = 1};
+    options.minimum_progress = 0;
+    options.patience = 2;
+    const auto alone = mgdl::MultigradeTrainer<Scalar>({trainer}, options).fit(source, &held_out);
+    options.ranks = ranks;
+    for (const double memory : {1e12, 1.0}) {
+      options.memory_limit_bytes = memory;
+      const auto shared =
+          mgdl::MultigradeTrainer<Scalar>({trainer}, options).fit(source, &held_out);
+      const bool same = shared.model == alone.model && alone.model.grades() > 0;
+      if (!same) std::cout << name << " has other bits on rank " << ranks->rank() << std::endl;
+      all = all && same;
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+int main(int argc, char**) {
+  const auto ranks = std::make_shared<mgdl::MpiCommunicator>();
+  if (argc > 1) {
+    try {
+      const mgdl::MpiCommunicator others;
+      if (others.rank() == 1) throw std::runtime_error("one has failed");
+      for (int i = 0; i < 100; ++i) mgdl::detail::largest_of(ranks.get(), i);  // waits for it
+    } catch (const std::exception&) {
+    }
+    return 0;
+  }
+  const bool single = check<float>(ranks);
+  const bool all = check<double>(ranks) && single;
+  const bool everywhere = mgdl::detail::largest_of(ranks.get(), all ? 0 : 1) == 0;
+  if (ranks->rank() == 0 && everywhere) {
+    std::cout << ranks->size() << " ranks: the bits of one" << std::endl;
+  }
+  return everywhere ? 0 : 1;
+}

@@ -4,12 +4,15 @@
 //
 //   benchmark_scale [--most ROWS] [--inputs D] [--width M] [--memory BYTES] [--threads T]
 //
-// Each fit runs in a process of its own, whose largest resident memory is printed.
+// Each fit runs in a process of its own, whose largest resident memory is printed. In the end: what
+// the seconds for a row make of 1e11 rows on up to 1000 ranks, by the formulas of docs/scale.md.
 
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -69,6 +72,45 @@ Outcome fit(const Setting& setting, Index n, double memory) {
   return outcome;
 }
 
+/// Operations for a row of what both grades do, without passes over the features of the first.
+/// \{
+double sampled_flops(const Setting& setting) {
+  const auto d = static_cast<double>(setting.inputs), m = static_cast<double>(setting.width);
+  constexpr double kRidges = 16;
+  // Moments of [features, 1, target]; the losses of all ridges; the errors.
+  return 2 * (m + 1) * (m + 2) + 3 * 2 * d * m + 2 * m * (kRidges + 1);
+}
+double gradient_flops(const Setting& setting) {
+  const auto m = static_cast<double>(setting.width);
+  const double forward = 2 * m * m + 2 * m;
+  // Moments for whitening and of the readout; an epoch; four losses and the errors, whitened.
+  return 4 * m * m + 3 * forward + 2 * m * m + 5 * (forward + 2 * m * m);
+}
+/// \}
+
+/// Of `rows` on so many ranks, seconds for an iteration of L-BFGS and for an epoch of Adam.
+void extrapolate(const Setting& setting, double seconds_per_row) {
+  constexpr double kRows = 1e11, kLatency = 5e-6, kBandwidth = 1e10, kBatch = 1024, kSlots = 8;
+  const auto m = static_cast<double>(setting.width);
+  const double bytes = 4 * (m * m + 2 * m + 1);  // of a gradient
+  std::printf(
+      "\n%.0e rows, %.2g s for a row and pass, messages of %.0f us and %.0f GB/s:\n\n"
+      "| ranks | L-BFGS, s an iteration | of it messages | Adam, batches of %.0f, s an epoch | of "
+      "it "
+      "messages |\n|---|---|---|---|---|\n",
+      kRows, seconds_per_row, 1e6 * kLatency, 1e-9 * kBandwidth, kBatch);
+  for (const double ranks : {1.0, 8.0, 64.0, 1000.0}) {
+    const double rounds = std::ceil(std::log2(ranks));
+    const double sum = 2 * rounds * (kLatency + bytes / kBandwidth);
+    const double lbfgs = kRows / ranks * seconds_per_row;
+    const double step = rounds * kLatency + (ranks > 1 ? kSlots * bytes / kBandwidth : 0);
+    const double adam = kRows / std::min(ranks, kSlots) * seconds_per_row;
+    const double steps = kRows / kBatch * step;
+    std::printf("| %.0f | %.3g | %.2g %% | %.3g | %.2g %% |\n", ranks, lbfgs + sum,
+                100 * sum / (lbfgs + sum), adam + steps, 100 * steps / (adam + steps));
+  }
+}
+
 /// In a process of its own; megabytes that were resident at most.
 double run(const Setting& setting, Index n, double memory, Outcome& outcome) {
   int ends[2];
@@ -111,9 +153,16 @@ int main(int argc, char** argv) {
       static_cast<long>(setting.inputs), static_cast<long>(setting.width), setting.threads,
       setting.memory / 1e6);
   std::printf(
-      "| rows | memory | sampled, s | gradient, s | times read | resident, MB | train RSE | bits "
-      "|\n"
-      "|---|---|---|---|---|---|---|---|\n");
+      "a row takes %.0f operations in the first grade, %.0f in the second, and %.0f for each pass "
+      "over\nfeatures that are not kept\n\n",
+      sampled_flops(setting), gradient_flops(setting),
+      2.0 * static_cast<double>(setting.inputs * setting.width));
+  std::printf(
+      "| rows | memory | sampled, s | GFLOP/s | gradient, s | GFLOP/s | times read | resident, MB "
+      "| "
+      "train RSE | bits |\n"
+      "|---|---|---|---|---|---|---|---|---|---|\n");
+  double seconds_per_row = 0;
   constexpr double kMuch = std::numeric_limits<double>::infinity();
   constexpr Index kInMemory = 10000000;
   for (Index n = 10000; n <= setting.most; n *= 10) {
@@ -121,11 +170,16 @@ int main(int argc, char** argv) {
       if (memory == kMuch && n > kInMemory) continue;
       Outcome outcome;
       const double resident = run(setting, n, memory, outcome);
-      std::printf("| %ld | %s | %.2f | %.2f | %.1f | %.0f | %.4e | %016lx |\n",
+      const double flops = 1e-9 * static_cast<double>(n);
+      std::printf("| %ld | %s | %.2f | %.1f | %.2f | %.1f | %.1f | %.0f | %.4e | %016lx |\n",
                   static_cast<long>(n), memory == kMuch ? "all kept" : "limited",
-                  outcome.seconds[0], outcome.seconds[1], outcome.passes, resident, outcome.rse,
-                  static_cast<unsigned long>(outcome.bits));
+                  outcome.seconds[0], flops * sampled_flops(setting) / outcome.seconds[0],
+                  outcome.seconds[1], flops * gradient_flops(setting) / outcome.seconds[1],
+                  outcome.passes, resident, outcome.rse, static_cast<unsigned long>(outcome.bits));
       std::fflush(stdout);
+      // An epoch is about a third of what the second grade does.
+      seconds_per_row = outcome.seconds[1] / static_cast<double>(n) / 3;
     }
   }
+  extrapolate(setting, seconds_per_row);
 }

@@ -80,11 +80,14 @@ double sampled_flops(const Setting& setting) {
   // Moments of [features, 1, target]; the losses of all ridges; the errors.
   return 2 * (m + 1) * (m + 2) + 3 * 2 * d * m + 2 * m * (kRidges + 1);
 }
+double epoch_flops(const Setting& setting) {
+  const auto m = static_cast<double>(setting.width);
+  return 3 * (2 * m * m + 2 * m) + 2 * m * m;  // of whitened features
+}
 double gradient_flops(const Setting& setting) {
   const auto m = static_cast<double>(setting.width);
-  const double forward = 2 * m * m + 2 * m;
   // Moments for whitening and of the readout; an epoch; four losses and the errors, whitened.
-  return 4 * m * m + 3 * forward + 2 * m * m + 5 * (forward + 2 * m * m);
+  return 4 * m * m + epoch_flops(setting) + 5 * (4 * m * m + 2 * m);
 }
 /// \}
 
@@ -177,8 +180,8 @@ int main(int argc, char** argv) {
                   outcome.seconds[1], flops * gradient_flops(setting) / outcome.seconds[1],
                   outcome.passes, resident, outcome.rse, static_cast<unsigned long>(outcome.bits));
       std::fflush(stdout);
-      // An epoch is about a third of what the second grade does.
-      seconds_per_row = outcome.seconds[1] / static_cast<double>(n) / 3;
+      const double part = epoch_flops(setting) / gradient_flops(setting);
+      seconds_per_row = part * outcome.seconds[1] / static_cast<double>(n);
     }
   }
   extrapolate(setting, seconds_per_row);

@@ -87,7 +87,7 @@ MultigradeOptions multigrade_options(const FitOptions& options) {
   if (options.output_scale == "common") result.output_scale = OutputScale::Common;
   if (!options.memory.empty()) result.memory_limit_bytes = memory_bytes(options.memory);
   result.seed = options.seed;
-  result.threads = options.threads > 0 ? options.threads : threads_of_rank();
+  result.threads = options.threads == 0 ? threads_of_rank() : options.threads;
   result.ranks = ranks();
   return result;
 }

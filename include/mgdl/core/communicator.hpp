@@ -115,8 +115,10 @@ template <class Numbers>
 void take_largest(Communicator* ranks, Numbers& numbers) {
   if (ranks == nullptr) return;
   const auto count = static_cast<std::size_t>(numbers.size());
-  const std::vector<double> own(numbers.data(), numbers.data() + count);
-  const std::vector<double> all = gather_all(*ranks, own);
+  const auto size = static_cast<std::size_t>(ranks->size());
+  std::vector<double> all(size * count);
+  std::copy_n(numbers.data(), count, all.data() + static_cast<std::size_t>(ranks->rank()) * count);
+  ranks->gather(bytes_of(all), std::vector<std::size_t>(size, count * sizeof(double)));
   for (std::size_t i = 0; i < all.size(); ++i) {
     double& number = numbers.data()[i % count];
     number = std::max(number, all[i]);
@@ -125,6 +127,7 @@ void take_largest(Communicator* ranks, Numbers& numbers) {
 
 /// The same of a single number.
 inline double largest_of(Communicator* ranks, double number) {
+  if (ranks == nullptr) return number;
   std::vector<double> numbers{number};
   take_largest(ranks, numbers);
   return numbers.front();

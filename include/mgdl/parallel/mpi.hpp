@@ -90,6 +90,9 @@ class MpiCommunicator : public Communicator {
   static constexpr int kTag = 0x6D67;
 
   void end() {
+    int over = 0;  // by whoever has started it
+    MPI_Finalized(&over);
+    if (over != 0) return;
     MPI_Comm_free(&m_processes);
     if (m_started) MPI_Finalize();
   }

@@ -391,10 +391,13 @@ class ResidualChain : private SampleSource<Scalar> {
             return error;
           });
         });
-    take_largest(samples().ranks(), sums.largest);
-    for (double* largest : {&result.growth, &result.fall, &result.largest}) {
-      *largest = largest_of(samples().ranks(), *largest);
-    }
+    RowVector<double> largest(c + 3);
+    largest << sums.largest, result.growth, result.fall, result.largest;
+    take_largest(samples().ranks(), largest);
+    sums.largest = largest.head(c);
+    result.growth = largest[c];
+    result.fall = largest[c + 1];
+    result.largest = largest[c + 2];
     result.square = totals[0];
     sums.square = totals[1];
     sums.squares = totals.tail(c);

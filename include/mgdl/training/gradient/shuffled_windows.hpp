@@ -56,7 +56,7 @@ class ShuffledWindows {
         visit(m_samples, m_order);
       } else {
         read(0, m_blocks.size(), window, buffer);
-        std::vector<Index> order = m_order;
+        std::vector<Index> order = m_order;  // which the next pass starts from
         share_out(0, m_blocks.size(), batch, window, order);
         visit(window.view(), order);
       }

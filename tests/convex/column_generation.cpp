@@ -117,7 +117,7 @@ std::vector<Matrix<double>> correlations(const ColumnProblem& problem,
 }
 
 /// Relative difference of two positive numbers.
-double relative_difference(double found, double expected) {
+double relative_distance(double found, double expected) {
   return std::abs(found - expected) / std::abs(expected);
 }
 
@@ -152,7 +152,7 @@ TEST_CASE("the result is a network in the cones, between its objective and its b
       }
     }
     const double objective = shared_objective(problem, solution);
-    CHECK(relative_difference(certificate.primal, objective) <= 1e-12);
+    CHECK(relative_distance(certificate.primal, objective) <= 1e-12);
     CHECK(certificate.dual > 0);
     CHECK(certificate.dual <= objective);
     CHECK(certificate.lambda == Approx(ratio * certificate.lambda_max).epsilon(1e-12));
@@ -298,7 +298,7 @@ TEST_CASE("targets that are multiples of one vector are a problem of one output"
                             .solve({problem.X, y, problem.weights}, problem.gates());
     REQUIRE(scalar.report.termination == Termination::ToleranceReached);
     const double expected = a.squaredNorm() * scalar.report.certificate.primal;
-    CHECK(relative_difference(shared.report.certificate.primal, expected) <= 1e-8);
+    CHECK(relative_distance(shared.report.certificate.primal, expected) <= 1e-8);
     CHECK(scalar.solution.hidden.rows() > 0);
     for (Index l = 0; l < shared.solution.output.rows(); ++l) {
       const double cosine = shared.solution.output.row(l).dot(a) / a.norm();
@@ -318,17 +318,17 @@ TEST_CASE("units and the order of outputs do not matter", "[convex/cone/column_g
     scaled.Y *= 1024;
     scaled.weights *= 3;
     const ReluResult large = solve_shared(scaled, options);
-    CHECK(relative_difference(large.report.certificate.primal, 1048576 * objective) <= 1e-9);
-    CHECK(relative_difference(large.solution.lambda, 1024 * plain.solution.lambda) <= 1e-12);
+    CHECK(relative_distance(large.report.certificate.primal, 1048576 * objective) <= 1e-9);
+    CHECK(relative_distance(large.solution.lambda, 1024 * plain.solution.lambda) <= 1e-12);
     scaled = problem;
     scaled.Y *= std::ldexp(1.0, -40);
     const ReluResult small = solve_shared(scaled, options);
-    CHECK(relative_difference(small.report.certificate.primal, std::ldexp(objective, -80)) <= 1e-9);
+    CHECK(relative_distance(small.report.certificate.primal, std::ldexp(objective, -80)) <= 1e-9);
     scaled = problem;
     scaled.Y = problem.Y.rowwise().reverse();
     scaled.Y.col(0) *= -1;
     const ReluResult turned = solve_shared(scaled, options);
-    CHECK(relative_difference(turned.report.certificate.primal, objective) <= 1e-6);
+    CHECK(relative_distance(turned.report.certificate.primal, objective) <= 1e-6);
   }
 }
 
@@ -417,6 +417,6 @@ TEST_CASE("the row lasso meets its optimality conditions", "[convex/cone/column_
     };
     // From another start the same objective.
     const auto start = normal_matrix<Matrix<double>>(m, Y.cols(), random);
-    CHECK(relative_difference(value(lasso.solve(start, 1e-12)), value(O)) <= 1e-10);
+    CHECK(relative_distance(value(lasso.solve(start, 1e-12)), value(O)) <= 1e-10);
   }
 }

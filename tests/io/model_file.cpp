@@ -99,8 +99,8 @@ void check_same_model(const mgdl::CertificateWitness& a, const mgdl::Certificate
 }
 
 template <class Scalar>
-std::string bytes_of(const mgdl::MultigradeModel<Scalar>& model,
-                     const mgdl::FitSummary* report = nullptr) {
+std::string bytes_of_model(const mgdl::MultigradeModel<Scalar>& model,
+                           const mgdl::FitSummary* report = nullptr) {
   std::ostringstream out;
   mgdl::save_model(out, model, report);
   return out.str();
@@ -143,7 +143,7 @@ TEMPLATE_TEST_CASE("a model comes back bit for bit", "[io/model_file]", float, d
     // To and from memory and streams, the same.
     const auto bytes = mgdl::save_model(model, &report);
     CHECK(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == text);
-    CHECK(bytes_of(model, &report) == text);
+    CHECK(bytes_of_model(model, &report) == text);
     check_same_model(mgdl::load_model<TestType>(bytes).model, model);
     std::istringstream in(text);
     check_same_model(mgdl::load_model<TestType>(in).model, model);
@@ -156,14 +156,14 @@ TEMPLATE_TEST_CASE("a model comes back bit for bit", "[io/model_file]", float, d
     CHECK(saved.model.grade(2).validation_rse == std::numeric_limits<double>::infinity());
     // Saved again, the same bytes: nothing was lost on the way.
     REQUIRE(saved.report);
-    CHECK(bytes_of(saved.model, &*saved.report) == text);
+    CHECK(bytes_of_model(saved.model, &*saved.report) == text);
   }
 }
 
 TEST_CASE("every field of a report comes back, but what is passing", "[io/model_file]") {
   const auto model = saved_model<double>();
   auto report = saved_report();
-  const auto saved = std::get<mgdl::SavedModel<double>>(load(bytes_of(model, &report)));
+  const auto saved = std::get<mgdl::SavedModel<double>>(load(bytes_of_model(model, &report)));
   REQUIRE(saved.report);
   for (std::size_t k = 0; k < 2; ++k) {
     REQUIRE(saved.report->grades[k].fit.witness);
@@ -188,17 +188,17 @@ TEST_CASE("every field of a report comes back, but what is passing", "[io/model_
 
   // A report without certificates has no witnesses; a model needs no report.
   report.grades[0].fit.certificate.reset();
-  const auto less = std::get<mgdl::SavedModel<double>>(load(bytes_of(model, &report)));
+  const auto less = std::get<mgdl::SavedModel<double>>(load(bytes_of_model(model, &report)));
   CHECK_FALSE(less.report->grades[0].fit.witness);
   CHECK(less.report->grades[1].fit.witness);
-  CHECK_FALSE(std::get<mgdl::SavedModel<double>>(load(bytes_of(model))).report);
+  CHECK_FALSE(std::get<mgdl::SavedModel<double>>(load(bytes_of_model(model))).report);
   report.grades.pop_back();
-  CHECK_THROWS_WITH(bytes_of(model, &report),
+  CHECK_THROWS_WITH(bytes_of_model(model, &report),
                     "report: expected 2 grades, as in the model, found 1");
   // A text that is no UTF-8 does not cost the model.
   auto odd = saved_report();
   odd.message = "caf\xe9";
-  CHECK(std::get<mgdl::SavedModel<double>>(load(bytes_of(model, &odd))).report->message ==
+  CHECK(std::get<mgdl::SavedModel<double>>(load(bytes_of_model(model, &odd))).report->message ==
         "caf\xef\xbf\xbd");
 }
 
@@ -206,23 +206,24 @@ TEMPLATE_TEST_CASE("a model with groups comes back", "[io/model_file]", float, d
   mgdl::RandomStream random(mgdl::test::seed(), 2);
   for (const auto link : {mgdl::FeatureLink::LastHidden, mgdl::FeatureLink::LastHiddenAndInput}) {
     const auto model = mgdl::test::random_grouped_model<TestType>(link, random);
-    const std::string bytes = bytes_of(model);
+    const std::string bytes = bytes_of_model(model);
     check_same_model(std::get<mgdl::SavedModel<TestType>>(load(bytes)).model, model);
     const auto wide = mgdl::load_model<double>(std::as_bytes(std::span(bytes))).model;
     CHECK(wide.grade(2).network.layers()[0].groups() == 3);
 
     const auto average =
         mgdl::average(std::vector{saved_model<TestType>(link), saved_model<TestType>(link)});
-    check_same_model(std::get<mgdl::SavedModel<TestType>>(load(bytes_of(average))).model, average);
+    check_same_model(std::get<mgdl::SavedModel<TestType>>(load(bytes_of_model(average))).model,
+                     average);
   }
   // Nothing is written where there are none.
-  CHECK(bytes_of(saved_model<TestType>()).find("groups") == std::string::npos);
+  CHECK(bytes_of_model(saved_model<TestType>()).find("groups") == std::string::npos);
 }
 
 TEST_CASE("groups that do not divide are refused", "[io/model_file]") {
   mgdl::RandomStream random(mgdl::test::seed(), 3);
   const auto model = mgdl::test::random_grouped_model<float>(mgdl::FeatureLink::LastHidden, random);
-  const std::string bytes = bytes_of(model);
+  const std::string bytes = bytes_of_model(model);
   const auto with = [&](const Json& groups) {
     return error_of_model(changed(bytes, [&](auto& c) {
       Json grades = Json::parse(c.metadata["grades"]);
@@ -257,7 +258,7 @@ TEST_CASE("groups that do not divide are refused", "[io/model_file]") {
 TEST_CASE("a model without grades is a model", "[io/model_file]") {
   auto model = saved_model<float>();
   model.truncate(0);
-  check_same_model(std::get<mgdl::SavedModel<float>>(load(bytes_of(model))).model, model);
+  check_same_model(std::get<mgdl::SavedModel<float>>(load(bytes_of_model(model))).model, model);
 }
 
 TEST_CASE("a model whose outputs overflow has no self-test", "[io/model_file]") {
@@ -267,7 +268,7 @@ TEST_CASE("a model whose outputs overflow has no self-test", "[io/model_file]") 
   const mgdl::RowMatrix<double> one = mgdl::RowMatrix<double>::Constant(1, 1, huge);
   const mgdl::RowVector<double> bias = mgdl::RowVector<double>::Constant(1, huge);
   model.add_grade({mgdl::ReluNetwork<double>({{0 * one, bias}, {one, bias}})});
-  const std::string bytes = bytes_of(model);
+  const std::string bytes = bytes_of_model(model);
   CHECK(bytes.find("self_test") == bytes.npos);
   check_same_model(std::get<mgdl::SavedModel<double>>(load(bytes)).model, model);
 }
@@ -297,7 +298,7 @@ TEST_CASE("float32 widens, float64 is not cut", "[io/model_file]") {
 
 TEST_CASE("a model file that is cut is refused wherever it is cut", "[io/model_file]") {
   const auto report = saved_report();
-  const std::string bytes = bytes_of(saved_model<float>(), &report);
+  const std::string bytes = bytes_of_model(saved_model<float>(), &report);
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     INFO(size);
     error_of_model(bytes.substr(0, size));
@@ -307,7 +308,7 @@ TEST_CASE("a model file that is cut is refused wherever it is cut", "[io/model_f
 
 TEST_CASE("a model file with a wrong byte is refused wherever it is", "[io/model_file]") {
   const auto report = saved_report();
-  std::string bytes = bytes_of(saved_model<float>(), &report);
+  std::string bytes = bytes_of_model(saved_model<float>(), &report);
   const std::string good = bytes;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     for (int bit = 0; bit < 8; ++bit) {
@@ -322,7 +323,7 @@ TEST_CASE("a model file with a wrong byte is refused wherever it is", "[io/model
 
 TEST_CASE("every field of a damaged model file is missed", "[io/model_file]") {
   const auto report = saved_report();
-  const std::string bytes = bytes_of(saved_model<double>(), &report);
+  const std::string bytes = bytes_of_model(saved_model<double>(), &report);
   const auto content = mgdl::parse_safetensors(std::as_bytes(std::span(bytes)));
   for (const auto& [key, text] : content.metadata) {
     if (key == "library_version" || key == "report") continue;  // may be missing
@@ -380,7 +381,7 @@ TEST_CASE("every field of a damaged model file is missed", "[io/model_file]") {
 
 TEST_CASE("every field of a damaged model file is checked", "[io/model_file]") {
   const auto report = saved_report();
-  const std::string bytes = bytes_of(saved_model<float>(), &report);
+  const std::string bytes = bytes_of_model(saved_model<float>(), &report);
   const auto metadata = [&](const std::string& key, const std::string& text) {
     return error_of_model(changed(bytes, [&](auto& c) { c.metadata[key] = text; }));
   };
@@ -501,7 +502,7 @@ TEST_CASE("every field of a damaged model file is checked", "[io/model_file]") {
 }
 
 TEST_CASE("a self-test forgives rounding, and only that", "[io/model_file]") {
-  const std::string bytes = bytes_of(saved_model<float>());
+  const std::string bytes = bytes_of_model(saved_model<float>());
   const auto shifted = [&](double relative) {
     std::vector<std::byte> copy;
     return changed(bytes, [&](auto& c) {

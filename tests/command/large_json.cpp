@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "command/refused.hpp"
 #include "command/run_command.hpp"
 #include "mgdl/core/random.hpp"
 #include "mgdl/io/file.hpp"
@@ -15,6 +16,7 @@
 using Catch::Matchers::ContainsSubstring;
 using mgdl::Index;
 using mgdl::test::Arguments;
+using mgdl::test::check_refused;
 using mgdl::test::Outcome;
 using mgdl::test::run;
 using mgdl::test::operator+;
@@ -22,9 +24,9 @@ using mgdl::test::operator+;
 namespace {
 
 /// Two blocks of samples of three inputs.
-class Folder : public mgdl::test::TemporaryFolder {
+class LargeFolder : public mgdl::test::TemporaryFolder {
  public:
-  Folder() {
+  LargeFolder() {
     mgdl::RandomStream random(mgdl::test::seed());
     const Index n = 20000;
     mgdl::Matrix<double> X(n, 3), Y(n, 1);
@@ -58,16 +60,10 @@ class Folder : public mgdl::test::TemporaryFolder {
 
 const Arguments kTrainers{"--trainer", "sampled,gradient", "--epochs", "2"};
 
-void check_refused(const Outcome& outcome, const std::vector<std::string>& message) {
-  INFO(outcome.errors);
-  CHECK(outcome.code == 2);
-  for (const auto& part : message) CHECK_THAT(outcome.errors, ContainsSubstring(part));
-}
-
 }  // namespace
 
 TEST_CASE("a limit for memory changes no byte of a model, which verifies", "[command/large]") {
-  const Folder folder;
+  const LargeFolder folder;
   const Arguments more = kTrainers + Arguments{"--grades", "2", "--validation", "0.2"};
   const std::string much = folder.fitted("much", more + Arguments{"--memory", "1G"});
   CHECK(folder.fitted("little", more + Arguments{"--memory", "50k", "--threads", "1"}) == much);
@@ -81,7 +77,7 @@ TEST_CASE("a limit for memory changes no byte of a model, which verifies", "[com
 }
 
 TEST_CASE("auto works under a limit", "[command/large]") {
-  const Folder folder;
+  const LargeFolder folder;
   const Outcome outcome =
       folder.fit("auto", {"--memory", "1M", "--grades", "1", "--time-limit", "2"});
   INFO(outcome.errors);
@@ -90,7 +86,7 @@ TEST_CASE("auto works under a limit", "[command/large]") {
 }
 
 TEST_CASE("a fit goes on from a checkpoint with the same bits", "[command/large]") {
-  const Folder folder;
+  const LargeFolder folder;
   for (const Arguments& memory : {Arguments{}, Arguments{"--memory", "50K"}}) {
     const Arguments more = kTrainers + Arguments{"--validation", "0.2"} + memory;
     const std::string whole = folder.fitted(
@@ -108,7 +104,7 @@ TEST_CASE("a fit goes on from a checkpoint with the same bits", "[command/large]
 }
 
 TEST_CASE("checkpoints that are refused", "[command/large]") {
-  const Folder folder;
+  const LargeFolder folder;
   const Arguments more = kTrainers + Arguments{"--validation", "0.2"};
   folder.fitted("m", more + Arguments{"--grades", "2", "--checkpoint", folder / "c"});
   const Arguments resume{"--resume", folder / "c"};
@@ -146,7 +142,7 @@ TEST_CASE("float32 that the samples do not survive is refused under a limit, too
 }
 
 TEST_CASE("limits that are refused", "[command/large]") {
-  const Folder folder;
+  const LargeFolder folder;
   for (const char* size : {"", "0", "-1", "G", "1X", "1e999", "nan", "2 G"}) {
     CAPTURE(size);
     if (*size == '\0') continue;

@@ -1,7 +1,7 @@
 # Checks the #include lines of all headers under INCLUDE_DIR:
 #   - a part includes only itself and the parts below it;
 #   - no header includes itself by way of others, X.hpp and X_impl.hpp counting as one; X_impl.hpp is
-#     included by X.hpp alone;
+#     included by X.hpp, and by it alone;
 #   - a folder named after an algorithm lies in a part, and nothing lies deeper;
 #   - mgdl.hpp includes every header that lies directly in core, network and training, convex.hpp those
 #     of convex and the trainer and verification that need them;
@@ -73,6 +73,12 @@ foreach(header IN LISTS headers)
     endif()
     if(umbrella AND NOT "\"mgdl/${header}\"" IN_LIST includes_${umbrella})
       list(APPEND errors "mgdl/${umbrella} does not include mgdl/${header}")
+    endif()
+  endif()
+  if(header MATCHES "_impl\\.hpp$")
+    string(REPLACE "_impl.hpp" ".hpp" owner ${header})
+    if(NOT "\"mgdl/${header}\"" IN_LIST includes_${owner})
+      list(APPEND errors "mgdl/${owner} does not include mgdl/${header}")
     endif()
   endif()
   foreach(included IN LISTS includes_${header})

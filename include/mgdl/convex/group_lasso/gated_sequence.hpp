@@ -107,74 +107,16 @@ class GatedSequence {
   /// \param data       which it refers to, as to `gates`
   /// \param penalties  about how many there will be
   GatedSequence(const ConvexOptions& options, const Dataset<Real>& data, const Gates& gates,
-                Index penalties)
-      : m_options(options),
-        m_data(data),
-        m_gates(gates),
-        m_penalties(penalties),
-        m_certify(data, gates, m_options.threads) {
-    require_gated_match<Real>(data, gates, nullptr);
-    m_point.coefficients.values.resize(0, gates.dimension() * data.targets().cols());
-  }
+                Index penalties);
 
   /// GatedReluSolver::lambda_max().
-  Real lambda_max() {
-    return problem().lambda_unit() * gated_lambda_max(m_options.threads.pool(), problem());
-  }
+  Real lambda_max();
 
   /// The next penalty starts from here.
-  void set_start(const GatedSolution& start) {
-    require_gated_match(m_data, m_gates, &start);
-    m_point = {};
-    m_point.coefficients = to_groups<Real>(start, problem().solution_unit());
-  }
+  void set_start(const GatedSolution& start);
 
   /// GatedReluSolver::solve(), for the penalty and the time limit of these options.
-  std::pair<GatedSolution, ConvexReport> solve(const ConvexOptions& options) {
-    const SolveControl control(options);
-    ThreadPool& pool = m_options.threads.pool();
-    const Real lambda = penalty_of(options, problem().lambda_unit(), problem().rounding(),
-                                   [&] { return gated_lambda_max(pool, problem()); });
-    GatedSolution solution;
-    ConvexReport report;
-    const auto certify = [&] {
-      solution = to_gated_solution(
-          m_data, m_gates, options.lambda.value_or(lambda * problem().lambda_unit()),
-          m_options.output_bias, m_options.threads, m_point, problem().solution_unit());
-      return m_certify(solution);
-    };
-    Certificate certificate;
-    if (lambda == 0) {
-      m_point.eta.resize(0);
-      report.termination =
-          GroupLeastSquares(pool, problem()).run(control, m_point, report.iterations);
-      certificate = certify();
-    } else if (m_options.method == ConvexMethod::ProximalGradient) {
-      report.termination =
-          GroupLassoFista(pool, problem(), lambda).run(control, m_point, report.iterations);
-      certificate = certify();
-    } else {
-      const auto run = [&] {
-        const Index before = newton().factorisations();
-        report.termination = newton().run(lambda, control, m_point, report.iterations);
-        report.factorisations += newton().factorisations() - before;
-        certificate = certify();
-      };
-      run();
-      // Where samples are only known by their products, rounding may hide behind these.
-      if (m_covariance && !is_within(certificate, options) && is_usable(report.termination)) {
-        m_covariance = false;
-        m_newton.reset();
-        m_point.eta.resize(0);
-        run();
-      }
-      report.covariance = m_covariance;
-    }
-    complete(report, options, m_data, m_gates.dimension(), m_gates.size(),
-             std::ssize(solution.active), std::move(certificate));
-    report.elapsed_seconds = control.seconds();
-    return {std::move(solution), std::move(report)};
-  }
+  std::pair<GatedSolution, ConvexReport> solve(const ConvexOptions& options);
 
  private:
   static bool is_within(const Certificate& certificate, const ConvexOptions& options) {
@@ -213,6 +155,77 @@ class GatedSequence {
   std::optional<GroupLassoNewton<Real>> m_newton;
   GroupLassoPoint<Real> m_point;  // of the last penalty
 };
+
+template <class Real>
+GatedSequence<Real>::GatedSequence(const ConvexOptions& options, const Dataset<Real>& data,
+                                   const Gates& gates, Index penalties)
+    : m_options(options),
+      m_data(data),
+      m_gates(gates),
+      m_penalties(penalties),
+      m_certify(data, gates, m_options.threads) {
+  require_gated_match<Real>(data, gates, nullptr);
+  m_point.coefficients.values.resize(0, gates.dimension() * data.targets().cols());
+}
+
+template <class Real>
+Real GatedSequence<Real>::lambda_max() {
+  return problem().lambda_unit() * gated_lambda_max(m_options.threads.pool(), problem());
+}
+
+template <class Real>
+void GatedSequence<Real>::set_start(const GatedSolution& start) {
+  require_gated_match(m_data, m_gates, &start);
+  m_point = {};
+  m_point.coefficients = to_groups<Real>(start, problem().solution_unit());
+}
+
+template <class Real>
+std::pair<GatedSolution, ConvexReport> GatedSequence<Real>::solve(const ConvexOptions& options) {
+  const SolveControl control(options);
+  ThreadPool& pool = m_options.threads.pool();
+  const Real lambda = penalty_of(options, problem().lambda_unit(), problem().rounding(),
+                                 [&] { return gated_lambda_max(pool, problem()); });
+  GatedSolution solution;
+  ConvexReport report;
+  const auto certify = [&] {
+    solution = to_gated_solution(
+        m_data, m_gates, options.lambda.value_or(lambda * problem().lambda_unit()),
+        m_options.output_bias, m_options.threads, m_point, problem().solution_unit());
+    return m_certify(solution);
+  };
+  Certificate certificate;
+  if (lambda == 0) {
+    m_point.eta.resize(0);
+    report.termination =
+        GroupLeastSquares(pool, problem()).run(control, m_point, report.iterations);
+    certificate = certify();
+  } else if (m_options.method == ConvexMethod::ProximalGradient) {
+    report.termination =
+        GroupLassoFista(pool, problem(), lambda).run(control, m_point, report.iterations);
+    certificate = certify();
+  } else {
+    const auto run = [&] {
+      const Index before = newton().factorisations();
+      report.termination = newton().run(lambda, control, m_point, report.iterations);
+      report.factorisations += newton().factorisations() - before;
+      certificate = certify();
+    };
+    run();
+    // Where samples are only known by their products, rounding may hide behind these.
+    if (m_covariance && !is_within(certificate, options) && is_usable(report.termination)) {
+      m_covariance = false;
+      m_newton.reset();
+      m_point.eta.resize(0);
+      run();
+    }
+    report.covariance = m_covariance;
+  }
+  complete(report, options, m_data, m_gates.dimension(), m_gates.size(),
+           std::ssize(solution.active), std::move(certificate));
+  report.elapsed_seconds = control.seconds();
+  return {std::move(solution), std::move(report)};
+}
 
 }  // namespace mgdl::detail
 

@@ -132,7 +132,7 @@ TEST_CASE("checkpoints that are refused", "[command/large]") {
 
 TEST_CASE("float32 that the samples do not survive is refused under a limit, too",
           "[command/large]") {
-  const Folder folder;
+  const LargeFolder folder;
   mgdl::Matrix<double> Y = mgdl::read_npy<double>(std::filesystem::path(folder / "Y.npy"));
   const Arguments more = kTrainers + Arguments{"--scalar", "float32", "--memory", "1M"};
   folder.fitted("m", more + Arguments{"--grades", "1"});

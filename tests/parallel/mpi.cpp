@@ -5,11 +5,9 @@
 #include <iostream>
 #include <memory>
 #include <stdexcept>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "mgdl/mgdl.hpp"
+#include "support/block_trainers.hpp"
 #include "support/made_source.hpp"
 
 namespace {
@@ -17,27 +15,11 @@ namespace {
 using mgdl::test::MadeSource;
 
 template <class Scalar>
-std::vector<std::pair<std::string, mgdl::AnyGradeTrainer<Scalar>>> trainers() {
-  mgdl::GradientOptions adam;
-  adam.width = 16;
-  adam.hidden_layers = 2;
-  adam.optimizer = mgdl::Optimizer::Adam;
-  adam.epochs = 3;
-  adam.batch_size = 1000;
-  mgdl::GradientOptions lbfgs = adam;
-  lbfgs.optimizer = mgdl::Optimizer::Lbfgs;
-  return {{"affine", mgdl::AffineTrainer<Scalar>()},
-          {"sampled", mgdl::SampledTrainer<Scalar>({.width = 24})},
-          {"Adam", mgdl::GradientTrainer<Scalar>(adam)},
-          {"L-BFGS", mgdl::GradientTrainer<Scalar>(lbfgs)}};
-}
-
-template <class Scalar>
 bool check(const std::shared_ptr<mgdl::MpiCommunicator>& ranks) {
   const MadeSource<Scalar> source(5 * mgdl::detail::kBlockRows + 99, /*weighted=*/true);
   const MadeSource<Scalar> held_out(2 * mgdl::detail::kBlockRows);
   bool all = true;
-  for (const auto& [name, trainer] : trainers<Scalar>()) {
+  for (const auto& [name, trainer] : mgdl::test::block_trainers<Scalar>(3, 1000)) {
     mgdl::MultigradeOptions options{.max_grades = 2, .seed = 3, .threads = 1};
     options.minimum_progress = 0;
     options.patience = 2;

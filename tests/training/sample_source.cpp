@@ -16,6 +16,7 @@
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "mgdl/training/sampled_trainer.hpp"
+#include "support/block_trainers.hpp"
 #include "support/catch.hpp"
 #include "support/made_source.hpp"
 
@@ -33,31 +34,6 @@ using mgdl::detail::kBlockRows;
 using mgdl::test::in_memory;
 using mgdl::test::MadeSource;
 
-namespace {
-
-mgdl::GradientOptions gradient(mgdl::Optimizer optimizer, Index epochs) {
-  mgdl::GradientOptions options;
-  options.width = 8;
-  options.optimizer = optimizer;
-  options.epochs = epochs;
-  options.batch_size = 250;
-  return options;
-}
-
-template <class Scalar>
-std::vector<std::pair<std::string, mgdl::AnyGradeTrainer<Scalar>>> trainers() {
-  const mgdl::SampledTrainer<Scalar> sampled({.width = 12});
-  const mgdl::GradientTrainer<Scalar> adam(gradient(mgdl::Optimizer::Adam, 1));
-  const mgdl::GradientTrainer<Scalar> lbfgs(gradient(mgdl::Optimizer::Lbfgs, 4));
-  return {{"affine", mgdl::AffineTrainer<Scalar>()},
-          {"sampled", sampled},
-          {"Adam", adam},
-          {"L-BFGS", lbfgs},
-          {"auto", mgdl::AutoTrainer<Scalar>({mgdl::AffineTrainer<Scalar>(), sampled, adam})}};
-}
-
-}  // namespace
-
 TEMPLATE_TEST_CASE("samples in memory, read, or read again and again: the same bits",
                    "[training/sample_source]", double, float) {
   const Index n = 2 * kBlockRows + 777;
@@ -67,7 +43,7 @@ TEMPLATE_TEST_CASE("samples in memory, read, or read again and again: the same b
     const mgdl::DataSplit<TestType> data{in_memory<TestType>(source),
                                          in_memory<TestType>(held_out)};
     for (const auto link : {mgdl::FeatureLink::LastHidden, mgdl::FeatureLink::LastHiddenAndInput}) {
-      for (const auto& [name, trainer] : trainers<TestType>()) {
+      for (const auto& [name, trainer] : mgdl::test::block_trainers<TestType>(1, 250)) {
         if (weighted != (link == mgdl::FeatureLink::LastHidden) && name != "sampled") continue;
         CAPTURE(name, weighted);
         MultigradeOptions options{.max_grades = 2, .link = link, .seed = 5, .threads = 2};
@@ -102,7 +78,8 @@ TEMPLATE_TEST_CASE("samples in memory, read, or read again and again: the same b
 TEST_CASE("folds under a memory limit: the same bits", "[training/sample_source]") {
   const auto data = mgdl::folds(in_memory<double>(MadeSource<double>(kBlockRows + 900)), 3, 1);
   MultigradeOptions options{.max_grades = 2, .seed = 5, .threads = 2};
-  const mgdl::GradientTrainer<double> trainer(gradient(mgdl::Optimizer::Adam, 1));
+  const mgdl::GradientTrainer<double> trainer(
+      mgdl::test::small_gradient(mgdl::Optimizer::Adam, 1, 250));
   const auto expected = MultigradeTrainer<double>(trainer, options).fit(data);
   options.memory_limit_bytes = 1;
   CHECK(MultigradeTrainer<double>(trainer, options).fit(data).model == expected.model);

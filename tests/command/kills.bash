@@ -11,7 +11,7 @@ set -euo pipefail
 mgdl=$1 kills=$2
 shift 2
 launcher=("$@")
-if [ -n "${MGDL_TEST_THOROUGH:-}" ]; then kills=$((10 * kills)); fi
+if [ -n "${MGDL_TEST_THOROUGH:-}" ]; then kills=50; fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"

@@ -82,9 +82,18 @@ TEST_CASE("what is gathered lies in the order of the ranks", "[core/communicator
     const bool fine = mgdl::detail::gather_all(ranks, own) == std::vector<int>{0, 20, 21, 22} &&
                       mgdl::detail::largest_of(&ranks, -ranks.rank()) == 0;
     const auto before = ranks.bytes_sent();
-    ranks.exchange({{std::byte{1}}, {std::byte{2}, std::byte{2}}, {}});
+    const auto mine = static_cast<std::byte>(ranks.rank());
+    std::vector<std::byte> in;
+    std::vector<std::size_t> counts;
+    ranks.exchange(std::vector<std::byte>(3, mine), {1, 2, 0}, in, counts);
     const std::size_t sent = ranks.rank() == 0 ? 2 : ranks.rank() == 1 ? 1 : 3;
-    if (!fine || ranks.bytes_sent() - before != sent) throw std::logic_error("another order");
+    const std::size_t each = ranks.rank() == 0 ? 1 : ranks.rank() == 1 ? 2 : 0;
+    std::vector<std::byte> expected;
+    for (int r = 0; r < 3; ++r) expected.insert(expected.end(), each, static_cast<std::byte>(r));
+    if (!fine || ranks.bytes_sent() - before != sent || in != expected ||
+        counts != std::vector<std::size_t>(3, each)) {
+      throw std::logic_error("another order");
+    }
   });
 }
 

@@ -92,12 +92,21 @@ class ThreadRanks {
       }
     }
 
-    std::vector<std::vector<std::byte>> do_exchange(
-        const std::vector<std::vector<std::byte>>& out) override {
-      for (int r = 0; r < m_size; ++r) put('e', r, out[static_cast<std::size_t>(r)]);
-      std::vector<std::vector<std::byte>> in;
-      for (int r = 0; r < m_size; ++r) in.push_back(next('e', r));
-      return in;
+    void do_exchange(std::span<const std::byte> bytes, const std::vector<std::size_t>& counts,
+                     std::vector<std::byte>& in, std::vector<std::size_t>& in_counts) override {
+      std::size_t first = 0;
+      for (int r = 0; r < m_size; ++r) {
+        const std::size_t count = counts[static_cast<std::size_t>(r)];
+        put('e', r, bytes.subspan(first, count));
+        first += count;
+      }
+      in.clear();
+      in_counts.clear();
+      for (int r = 0; r < m_size; ++r) {
+        const auto part = next('e', r);
+        in.insert(in.end(), part.begin(), part.end());
+        in_counts.push_back(part.size());
+      }
     }
 
     void put(char kind, int to, std::span<const std::byte> bytes) {

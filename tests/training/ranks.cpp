@@ -15,6 +15,7 @@
 #include "mgdl/core/split_source.hpp"
 #include "mgdl/training/affine_trainer.hpp"
 #include "mgdl/training/constructive_trainer.hpp"
+#include "mgdl/training/gradient/shuffled_windows.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "mgdl/training/sampled_trainer.hpp"
@@ -29,6 +30,7 @@ using mgdl::Index;
 using mgdl::MultigradeFit;
 using mgdl::MultigradeOptions;
 using mgdl::MultigradeTrainer;
+using mgdl::RandomStream;
 using mgdl::SampleBuffer;
 using mgdl::SampleSource;
 using mgdl::SampleView;
@@ -59,6 +61,34 @@ bool same_fits(const MultigradeFit<Scalar>& a, const MultigradeFit<Scalar>& b) {
             one.fit.trials.size() == other.fit.trials.size();
   }
   return equal;
+}
+
+/// Bytes that the first rank sends for all windows, in which it must find its rows.
+double measure_windows(const MadeSource<double>& source, int size, Index batch,
+                       const std::vector<double>& expected) {
+  std::uint64_t sent = 0;
+  ThreadRanks::run(size, [&](Communicator& ranks) {
+    RandomStream random(1);
+    mgdl::detail::ShuffledWindows<double> windows{mgdl::Samples<double>(source, &ranks),
+                                                  2 * 5 * kBlockRows};
+    std::size_t seen = 0;
+    bool fine = true;
+    windows.for_each(random, batch, [&](const auto& window, const std::vector<Index>& order) {
+      const Index all = std::ssize(order);
+      for (Index i = 0; i < all; ++i) {
+        const Index row = order[static_cast<std::size_t>(i)];
+        const Index rows = std::min(batch, all - i / batch * batch);
+        const bool own = mgdl::detail::Batch::owner(i % batch, rows, size) == ranks.rank();
+        fine = fine && own == (row >= 0) &&
+               (!own || window.inputs(row, 0) + window.targets(row, 1) == expected[seen]);
+        ++seen;
+      }
+      return true;
+    });
+    if (!fine || seen != expected.size()) throw std::logic_error("other rows");
+    if (ranks.rank() == 0) sent = ranks.bytes_sent();
+  });
+  return static_cast<double>(sent);
 }
 
 }  // namespace
@@ -131,12 +161,11 @@ TEST_CASE("ranks read their own rows, and tell each other what Adam needs", "[tr
       if (ranks.rank() == 0) sent.push_back(ranks.bytes_sent());
     });
   }
-  // docs/scale.md: of each epoch half of the slots' gradients for each batch, and the rows that the
-  // other rank takes, a half of this one's on average.
+  // docs/scale.md: of each epoch half of the slots' gradients for each batch.
   mgdl::detail::PanelNetwork<double> network({3, 8, 8, 2});
   const double gradient_size = static_cast<double>(network.parameters().size() + 8) * 8;
   const double batches = 4 * kBlockRows / batch;
-  const double each = batches * slots / 2 * gradient_size + kBlockRows * (3 + 2 + 1) * 8.0;
+  const double each = batches * slots / 2 * gradient_size;
   const double measured = static_cast<double>(sent[1] - sent[0]) / epochs;
   CHECK(measured == Approx(each).epsilon(0.02));
 }
@@ -214,4 +243,27 @@ TEST_CASE("ranks: what cannot be shared is refused on all of them", "[training/r
   };
   CHECK(refused(fit, "finite values, found nan at row 32775, column 1") == 3);
   CHECK(refused(fit, "rank 2: X") == 2);
+}
+
+TEST_CASE("ranks have the rows of the batches that they take", "[training/ranks]") {
+  // Two blocks a window, and one that is smaller.
+  const Index n = 5 * kBlockRows + 33, batch = 700;
+  const MadeSource<double> source(n);
+  RandomStream random(1);
+  std::vector<double> expected;  // of every sample in their order
+  std::vector<std::size_t> begins;
+  mgdl::detail::ShuffledWindows<double> alone{mgdl::Samples<double>(source), 2 * 5 * kBlockRows};
+  alone.for_each(random, batch, [&](const auto& window, const std::vector<Index>& order) {
+    begins.push_back(expected.size());
+    for (const Index row : order)
+      expected.push_back(window.inputs(row, 0) + window.targets(row, 1));
+    return true;
+  });
+  REQUIRE(begins.size() == 3);
+  for (const int size : {2, 3}) {
+    const double sent = measure_windows(source, size, batch, expected);
+    // Of its rows a rank gives those that others take: d + c + 1 numbers each.
+    const double rows = static_cast<double>(n) / size * (size - 1) / size;
+    CHECK(sent == Approx(rows * (3 + 2 + 1) * sizeof(double)).epsilon(0.15));
+  }
 }

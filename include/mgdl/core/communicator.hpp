@@ -52,12 +52,12 @@ class Communicator {
     do_gather(bytes, counts);
   }
 
-  /// Sends out[r] to each rank r, and returns what they have sent.
-  std::vector<std::vector<std::byte>> exchange(const std::vector<std::vector<std::byte>>& out) {
-    for (std::size_t r = 0; r < out.size(); ++r) {
-      if (r != static_cast<std::size_t>(rank())) m_sent += out[r].size();
-    }
-    return do_exchange(out);
+  /// Sends each rank its part of the bytes, counts[r] for rank r, one behind the other, and waits
+  /// for what the others send: in `in`, and how much of it is whose in `in_counts`.
+  void exchange(std::span<const std::byte> bytes, const std::vector<std::size_t>& counts,
+                std::vector<std::byte>& in, std::vector<std::size_t>& in_counts) {
+    m_sent += bytes.size() - counts[static_cast<std::size_t>(rank())];
+    do_exchange(bytes, counts, in, in_counts);
   }
 
   /// Bytes that this rank has given out so far. One that goes to all counts once.
@@ -68,8 +68,8 @@ class Communicator {
   virtual void do_receive(int from, std::span<std::byte> bytes) = 0;
   virtual void do_broadcast(int from, std::span<std::byte> bytes) = 0;
   virtual void do_gather(std::span<std::byte> bytes, const std::vector<std::size_t>& counts) = 0;
-  virtual std::vector<std::vector<std::byte>> do_exchange(
-      const std::vector<std::vector<std::byte>>& out) = 0;
+  virtual void do_exchange(std::span<const std::byte> bytes, const std::vector<std::size_t>& counts,
+                           std::vector<std::byte>& in, std::vector<std::size_t>& in_counts) = 0;
 
   std::uint64_t m_sent = 0;
 };

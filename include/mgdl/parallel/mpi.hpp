@@ -137,29 +137,16 @@ class MpiCommunicator : public Communicator {
                    MPI_BYTE, m_processes);
   }
 
-  std::vector<std::vector<std::byte>> do_exchange(
-      const std::vector<std::vector<std::byte>>& out) override {
-    std::vector<std::size_t> lengths;
-    std::vector<std::byte> sent;
-    for (const auto& part : out) {
-      lengths.push_back(part.size());
-      sent.insert(sent.end(), part.begin(), part.end());
-    }
-    const std::vector<int> sizes = counts_of(lengths);
+  void do_exchange(std::span<const std::byte> bytes, const std::vector<std::size_t>& counts,
+                   std::vector<std::byte>& in, std::vector<std::size_t>& in_counts) override {
+    const std::vector<int> sizes = counts_of(counts);
     std::vector<int> in_sizes(sizes.size());
     MPI_Alltoall(sizes.data(), 1, MPI_INT, in_sizes.data(), 1, MPI_INT, m_processes);
-    const std::vector<int> begins = begins_of(in_sizes);
-    counts_of({in_sizes.begin(), in_sizes.end()});
-    std::vector<std::byte> received(
-        static_cast<std::size_t>(std::accumulate(in_sizes.begin(), in_sizes.end(), 0)));
-    MPI_Alltoallv(sent.data(), sizes.data(), begins_of(sizes).data(), MPI_BYTE, received.data(),
-                  in_sizes.data(), begins.data(), MPI_BYTE, m_processes);
-    std::vector<std::vector<std::byte>> in;
-    for (std::size_t r = 0; r < in_sizes.size(); ++r) {
-      const auto begin = received.begin() + begins[r];
-      in.emplace_back(begin, begin + in_sizes[r]);
-    }
-    return in;
+    in_counts.assign(in_sizes.begin(), in_sizes.end());
+    counts_of(in_counts);
+    in.resize(std::accumulate(in_counts.begin(), in_counts.end(), std::size_t{0}));
+    MPI_Alltoallv(bytes.data(), sizes.data(), begins_of(sizes).data(), MPI_BYTE, in.data(),
+                  in_sizes.data(), begins_of(in_sizes).data(), MPI_BYTE, m_processes);
   }
 
   MPI_Comm m_processes = MPI_COMM_NULL;

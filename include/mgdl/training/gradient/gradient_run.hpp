@@ -428,6 +428,7 @@ bool GradientRun<Scalar>::advance(Index epochs, double end, bool callers_thread)
   const double begin = m_control.seconds();
   const bool goes_on =
       m_settings.optimizer == Optimizer::Adam ? run_adam(epochs) : run_lbfgs(epochs);
+  if (m_windows) m_windows->forget();  // others may run now
   m_spent += m_control.seconds() - begin;
   return goes_on;
 }

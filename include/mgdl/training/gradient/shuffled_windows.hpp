@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -21,8 +22,9 @@ namespace mgdl::detail {
 /// over all of them. How large a window is depends on the samples' shape alone, not on where they
 /// are.
 ///
-/// Ranks see the same windows in the same order, each those rows that it takes of the batches: it
-/// reads its blocks and hands their rows to whoever needs them.
+/// Ranks see the same windows in the same order. A single window is collected on all of them, and
+/// kept. Of several each rank has those rows that it takes of the batches: it reads its blocks and
+/// hands their rows to whoever needs them.
 template <class Scalar>
 class ShuffledWindows {
  public:
@@ -44,6 +46,9 @@ class ShuffledWindows {
     return m_samples.size() / rows * in(rows) + in(m_samples.size() % rows);
   }
 
+  /// Frees what was collected of other ranks; it comes again when it is needed.
+  void forget() { m_collected = {}; }
+
   /// Calls visit(window, order) for one window after the other, until it returns false. `order` has
   /// the row of the view for every sample of the window; -1 for one that another rank takes.
   /// \param batch  samples of a batch
@@ -52,13 +57,14 @@ class ShuffledWindows {
     SampleBuffer<Scalar> window, buffer;
     if (is_single()) {
       random.shuffle(m_order);
-      if (m_samples.in_memory() && m_samples.ranks() == nullptr) {
+      if (m_samples.ranks() != nullptr) {
+        collect();
+        visit(m_collected.view(), m_order);
+      } else if (m_samples.in_memory()) {
         visit(m_samples, m_order);
       } else {
         read(0, m_blocks.size(), window, buffer);
-        std::vector<Index> order = m_order;  // which the next pass starts from
-        share_out(0, m_blocks.size(), batch, window, order);
-        visit(window.view(), order);
+        visit(window.view(), m_order);
       }
       return;
     }
@@ -115,15 +121,39 @@ class ShuffledWindows {
     }
   }
 
+  /// All samples, from all ranks.
+  void collect() {
+    if (m_collected.weights.size() > 0) return;
+    const RowShare& share = m_samples.share();
+    m_collected.resize(share.rows(), m_samples.input_count(), m_samples.output_count());
+    m_samples.for_each_block([&](const SampleView<Scalar>& block, Index first) {
+      m_collected.inputs.middleRows(first, block.size()) = block.inputs;
+      m_collected.targets.middleRows(first, block.size()) = block.targets;
+      m_collected.weights.segment(first, block.size()) = block.weights;
+    });
+    const auto gather_rows = [&](auto& values) {
+      std::vector<std::size_t> counts(static_cast<std::size_t>(share.ranks()->size()));
+      for (const Index block : m_blocks) {
+        counts[static_cast<std::size_t>(share.owner(block * kBlockRows))] +=
+            static_cast<std::size_t>(rows_of(block) * values.cols()) * sizeof(Scalar);
+      }
+      share.ranks()->gather(bytes_of(values), counts);
+    };
+    gather_rows(m_collected.inputs);
+    gather_rows(m_collected.targets);
+    gather_rows(m_collected.weights);
+  }
+
   /// Exchanges the rows of this rank's blocks for those that it takes of the batches.
   void share_out(std::size_t first, std::size_t last, Index batch, SampleBuffer<Scalar>& window,
-                 std::vector<Index>& order) const {
+                 std::vector<Index>& order) {
     Communicator* ranks = m_samples.ranks();
     if (ranks == nullptr) return;
+    const auto size = static_cast<std::size_t>(ranks->size());
     // Where the blocks of the window begin, in it and on the ranks that have read them.
     std::vector<Index> begin{0}, place;
     std::vector<int> reader;
-    std::vector<Index> read_by(static_cast<std::size_t>(ranks->size()));
+    std::vector<Index> read_by(size);
     for (std::size_t k = first; k < last; ++k) {
       reader.push_back(m_samples.share().owner(m_blocks[k] * kBlockRows));
       Index& rows = read_by[static_cast<std::size_t>(reader.back())];
@@ -131,10 +161,9 @@ class ShuffledWindows {
       rows += rows_of(m_blocks[k]);
       begin.push_back(begin.back() + rows_of(m_blocks[k]));
     }
-    const PackedSamples<Scalar> packed(m_samples);
-    const auto stride = static_cast<std::size_t>(packed.stride());
-    std::vector<std::vector<Scalar>> numbers(static_cast<std::size_t>(ranks->size()));
-    std::vector<int> from;  // of the rows that this rank takes
+    // Who takes which rows of this rank's, and where those come from that it takes itself.
+    std::vector<std::vector<Index>> given(size);
+    std::vector<int> from;
     const Index all = std::ssize(order);
     for (Index i = 0; i < all; ++i) {
       Index& row = order[static_cast<std::size_t>(i)];
@@ -144,29 +173,32 @@ class ShuffledWindows {
       const int taker =
           Batch::owner(in_batch, std::min(batch, all - (i - in_batch)), ranks->size());
       if (reader[block] == ranks->rank()) {
-        auto& out = numbers[static_cast<std::size_t>(taker)];
-        out.resize(out.size() + stride);
-        packed.pack(window, place[block] + row - begin[block], &*out.end() - stride);
+        given[static_cast<std::size_t>(taker)].push_back(place[block] + row - begin[block]);
       }
       row = taker == ranks->rank() ? std::ssize(from) : -1;
       if (taker == ranks->rank()) from.push_back(reader[block]);
     }
-    std::vector<std::vector<std::byte>> bytes;
-    for (const auto& out : numbers) {
-      const auto raw = std::as_bytes(std::span(out));
-      bytes.emplace_back(raw.begin(), raw.end());
+    const PackedSamples<Scalar> packed(m_samples);
+    const auto stride = static_cast<std::size_t>(packed.stride());
+    std::vector<std::size_t> counts, in_counts;
+    m_out.clear();
+    for (const auto& rows : given) {
+      counts.push_back(rows.size() * stride * sizeof(Scalar));
+      for (const Index row : rows) {
+        m_out.resize(m_out.size() + stride);
+        packed.pack(window, row, &*m_out.end() - stride);
+      }
     }
-    bytes = ranks->exchange(bytes);
-    for (std::size_t r = 0; r < bytes.size(); ++r) {
-      numbers[r].resize(bytes[r].size() / sizeof(Scalar));
-      std::memcpy(numbers[r].data(), bytes[r].data(), bytes[r].size());
-    }
+    ranks->exchange(std::as_bytes(std::span(m_out)), counts, m_in, in_counts);
+    std::vector<std::size_t> next(size);
+    std::exclusive_scan(in_counts.begin(), in_counts.end(), next.begin(), std::size_t{0});
     window.resize(std::ssize(from), m_samples.input_count(), m_samples.output_count());
-    std::vector<std::size_t> next(bytes.size());
+    std::vector<Scalar> numbers(stride);
     for (std::size_t i = 0; i < from.size(); ++i) {
-      const auto r = static_cast<std::size_t>(from[i]);
-      packed.unpack(numbers[r].data() + next[r], window, static_cast<Index>(i));
-      next[r] += stride;
+      auto& at = next[static_cast<std::size_t>(from[i])];
+      std::memcpy(numbers.data(), m_in.data() + at, stride * sizeof(Scalar));
+      packed.unpack(numbers.data(), window, static_cast<Index>(i));
+      at += stride * sizeof(Scalar);
     }
   }
 
@@ -174,6 +206,9 @@ class ShuffledWindows {
   Index m_window;               // blocks
   std::vector<Index> m_blocks;  // their numbers
   std::vector<Index> m_order;
+  SampleBuffer<Scalar> m_collected;  // of all ranks, if they make one window
+  std::vector<Scalar> m_out;         // rows on their way to other ranks, and from them
+  std::vector<std::byte> m_in;
 };
 
 }  // namespace mgdl::detail

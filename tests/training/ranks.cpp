@@ -15,6 +15,7 @@
 #include "mgdl/core/split_source.hpp"
 #include "mgdl/training/affine_trainer.hpp"
 #include "mgdl/training/constructive_trainer.hpp"
+#include "mgdl/training/gradient/drawn_problem.hpp"
 #include "mgdl/training/gradient/shuffled_windows.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
@@ -40,6 +41,9 @@ using mgdl::test::MadeSource;
 using mgdl::test::ThreadRanks;
 
 namespace {
+
+// So many that a race draws some of them.
+constexpr Index kVeryMany = 2 * mgdl::detail::DrawnProblem<float>::kTrain + 3 * kBlockRows + 5;
 
 /// Somebody else's communicator.
 std::shared_ptr<Communicator> borrow(Communicator& ranks) {
@@ -132,6 +136,65 @@ TEMPLATE_TEST_CASE("1, 2 and 3 ranks: the same bits, in memory, read, or read ag
       });
     }
   }
+}
+
+TEST_CASE("Of very many samples a race is run on some: the same bits wherever they are",
+          "[training/ranks]") {
+  class Counted : public MadeSource<float> {
+   public:
+    Counted() : MadeSource<float>(kVeryMany, /*weighted=*/true) {}
+    SampleView<float> read(Index first, Index count, SampleBuffer<float>& buffer) const override {
+      rows += count;
+      return MadeSource<float>::read(first, count, buffer);
+    }
+    mutable Index rows = 0;
+  };
+  const Counted source;
+  const MadeSource<float> held_out(2 * kBlockRows, /*weighted=*/true);
+  mgdl::GradientOptions race;
+  race.width = 4;
+  race.hidden_layers = 1;
+  race.optimizer = mgdl::Optimizer::Adam;
+  race.epochs = 3;
+  MultigradeOptions options{.max_grades = 1, .seed = 5, .threads = 2};
+  const mgdl::GradientTrainer<float> trainer(race);
+  const mgdl::DataSplit<float> data{in_memory<float>(source), in_memory<float>(held_out)};
+  const auto expected = MultigradeTrainer<float>({trainer}, options).fit(data);
+  const auto& fit = expected.report.grades.front().fit;
+  REQUIRE(fit.trials.size() >= 4);
+  CHECK(fit.iterations == 3);
+  CHECK(fit.trials.back().iterations == 1);
+  CHECK(expected.report.grades.front().validation_rse < 0.5 * expected.report.initial_rse);
+
+  options.memory_limit_bytes = 1;
+  options.threads = 1;
+  source.rows = 0;
+  CHECK(same_fits(MultigradeTrainer<float>({trainer}, options).fit(source, &held_out), expected));
+  // Three epochs, and what comes before and after them; candidates read nothing.
+  CHECK(source.rows < 30 * kVeryMany);
+  for (const int size : {2, 3}) {
+    CAPTURE(size);
+    ThreadRanks::run(size, [&](Communicator& ranks) {
+      MultigradeOptions shared = options;
+      shared.ranks = borrow(ranks);
+      shared.memory_limit_bytes = size == 2 ? 1e9 : 1;
+      const MadeSource<float> own(kVeryMany, /*weighted=*/true);
+      MultigradeTrainer<float> fitter({trainer}, shared);
+      if (!same_fits(fitter.fit(own, &held_out), expected)) throw std::logic_error("other bits");
+    });
+  }
+
+  // Stopped while the race goes on: what there is of it is kept.
+  options.memory_limit_bytes = std::numeric_limits<double>::infinity();
+  Index calls = 0;
+  options.observer = [&](const mgdl::Progress& progress) {
+    const bool stop = progress.event == mgdl::Progress::Event::Iteration && ++calls == 3;
+    return stop ? mgdl::Action::Stop : mgdl::Action::Continue;
+  };
+  const auto stopped = MultigradeTrainer<float>({trainer}, options).fit(data);
+  CHECK(stopped.report.termination == mgdl::Termination::StoppedByObserver);
+  REQUIRE(stopped.model.grades() == 1);
+  CHECK(stopped.report.grades.front().validation_rse < 0.9 * stopped.report.initial_rse);
 }
 
 TEST_CASE("ranks read their own rows, and tell each other what Adam needs", "[training/ranks]") {

@@ -18,6 +18,7 @@
 #include "mgdl/network/panel_network.hpp"
 #include "mgdl/training/chain/readout.hpp"
 #include "mgdl/training/grade_trainer.hpp"
+#include "mgdl/training/gradient/drawn_problem.hpp"
 #include "mgdl/training/gradient/gradient_run.hpp"
 #include "mgdl/training/gradient/whitening.hpp"
 #include "mgdl/training/gradient_trainer.hpp"
@@ -153,17 +154,23 @@ class GradientRace {
     const auto settings =
         gradient_settings(options, first.grade, first.train.size(), first.validation.has_value());
     m_in_cycles = first.validation && (settings.size() > 1 || !options.epochs);
-    if (m_in_cycles) {
-      const double n = static_cast<double>(first.train.size());
-      m_first_cycle = std::max<Index>(1, std::llround(kFirstCycle / std::sqrt(n)));
-    }
-    const Index cap =
-        std::min(kMostEpochs, (first.grade > 1 ? kLaterEpochs : kEpochs) * m_first_cycle);
-    if (first.grade > 1) m_first_cycle *= 2;
     m_judges = static_cast<std::size_t>(enough_to_choose_on(problems));
-    m_epochs = m_in_cycles ? options.epochs.value_or(cap) : *options.fixed().epochs;
     for (Index start = 0; start < options.starts; ++start) {
       for (const auto& one : settings) m_candidates.push_back({one, start, {}});
+    }
+    m_epochs = m_most_epochs = *options.fixed().epochs;
+    if (m_in_cycles) {
+      const double cycle = kFirstCycle / std::sqrt(static_cast<double>(first.train.size()));
+      m_first_cycle = std::max<Index>(1, std::llround(cycle));
+      const Index cycles = first.grade > 1 ? kLaterEpochs : kEpochs;
+      m_most_epochs = options.epochs.value_or(std::min(kMostEpochs, cycles * m_first_cycle));
+      // Of very many samples, less than an epoch is a cycle.
+      m_epochs = m_most_epochs;
+      if (cycle < 1 && !options.epochs) {
+        m_epochs = std::max<Index>(1, std::llround(static_cast<double>(cycles) * cycle));
+      }
+      if (first.grade > 1) m_first_cycle *= 2;
+      m_draws = m_candidates.size() > 1 && first.train.size() > 2 * DrawnProblem<Scalar>::kTrain;
     }
     m_control.emplace(first.observer, m_limit, most_iterations(), first.train.ranks());
   }
@@ -196,6 +203,9 @@ class GradientRace {
   // Where time is limited: of what is left, for the race; of the winner's epochs, at least.
   static constexpr double kRaceShare = 0.25;
   static constexpr double kShortest = 0.5;
+  // Epochs in the time that a run takes for what comes before them and after them: some passes
+  // forward through all samples.
+  static constexpr double kAround = 3;
 
   /// Whether training cannot go on, however much time there is.
   static bool is_over(const GradientRun<Scalar>& run) {
@@ -204,10 +214,19 @@ class GradientRace {
            state != Termination::TimeLimit;
   }
 
+  /// With what it looks at.
+  struct Run {
+    const WhitenedProblem<Scalar>* whitened;
+    std::unique_ptr<GradientRun<Scalar>> run;
+
+    GradientRun<Scalar>& operator*() const { return *run; }
+    GradientRun<Scalar>* operator->() const { return run.get(); }
+  };
+
   struct Candidate {
     GradientSettings settings;
     Index start;
-    std::vector<std::unique_ptr<GradientRun<Scalar>>> runs;  // one for each problem
+    std::vector<Run> runs;  // one for each problem
 
     bool over() const {
       return std::ranges::all_of(runs, [](const auto& run) { return is_over(*run); });
@@ -237,22 +256,36 @@ class GradientRace {
   std::string text(const Candidate& candidate) const {
     const auto& settings = candidate.settings;
     std::string result = name(settings) + ", " + to_string(settings.initialization);
-    result += ", weight decay " + to_text(settings.weight_decay);
+    result += ", weight decay " + to_text(decay(settings, m_problems.front()));
     if (candidate.start > 0) result += ", start " + std::to_string(candidate.start + 1);
     return result;
   }
 
-  /// Runs of a candidate on the first `count` problems.
-  void make_runs(Candidate& candidate, std::size_t count) {
-    auto& whitened = m_whitened[candidate.settings.feature_floor];
+  /// The weight decay that is tried, if it is not given: with very many samples less is right, as
+  /// it is of the penalty that goes with a prior.
+  double decay(const GradientSettings& settings, const GradeProblem<Scalar>& problem) const {
+    constexpr double kMany = 16384;
+    if (m_options.weight_decay || !m_in_cycles) return settings.weight_decay;
+    return settings.weight_decay * std::min(1.0, kMany / static_cast<double>(problem.train.size()));
+  }
+
+  /// Runs of a candidate on the first `count` problems, or on what is drawn of them.
+  void make_runs(Candidate& candidate, std::size_t count, bool drawn = false) {
+    auto& whitened = (drawn ? m_drawn_whitened : m_whitened)[candidate.settings.feature_floor];
     for (std::size_t k = candidate.runs.size(); k < count; ++k) {
+      if (drawn && m_drawn.size() == k) {
+        m_drawn.push_back(std::make_unique<DrawnProblem<Scalar>>(m_problems[k]));
+      }
       if (whitened.size() == k) {
         whitened.push_back(std::make_unique<WhitenedProblem<Scalar>>(
-            m_problems[k], candidate.settings.feature_floor, m_pool));
+            drawn ? m_drawn[k]->problem : m_problems[k], candidate.settings.feature_floor, m_pool));
       }
-      candidate.runs.push_back(
-          std::make_unique<GradientRun<Scalar>>(m_options, candidate.settings, whitened[k]->problem,
-                                                candidate.start, *m_control, m_pool));
+      const auto& problem = whitened[k]->problem;
+      GradientSettings settings = candidate.settings;
+      settings.weight_decay = decay(settings, problem);
+      candidate.runs.push_back({whitened[k].get(), std::make_unique<GradientRun<Scalar>>(
+                                                       m_options, settings, problem,
+                                                       candidate.start, *m_control, m_pool)});
     }
   }
 
@@ -269,7 +302,7 @@ class GradientRace {
     std::vector<GradientRun<Scalar>*> runs;
     for (auto& candidate : m_candidates) {
       for (std::size_t k = first; k < candidate.runs.size(); ++k) {
-        runs.push_back(candidate.runs[k].get());
+        runs.push_back(&*candidate.runs[k]);
       }
     }
     for_each_run(std::ssize(runs), [&](Index task, int thread) {
@@ -283,9 +316,11 @@ class GradientRace {
     const Index count = std::ssize(m_candidates);
     for (Index i = 0; i < count; ++i) {
       auto& candidate = m_candidates[static_cast<std::size_t>(i)];
+      const double before = m_control->seconds();
       make_runs(candidate, m_problems.size());
       const double now = m_control->seconds();
-      const double share = (m_limit - now) / static_cast<double>(count - i);
+      // What comes after training takes about as long as what comes before it.
+      const double share = (m_limit - now) / static_cast<double>(count - i) - (now - before);
       for (auto& run : candidate.runs) {
         // Those that are left share what is left of the time.
         const auto left = &candidate.runs.back() - &run + 1;
@@ -310,8 +345,8 @@ class GradientRace {
     if (!m_in_cycles) return static_cast<Index>(candidates) * m_epochs * std::ssize(m_problems);
     Index count = 0;
     Index epochs = m_first_cycle;
-    for (Index cycle = 0, done = 0; done < m_epochs; ++cycle, done += epochs, epochs *= 2) {
-      epochs = std::min(epochs, m_epochs - done);
+    for (Index cycle = 0, done = 0; done < m_most_epochs; ++cycle, done += epochs, epochs *= 2) {
+      epochs = std::min(epochs, m_most_epochs - done);
       count += static_cast<Index>(candidates * m_judges) * epochs;
       if (candidates == 1) break;
       candidates = left_after(static_cast<int>(cycle), candidates);
@@ -324,14 +359,14 @@ class GradientRace {
   void race() {
     const bool limited = m_limit < std::numeric_limits<double>::infinity();
     const bool later = m_problems.front().grade > 1;
-    for (auto& candidate : m_candidates) make_runs(candidate, limited ? 1 : m_judges);
+    for (auto& candidate : m_candidates) make_runs(candidate, limited ? 1 : m_judges, m_draws);
     std::vector<Index> cycles;
     Index epochs = m_first_cycle;
     Index done = 0;
     double end = m_limit;
     bool flat = false;
     for (int cycle = 0;; ++cycle, epochs *= 2) {
-      epochs = std::min(epochs, m_epochs - done);
+      epochs = std::min(epochs, m_most_epochs - done);
       if (cycle > 0 && seconds_of_cycle(epochs) > end - m_control->seconds()) break;
       const double before = score(m_candidates.front());
       // Nothing is known of the pace before the first cycle.
@@ -341,7 +376,7 @@ class GradientRace {
       cycles.push_back(epochs);
       if (limited && cycle == 0) end = admit_judges(epochs);
       std::ranges::stable_sort(m_candidates, {}, [&](const auto& one) { return score(one); });
-      if (done >= m_epochs || m_control->stop_asked() || m_control->seconds() >= end) break;
+      if (done >= m_most_epochs || m_control->stop_asked() || m_control->seconds() >= end) break;
       flat = later && cycle > 0 && !(score(m_candidates.front()) < (1 - kLaterGain) * before);
       if (m_candidates.size() == 1 || flat) break;
       const auto keep = left_after(cycle, m_candidates.size());
@@ -350,15 +385,25 @@ class GradientRace {
     while (m_candidates.size() > 1) drop();
     // A later grade that has found next to nothing is not worth more.
     flat = flat || (later && !(score(m_candidates.front()) < kWorth));
-    const bool trained =
-        done >= m_epochs || flat || m_candidates.front().over() || m_control->stop_asked();
-    if (trained) {
-      cycles.resize(cycles_to_best(cycles));
+    auto& winner = m_candidates.front();
+    const auto other = [&](const auto& floor) {
+      return floor.first != winner.settings.feature_floor;
+    };
+    std::erase_if(m_whitened, other);
+    std::erase_if(m_drawn_whitened, other);
+    const bool adam = winner.settings.optimizer == Optimizer::Adam;
+    const bool trained = done >= m_most_epochs || flat || winner.over() || m_control->stop_asked();
+    if (trained) cycles.resize(cycles_to_best(cycles));
+    if (m_draws) {
+      const Index most = adam ? m_epochs : m_most_epochs;
+      const Index sum = std::accumulate(cycles.begin(), cycles.end(), Index{0});
+      train_winner({flat ? std::min(sum, most) : most}, 0);
+    } else if (trained) {
       train_winner(cycles, done);
     } else {
-      train_winner({m_epochs}, done);
+      train_winner({adam ? m_epochs : m_most_epochs}, done);
     }
-    finish(m_candidates.front());
+    finish(winner);
     drop();
   }
 
@@ -382,7 +427,7 @@ class GradientRace {
     const double all = pace * static_cast<double>(most_iterations()) / lanes(m_problems.size());
     if (!(all > left)) {
       if (m_judges > 1) {
-        for (auto& candidate : m_candidates) make_runs(candidate, m_judges);
+        for (auto& candidate : m_candidates) make_runs(candidate, m_judges, m_draws);
         advance(epochs, m_limit, 1);
       }
       return m_limit;
@@ -407,14 +452,20 @@ class GradientRace {
   }
 
   /// Trains the winner in the given cycles of the learning rate, of which it has done the first
-  /// `done` epochs where it has raced. Adam starts anew for a single cycle, which gets further than
-  /// the short ones of the race; the better of both is kept.
+  /// `done` epochs where it has raced. It starts anew if it has raced on some samples only, and
+  /// Adam for a single cycle, which gets further than the short ones of the race; the better of
+  /// both is kept.
   void train_winner(std::vector<Index> cycles, Index done) {
     auto& winner = m_candidates.front();
     const Index epochs = std::accumulate(cycles.begin(), cycles.end(), Index{0});
-    const double each = winner.seconds_per_epoch() * static_cast<double>(epochs);
+    double pace = winner.seconds_per_epoch();
+    if (m_draws) {
+      pace *= static_cast<double>(m_problems.front().train.size()) /
+              static_cast<double>(m_drawn.front()->problem.train.size());
+    }
+    const double each = pace * static_cast<double>(epochs);
     const bool goes_on = done < epochs;
-    auto raced = goes_on && winner.settings.optimizer == Optimizer::Adam
+    auto raced = m_draws || (goes_on && winner.settings.optimizer == Optimizer::Adam)
                      ? std::exchange(winner.runs, {})
                      : decltype(winner.runs){};
     const std::size_t first = goes_on ? 0 : winner.runs.size();
@@ -422,7 +473,8 @@ class GradientRace {
     const auto part_of_time = [&](std::size_t problems) {
       const auto runs = problems - first;
       const double rounds = std::ceil(static_cast<double>(runs) / lanes(runs));
-      return rounds * each / std::max(kSafety * (m_limit - m_control->seconds()), 1e-9);
+      const double left = m_limit - m_control->seconds() - rounds * kAround * pace;
+      return rounds * each / std::max(kSafety * left, 1e-9);
     };
     std::size_t count = std::max({std::size_t{1}, raced.size(), winner.runs.size()});
     while (count < m_problems.size() &&
@@ -438,6 +490,7 @@ class GradientRace {
       }
     }
     make_runs(winner, count);
+    m_limit -= std::ceil(static_cast<double>(count) / lanes(count)) * kAround / 2 * pace;
     for_each_run(static_cast<Index>(count - first), [&](Index task, int thread) {
       const std::size_t k = first + static_cast<std::size_t>(task);
       auto& run = *winner.runs[k];
@@ -480,7 +533,7 @@ class GradientRace {
       const auto& run = *candidate.runs[k];
       GradeFitReport report = run.report();
       PanelNetwork<Scalar> network = run.best_network();
-      if (!m_whitened[candidate.settings.feature_floor][k]->whitening.fold(network)) {
+      if (!candidate.runs[k].whitened->whitening.fold(network)) {
         report.termination = Termination::NumericalFailure;
         report.message = "The weights on the original inputs overflow.";
       }
@@ -503,10 +556,15 @@ class GradientRace {
   double m_limit;
   bool m_in_cycles = false;
   std::size_t m_judges = 1;
+  bool m_draws = false;  // whether the race is on some samples only
   Index m_first_cycle = 1;
-  Index m_epochs = 0;
+  Index m_epochs = 0;       // of Adam, on all samples
+  Index m_most_epochs = 0;  // of L-BFGS, and of the race
   std::optional<GradientControl> m_control;
+  std::vector<std::unique_ptr<DrawnProblem<Scalar>>> m_drawn;
+  // By GradientSettings::feature_floor.
   std::map<double, std::vector<std::unique_ptr<WhitenedProblem<Scalar>>>> m_whitened;
+  std::map<double, std::vector<std::unique_ptr<WhitenedProblem<Scalar>>>> m_drawn_whitened;
   std::vector<Candidate> m_candidates;
   std::vector<GradeTrial> m_trials;
   std::optional<GradientSettings> m_chosen;

@@ -450,6 +450,10 @@ bool MultigradeTrainer<Scalar>::may_continue(Run& run, const GradeReport& line) 
                     "The last grade lowered the validation error by little; it was kept.");
   }
   if (line.grade - run.first >= m_options.max_grades) {
+    // A trainer that keeps to its time leaves some for what comes after it.
+    if (line.fit.termination == Termination::TimeLimit) {
+      return run.stop(Termination::TimeLimit, detail::RunControl::explain(Termination::TimeLimit));
+    }
     return run.stop(Termination::MaxIterations, "All grades were trained.");
   }
   return true;

@@ -300,8 +300,10 @@ ConvexOutcome solve_convex(const ConvexFlags& flags) {
     if (recovery && !recovery->same_values) report_network_instead(outcome);
     // What is printed is about the network.
     PathPoint& point = outcome.path.points[static_cast<std::size_t>(outcome.chosen)];
-    point.train_rse = outcome.model->grade(1).train_rse;
-    if (validation != nullptr) point.validation_rse = outcome.model->grade(1).validation_rse;
+    if (options.solver.loss.is_squared()) {
+      point.train_rse = outcome.model->grade(1).train_rse;
+      if (validation != nullptr) point.validation_rse = outcome.model->grade(1).validation_rse;
+    }
     GradeReport& line = outcome.summary.grades.front();
     line.fit.termination = point.report.termination;
     line.fit.message = point.report.message;

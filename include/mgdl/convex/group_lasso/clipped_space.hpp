@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "mgdl/convex/group_lasso/clipped_loss.hpp"
 #include "mgdl/convex/group_lasso/dual_system.hpp"
 #include "mgdl/convex/group_lasso/masked_products.hpp"
 #include "mgdl/convex/group_lasso/newton_space.hpp"
@@ -20,30 +21,6 @@
 /// Losses whose slope is bounded, in the problem of GroupLassoNewton.
 
 namespace mgdl::detail {
-
-/// A loss L_m(r) = max over s in [lower, upper] of s r - m s^2 / 2: r^2 / (2 m) where r / m is
-/// between the bounds, and straight beyond. Huber's loss has m = 1 and the bounds +-delta. The loss
-/// of a quantile is that for m -> 0 with the bounds level - 1 and level, and exceeds L_m by at most
-/// m / 2 max(level, 1 - level)^2.
-struct ClippedLoss {
-  double curvature = 1;  ///< m
-  double lower = 0;
-  double upper = 0;
-
-  /// \param unit  of the residuals
-  ClippedLoss(const Loss& loss, double unit) {
-    const double bound = loss.in_unit(unit).parameter;
-    const bool quantile = loss.kind == LossKind::Quantile;
-    lower = quantile ? bound - 1 : -bound;
-    upper = bound;
-  }
-
-  double slope(double r) const noexcept { return std::clamp(r / curvature, lower, upper); }
-  double operator()(double r) const noexcept {
-    const double s = slope(r);
-    return s * r - curvature * s * s / 2;
-  }
-};
 
 /// What GroupLassoNewton computes with for a loss of bounded slope: f(eta) is the largest
 /// <N, Y> - 1/2 <N, K N> over N between the bounds, K = m I + sum_j eta_j A_j A_j' (and <N, b> = 0
@@ -164,6 +141,9 @@ class ClippedSpace : public NewtonSpace<Real> {
   }
   /// \}
 
+  /// Of the last move, in units of sqrt(w).
+  const RowVector<Real>& bias() const noexcept { return m_at.bias; }
+
   /// N of the last move: between its bounds, and orthogonal to the bias up to rounding.
   RowMatrix<Real> dual() const {
     RowMatrix<Real> N = m_at.V;
@@ -173,25 +153,9 @@ class ClippedSpace : public NewtonSpace<Real> {
     }
     if (!m_biased) return N;
     for (Index o = 0; o < N.cols(); ++o) {
-      if (std::abs(root.dot(N.col(o))) <= 1e-16 * root.cwiseAbs().dot(N.col(o).cwiseAbs())) {
-        continue;
-      }
-      // A shift along the bias, and clipped again: the sum falls with the shift.
-      const Vector<Real> before = N.col(o);
-      const auto shifted = [&](Real shift) {
-        for (Index i = 0; i < N.rows(); ++i) {
-          N(i, o) = std::clamp(before[i] - shift * root[i], m_loss.lower * root[i],
-                               m_loss.upper * root[i]);
-        }
-        return root.dot(N.col(o));
-      };
-      const Real reach = m_loss.upper - m_loss.lower;
-      Real low = -reach, high = reach;
-      for (int step = 0; step < 100; ++step) {
-        const Real middle = 0.5 * (low + high);
-        if (middle == low || middle == high) break;
-        (shifted(middle) > 0 ? low : high) = middle;
-      }
+      Vector<Real> column = N.col(o);
+      m_loss.centre(root, column);
+      N.col(o) = column;
     }
     return N;
   }

@@ -12,6 +12,7 @@
 #include "mgdl/convex/convex_options.hpp"
 #include "mgdl/convex/convex_report.hpp"
 #include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/group_lasso/clipped_barrier.hpp"
 #include "mgdl/convex/group_lasso/clipped_space.hpp"
 #include "mgdl/convex/group_lasso/covariance_space.hpp"
 #include "mgdl/convex/group_lasso/fista.hpp"
@@ -151,6 +152,18 @@ class GatedSequence {
     if (!m_options.loss.is_squared()) {
       report.termination = solve_clipped(lambda, control, report);
       certificate = certify();
+      // Residuals that are all rounding prove less than N, which Huber's loss has without them.
+      const auto with_dual = [&] {
+        if (is_within(certificate, options) || m_zero) return;
+        solution.dual = dual_of_samples();
+        certificate = m_certify(solution);
+      };
+      with_dual();
+      if (!m_zero && !is_within(certificate, options) && may_go_on(report.termination)) {
+        report.termination = by_barriers(lambda, control, report);
+        certificate = certify();
+        with_dual();
+      }
     } else if (lambda == 0) {
       m_point.eta.resize(0);
       report.termination =
@@ -262,6 +275,24 @@ class GatedSequence {
       termination = by_proximal_points(lambda, control, report);
     }
     report.factorisations += m_newton->factorisations() - before;
+    m_dual = m_clipped->dual();
+    return termination;
+  }
+
+  /// Whether it is not a limit that has ended a run.
+  static bool may_go_on(Termination termination) {
+    return termination == Termination::ToleranceReached ||
+           termination == Termination::NoProgress || termination == Termination::NumericalFailure;
+  }
+
+  /// Where Newton's method has stalled with such a loss.
+  Termination by_barriers(Real lambda, const SolveControl& control, ConvexReport& report) {
+    ClippedLoss loss(m_options.loss, problem().target_unit());
+    if (m_options.loss.kind == LossKind::Quantile) loss.curvature = 0;
+    ClippedBarrierSolver<Real> barriers(m_options.threads.pool(), problem(), loss, lambda);
+    const Termination termination =
+        barriers.run(control, m_clipped->bias(), m_dual, m_point, report.iterations);
+    m_dual = barriers.dual();
     return termination;
   }
 
@@ -298,11 +329,10 @@ class GatedSequence {
   RowMatrix<double> dual_of_samples() {
     if (m_zero) return {};  // the residuals say it all
     RowMatrix<double> N = RowMatrix<double>::Zero(m_data.size(), m_data.targets().cols());
-    const RowMatrix<Real> scaled = m_clipped->dual();
     Index row = 0;
     for (Index i = 0; i < m_data.size(); ++i) {
       if (!(m_data.weights()[i] > 0)) continue;
-      N.row(i) = problem().root_weights()[row] * scaled.row(row);
+      N.row(i) = problem().root_weights()[row] * m_dual.row(row);
       ++row;
     }
     return N;
@@ -333,6 +363,7 @@ class GatedSequence {
   ClippedSpace<Real>* m_clipped = nullptr;  // that of m_newton, for another loss
   bool m_zero = false;            // whether the last penalty has the solution zero, provably
   GroupLassoPoint<Real> m_point;  // of the last penalty
+  RowMatrix<Real> m_dual;         // N of that, for another loss
   Real m_objective = 0;           // of m_point for the loss of a quantile
 };
 

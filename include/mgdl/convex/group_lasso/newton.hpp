@@ -150,7 +150,8 @@ class GroupLassoNewton {
         },
         [&](const std::vector<Index>& groups) { return barrier_groups(groups); },
         [&] { return point.relative_gap(); },
-        [&](const std::vector<Index>& groups, const std::vector<Vector<Real>>& values) {
+        [&](const std::vector<Index>& groups, const std::vector<Vector<Real>>& values,
+            const Vector<Real>&) {
           GroupLassoPoint<Real> trial;
           trial.coefficients.gates = groups;
           trial.coefficients.values.resize(std::ssize(groups), point.coefficients.values.cols());

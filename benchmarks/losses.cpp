@@ -35,7 +35,8 @@ RowMatrix<double> normal(Index rows, Index cols, mgdl::RandomStream& random) {
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
-// --- Time -----------------------------------------------------------------------------------------
+// --- Time
+// -----------------------------------------------------------------------------------------
 
 struct Size {
   Index n, d, P;
@@ -52,7 +53,8 @@ constexpr std::array<Size, 7> kSizes{{{300, 2, 60, 0.01},
 void time_table(int rounds) {
   std::printf(
       "CPU seconds to a gap of 1e-6 (medians of %d), and relative to the squared loss\n"
-      "     n   d    P  ratio   squared     huber  times  quantile 0.5  times  quantile 0.9  times\n",
+      "     n   d    P  ratio   squared     huber  times  quantile 0.5  times  quantile 0.9  "
+      "times\n",
       rounds);
   for (const Size& size : kSizes) {
     mgdl::RandomStream random(7, static_cast<std::uint64_t>(size.n + size.d));
@@ -69,11 +71,10 @@ void time_table(int rounds) {
     for (int round = 0; round < rounds; ++round) {
       for (std::size_t k = 0; k < losses.size(); ++k) {
         const double start = cpu_seconds();
-        const auto result = mgdl::GatedReluSolver({.lambda_ratio = size.ratio,
-                                                   .loss = losses[k],
-                                                   .output_bias = true,
-                                                   .threads = 1})
-                                .solve(data, gates);
+        const auto result =
+            mgdl::GatedReluSolver(
+                {.lambda_ratio = size.ratio, .loss = losses[k], .output_bias = true, .threads = 1})
+                .solve(data, gates);
         seconds[k].push_back(cpu_seconds() - start);
         reached[k] = reached[k] && result.report.certificate.relative_gap() <= 1e-6;
       }
@@ -91,7 +92,8 @@ void time_table(int rounds) {
   }
 }
 
-// --- Errors ---------------------------------------------------------------------------------------
+// --- Errors
+// ---------------------------------------------------------------------------------------
 
 double value_of(int k, double x, double y) {
   switch (k) {
@@ -103,8 +105,8 @@ double value_of(int k, double x, double y) {
     default: return std::cos(x + y) + x;
   }
 }
-constexpr std::array<const char*, 6> kNames{"sin 2x + y",  "|x| - |y|", "x y", "3 exp(-x^2-y^2)",
-                                            "two hinges", "cos(x + y) + x"};
+constexpr std::array<const char*, 6> kNames{"sin 2x + y",      "|x| - |y|",  "x y",
+                                            "3 exp(-x^2-y^2)", "two hinges", "cos(x + y) + x"};
 
 RowMatrix<double> values_of(int k, const RowMatrix<double>& X) {
   RowMatrix<double> Y(X.rows(), 1);
@@ -127,8 +129,8 @@ mgdl::GatedSolution fit(const Dataset<double>& data, const Gates& gates, const L
   return solutions[static_cast<std::size_t>(*report.best)];
 }
 
-/// 1.345 deviations of the noise, 95 % as efficient as squares for normal noise (Huber 1981; Holland
-/// & Welsch 1977); the deviation is 1.4826 times the median of |residual|.
+/// 1.345 deviations of the noise, 95 % as efficient as squares for normal noise (Huber 1981;
+/// Holland & Welsch 1977); the deviation is 1.4826 times the median of |residual|.
 double delta_of(const RowMatrix<double>& residuals) {
   return 1.345 * 1.4826 * median_of(residuals.cwiseAbs());
 }
@@ -174,15 +176,16 @@ void outlier_table() {
     const auto of_squares = errors(fit({X, Y}, gates, {}));
     std::printf("%-16s %7.4f  %7.4f  %5.2f  %7.4f   %7.4f  %7.4f  %5.2f\n",
                 kNames[static_cast<std::size_t>(k)], of_clean.first, of_huber.first,
-                of_huber.first / of_clean.first, of_squares.first, of_clean.second,
-                of_huber.second, of_huber.second / of_clean.second);
+                of_huber.first / of_clean.first, of_squares.first, of_clean.second, of_huber.second,
+                of_huber.second / of_clean.second);
     std::fflush(stdout);
   }
 }
 
 void coverage_table() {
   std::printf(
-      "\nlevel 0.9, 2000 targets with noise of 0.2 + 0.1 |x|: part of 20000 others below the fit\n");
+      "\nlevel 0.9, 2000 targets with noise of 0.2 + 0.1 |x|: part of 20000 others below the "
+      "fit\n");
   for (int k = 0; k < 6; ++k) {
     mgdl::RandomStream random(12, static_cast<std::uint64_t>(k));
     const auto sample = [&](Index n) {

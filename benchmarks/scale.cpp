@@ -4,14 +4,14 @@
 //
 //   benchmark_scale [--most ROWS] [--inputs D] [--width M] [--memory BYTES] [--threads T]
 //
-// Each fit runs in a process of its own, whose largest resident memory is printed.
+// Each fit runs in a process of its own, whose largest resident memory is printed. In the end: what
+// the seconds for a row make of 1e11 rows on up to 1000 ranks, by the formulas of docs/scale.md.
 
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <bit>
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -23,55 +23,13 @@
 
 #include "measure.hpp"
 #include "mgdl/mgdl.hpp"
+#include "rows.hpp"
 
 namespace {
 
 using mgdl::Index;
-using mgdl::SampleBuffer;
-using mgdl::SampleView;
-
-/// Friedman's first function of five of the inputs, with noise; rows are made when they are asked
-/// for.
-class Rows : public mgdl::SampleSource<float> {
- public:
-  Rows(Index n, Index d) : m_n(n), m_d(d) {}
-
-  Index size() const override { return m_n; }
-  Index inputs() const override { return m_d; }
-  Index outputs() const override { return 1; }
-
-  SampleView<float> read(Index first, Index count, SampleBuffer<float>& buffer) const override {
-    m_read.fetch_add(count, std::memory_order_relaxed);
-    buffer.resize(count, m_d, 1);
-    buffer.weights.setOnes();
-    for (Index i = 0; i < count; ++i) {
-      std::uint64_t state = static_cast<std::uint64_t>(first + i) * 0x9E3779B97F4A7C15u;
-      for (Index j = 0; j < m_d; ++j) buffer.inputs(i, j) = uniform(state);
-      const auto x = buffer.inputs.row(i);
-      const float noise = uniform(state) + uniform(state) + uniform(state) - 1.5f;
-      const float centred = x[2] - 0.5f;
-      buffer.targets(i, 0) = 10 * std::sin(3.14159265f * x[0] * x[1]) + 20 * centred * centred +
-                             10 * x[3] + 5 * x[4] + 0.2f * noise;
-    }
-    return buffer.view();
-  }
-
-  /// Times that all samples were read.
-  double passes() const { return static_cast<double>(m_read) / static_cast<double>(m_n); }
-
- private:
-  /// The next number of splitmix64 (Steele, Lea & Flood, OOPSLA 2014), in [0, 1).
-  static float uniform(std::uint64_t& state) {
-    std::uint64_t z = (state += 0x9E3779B97F4A7C15u);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return static_cast<float>((z ^ (z >> 31)) >> 40) * 0x1p-24f;
-  }
-
-  Index m_n;
-  Index m_d;
-  mutable std::atomic<Index> m_read{0};
-};
+using mgdl_benchmark::bits_of;
+using mgdl_benchmark::Rows;
 
 struct Setting {
   Index most = 1000000;
@@ -87,22 +45,6 @@ struct Outcome {
   double passes = 0;
   std::uint64_t bits = 0;  // of the model
 };
-
-std::uint64_t bits_of(const mgdl::MultigradeModel<float>& model) {
-  std::uint64_t hash = 14695981039346656037u;  // FNV-1a
-  for (Index k = 1; k <= model.grades(); ++k) {
-    for (const auto& layer : model.grade(k).network.layers()) {
-      const auto add = [&](const auto& values) {
-        for (Index i = 0; i < values.size(); ++i) {
-          hash = (hash ^ std::bit_cast<std::uint32_t>(values.data()[i])) * 1099511628211u;
-        }
-      };
-      add(layer.weights());
-      add(layer.bias());
-    }
-  }
-  return hash;
-}
 
 Outcome fit(const Setting& setting, Index n, double memory) {
   mgdl::GradientOptions gradient;
@@ -128,6 +70,48 @@ Outcome fit(const Setting& setting, Index n, double memory) {
   }
   outcome.bits = bits_of(model);
   return outcome;
+}
+
+/// Operations for a row of what both grades do, without passes over the features of the first.
+/// \{
+double sampled_flops(const Setting& setting) {
+  const auto d = static_cast<double>(setting.inputs), m = static_cast<double>(setting.width);
+  constexpr double kRidges = 16;
+  // Moments of [features, 1, target]; the losses of all ridges; the errors.
+  return 2 * (m + 1) * (m + 2) + 3 * 2 * d * m + 2 * m * (kRidges + 1);
+}
+double epoch_flops(const Setting& setting) {
+  const auto m = static_cast<double>(setting.width);
+  return 3 * (2 * m * m + 2 * m) + 2 * m * m;  // of whitened features
+}
+double gradient_flops(const Setting& setting) {
+  const auto m = static_cast<double>(setting.width);
+  // Moments for whitening and of the readout; an epoch; four losses and the errors, whitened.
+  return 4 * m * m + epoch_flops(setting) + 5 * (4 * m * m + 2 * m);
+}
+/// \}
+
+/// Of `rows` on so many ranks, seconds for an iteration of L-BFGS and for an epoch of Adam.
+void extrapolate(const Setting& setting, double seconds_per_row) {
+  constexpr double kRows = 1e11, kLatency = 5e-6, kBandwidth = 1e10, kBatch = 1024, kSlots = 8;
+  const auto m = static_cast<double>(setting.width);
+  const double bytes = 4 * (m * m + 2 * m + 1);  // of a gradient
+  std::printf(
+      "\n%.0e rows, %.2g s for a row and pass, messages of %.0f us and %.0f GB/s:\n\n"
+      "| ranks | L-BFGS, s an iteration | of it messages | Adam, batches of %.0f, s an epoch | of "
+      "it "
+      "messages |\n|---|---|---|---|---|\n",
+      kRows, seconds_per_row, 1e6 * kLatency, 1e-9 * kBandwidth, kBatch);
+  for (const double ranks : {1.0, 8.0, 64.0, 1000.0}) {
+    const double rounds = std::ceil(std::log2(ranks));
+    const double sum = 2 * rounds * (kLatency + bytes / kBandwidth);
+    const double lbfgs = kRows / ranks * seconds_per_row;
+    const double step = rounds * kLatency + (ranks > 1 ? kSlots * bytes / kBandwidth : 0);
+    const double adam = kRows / std::min(ranks, kSlots) * seconds_per_row;
+    const double steps = kRows / kBatch * step;
+    std::printf("| %.0f | %.3g | %.2g %% | %.3g | %.2g %% |\n", ranks, lbfgs + sum,
+                100 * sum / (lbfgs + sum), adam + steps, 100 * steps / (adam + steps));
+  }
 }
 
 /// In a process of its own; megabytes that were resident at most.
@@ -172,9 +156,16 @@ int main(int argc, char** argv) {
       static_cast<long>(setting.inputs), static_cast<long>(setting.width), setting.threads,
       setting.memory / 1e6);
   std::printf(
-      "| rows | memory | sampled, s | gradient, s | times read | resident, MB | train RSE | bits "
-      "|\n"
-      "|---|---|---|---|---|---|---|---|\n");
+      "a row takes %.0f operations in the first grade, %.0f in the second, and %.0f for each pass "
+      "over\nfeatures that are not kept\n\n",
+      sampled_flops(setting), gradient_flops(setting),
+      2.0 * static_cast<double>(setting.inputs * setting.width));
+  std::printf(
+      "| rows | memory | sampled, s | GFLOP/s | gradient, s | GFLOP/s | times read | resident, MB "
+      "| "
+      "train RSE | bits |\n"
+      "|---|---|---|---|---|---|---|---|---|---|\n");
+  double seconds_per_row = 0;
   constexpr double kMuch = std::numeric_limits<double>::infinity();
   constexpr Index kInMemory = 10000000;
   for (Index n = 10000; n <= setting.most; n *= 10) {
@@ -182,11 +173,16 @@ int main(int argc, char** argv) {
       if (memory == kMuch && n > kInMemory) continue;
       Outcome outcome;
       const double resident = run(setting, n, memory, outcome);
-      std::printf("| %ld | %s | %.2f | %.2f | %.1f | %.0f | %.4e | %016lx |\n",
+      const double flops = 1e-9 * static_cast<double>(n);
+      std::printf("| %ld | %s | %.2f | %.1f | %.2f | %.1f | %.1f | %.0f | %.4e | %016lx |\n",
                   static_cast<long>(n), memory == kMuch ? "all kept" : "limited",
-                  outcome.seconds[0], outcome.seconds[1], outcome.passes, resident, outcome.rse,
-                  static_cast<unsigned long>(outcome.bits));
+                  outcome.seconds[0], flops * sampled_flops(setting) / outcome.seconds[0],
+                  outcome.seconds[1], flops * gradient_flops(setting) / outcome.seconds[1],
+                  outcome.passes, resident, outcome.rse, static_cast<unsigned long>(outcome.bits));
       std::fflush(stdout);
+      const double part = epoch_flops(setting) / gradient_flops(setting);
+      seconds_per_row = part * outcome.seconds[1] / static_cast<double>(n);
     }
   }
+  extrapolate(setting, seconds_per_row);
 }

@@ -77,7 +77,7 @@ std::vector<std::string> split_names(const std::string& text) {
 std::string with_csv_flags(std::string text) {
   constexpr std::string_view option = "CsvOptions.";
   for (std::size_t at; (at = text.find(option)) != std::string::npos;) {
-    text.replace(at, option.size(), "--");
+    text.erase(at, option.size()).insert(at, 2, '-');
   }
   return text;
 }

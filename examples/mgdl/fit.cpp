@@ -15,6 +15,7 @@
 #include "mgdl/core/table.hpp"
 #include "mgdl/io/file.hpp"
 #include "plot.hpp"
+#include "ranks.hpp"
 
 namespace mgdl::command {
 
@@ -80,15 +81,22 @@ bool failed_numerically(const FitSummary& summary) {
          std::ranges::any_of(summary.discarded_grades, failed);
 }
 
-ExitCode run(const FitOptions& options) {
+ExitCode run(FitOptions options) {
   check_options(options);
+  const auto recorded = flags_json(options, decides_on_model);
+  const auto reported = flags_json(options);
+  if (!speaks()) {
+    options.quiet = true;
+    for (auto* file : {&options.output, &options.report, &options.plot, &options.checkpoint}) {
+      file->clear();
+    }
+  }
   check_outputs({{"--output", options.output},
                  {"--report", options.report},
                  {"--plot", options.plot},
                  {"--checkpoint", options.checkpoint == options.resume ? "" : options.checkpoint}},
                 {options.resume, options.input, options.target, options.csv, options.test_input,
                  options.test_target, options.test_csv});
-  const auto recorded = flags_json(options, decides_on_model);
   FitOutcome outcome =
       options.scalar == "float32" ? fit<float>(options, recorded) : fit<double>(options, recorded);
   FitSummary& summary = outcome.summary;
@@ -97,7 +105,7 @@ ExitCode run(const FitOptions& options) {
   summary.options = recorded;
   results.write(options.output,
                 [&](const std::string& path) { outcome.write_model(path, summary); });
-  summary.options = flags_json(options);
+  summary.options = reported;
   results.write(options.report, [&](const std::string& path) { write_report(path, summary); });
   results.write(options.plot, [&](const std::string& path) {
     std::string problem;

@@ -15,6 +15,7 @@
 #include "files.hpp"
 #include "flags.hpp"
 #include "mgdl/core/error.hpp"
+#include "ranks.hpp"
 
 namespace mgdl::command {
 
@@ -86,9 +87,12 @@ MultigradeOptions multigrade_options(const FitOptions& options) {
   if (options.output_scale == "common") result.output_scale = OutputScale::Common;
   if (!options.memory.empty()) result.memory_limit_bytes = memory_bytes(options.memory);
   result.seed = options.seed;
-  result.threads = options.threads;
+  result.threads = options.threads == 0 ? threads_of_rank() : options.threads;
+  result.ranks = ranks();
   return result;
 }
+
+bool reads_blocks(const FitOptions& options) { return !options.memory.empty() || ranks(); }
 
 double memory_bytes(const std::string& text) {
   constexpr std::string_view kUnits = "KMGT";
@@ -121,7 +125,7 @@ HeldOut held_out(const FitOptions& options, Index samples) {
   constexpr Index kEnoughForTen = 100;
   constexpr Index kFew = 1500;
   if (samples < kFewest) return {};
-  const bool whole = options.memory.empty() && options.resume.empty() && options.checkpoint.empty();
+  const bool whole = !reads_blocks(options) && options.resume.empty() && options.checkpoint.empty();
   if (samples >= kMany || !whole) return {0.1, 0};
   return {0, samples >= kEnoughForTen && samples < kFew ? 2 * kFolds : kFolds};
 }
@@ -214,17 +218,17 @@ void check_options(const FitOptions& options) {
     if (value.empty() || options.folds.value_or(0) == 0) continue;
     throw InvalidArgument(flag, "--validation instead of --folds", "--folds");
   }
-  if (!options.memory.empty()) {
+  if (reads_blocks(options)) {
+    const char* what = options.memory.empty() ? "several processes" : "--memory";
     if (csv) {
-      throw InvalidArgument("--memory", "samples in .npy files (mgdl convert makes them)",
-                            options.csv);
+      throw InvalidArgument(what, "samples in .npy files (mgdl convert makes them)", options.csv);
     }
     if (options.folds.value_or(0) > 0) {
-      throw InvalidArgument("--memory", "--validation instead of --folds", "--folds");
+      throw InvalidArgument(what, "--validation instead of --folds", "--folds");
     }
     for (const char* trainer : {"convex", "constructive"}) {
       if (!options.uses(trainer)) continue;
-      throw InvalidArgument("--memory", "--trainer auto, affine, gradient or sampled", trainer);
+      throw InvalidArgument(what, "--trainer auto, affine, gradient or sampled", trainer);
     }
   }
   if (!options.plot.empty() && extension_of(options.plot) != ".svg") {

@@ -76,6 +76,10 @@ struct FitOptions {
 };
 
 /// Bytes of a text like 500M or 2G: a number and K, M, G, T (powers of 1000) or nothing.
+/// Whether samples stay in their files and are read in blocks: with --memory, and where several
+/// ranks share them.
+bool reads_blocks(const FitOptions& options);
+
 /// \throws InvalidArgument that names --memory
 double memory_bytes(const std::string& text);
 

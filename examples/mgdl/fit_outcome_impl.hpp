@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <filesystem>
 #include <numeric>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "fit_outcome.hpp"
 #include "interrupt.hpp"
 #include "mgdl/core/dataset.hpp"
+#include "mgdl/core/fingerprint.hpp"
 #include "mgdl/core/split_source.hpp"
 #include "mgdl/io/csv.hpp"
 #include "mgdl/io/model_file.hpp"
@@ -25,6 +27,7 @@
 #include "mgdl/training/prediction_intervals.hpp"
 #include "mgdl/training/sampled_trainer.hpp"
 #include "progress.hpp"
+#include "ranks.hpp"
 #include "samples.hpp"
 
 /// \file
@@ -47,15 +50,22 @@ inline CsvFlags without_columns(CsvFlags flags) {
   return flags;
 }
 
+/// Samples to test on, if there are some.
+template <class Scalar>
+std::optional<Dataset<Scalar>> read_npy_test(const FitOptions& o, Index inputs, Index outputs) {
+  if (o.test_input.empty()) return std::nullopt;
+  auto test = read_npy_samples<Scalar>(o.test_input, o.test_target);
+  detail::require_cols(o.test_input, inputs, test.inputs().cols());
+  detail::require_cols(o.test_target, outputs, test.targets().cols());
+  return test;
+}
+
 template <class Scalar>
 FitData<Scalar> read_data(const FitOptions& o) {
   if (o.csv.empty()) {
     FitData<Scalar> data{read_npy_samples<Scalar>(o.input, o.target)};
-    if (o.test_input.empty()) return data;
-    data.test = read_npy_samples<Scalar>(o.test_input, o.test_target);
-    const auto& train = data.samples;
-    detail::require_cols(o.test_input, train.inputs().cols(), data.test->inputs().cols());
-    detail::require_cols(o.test_target, train.targets().cols(), data.test->targets().cols());
+    data.test =
+        read_npy_test<Scalar>(o, data.samples.inputs().cols(), data.samples.targets().cols());
     return data;
   }
   NamedSamples<Scalar> samples = read_csv_samples<Scalar>(o.csv, o.table, o.target_columns);
@@ -201,8 +211,8 @@ class Checkpoints {
       now.erase(flag);
     }
     if (before != now) fail("a model of the same flags", "others: mgdl inspect shows them");
-    if (grades() >= options.grades) {
-      fail("a model of fewer than --grades grades", std::to_string(grades()));
+    if (grades() == 0 || grades() >= options.grades) {
+      fail("a model of one grade or more, but fewer than --grades", std::to_string(grades()));
     }
   }
 
@@ -217,7 +227,7 @@ class Checkpoints {
       trainer.on_grade([this, validation_fraction](const auto& model, const auto& report) {
         FitSummary summary = complete(summarise(MultigradeFit<Scalar>{model, report}));
         summary.validation_fraction = validation_fraction;
-        summary.split_by_row = validation_fraction > 0 && !m_options.memory.empty();
+        summary.split_by_row = validation_fraction > 0 && reads_blocks(m_options);
         summary.options = m_recorded;
         // Hours of work are worth more than a file on the way.
         ResultFiles("fit").write(m_options.checkpoint, [&](const std::string& path) {
@@ -225,7 +235,15 @@ class Checkpoints {
         });
       });
     }
-    return m_saved ? trainer.resume(m_saved->model, parts...) : trainer.fit(parts...);
+    if (!m_saved) return trainer.fit(parts...);
+    const std::string& before = m_saved->model.grade(grades()).samples;
+    const std::string now = name_of(parts...);
+    if (now != before) {
+      throw InvalidArgument("--resume",
+                            "the samples that it was fitted to (fingerprint " + before + ")", now,
+                            m_options.resume);
+    }
+    return trainer.resume(m_saved->model, parts...);
   }
 
   /// With what the file says of the grades that were there.
@@ -233,14 +251,11 @@ class Checkpoints {
     summary.seed = m_options.seed;
     if (!m_saved) return summary;
     const auto& before = m_saved->report->grades;
-    const auto count = std::min(before.size(), summary.grades.size());
+    const auto count =
+        std::min({before.size(), summary.grades.size(), static_cast<std::size_t>(grades())});
     for (std::size_t k = 0; k < count; ++k) {
-      const GradeReport now = std::move(summary.grades[k]);
-      if (static_cast<Index>(k) >= grades()) {
-        summary.grades[k] = now;
-        continue;
-      }
-      GradeReport& line = summary.grades[k] = before[k];
+      const GradeReport now = std::exchange(summary.grades[k], before[k]);
+      GradeReport& line = summary.grades[k];
       line.test_rse = now.test_rse;
       line.test_r2 = now.test_r2;
       line.test_output_rmse = now.test_output_rmse;
@@ -251,16 +266,35 @@ class Checkpoints {
   }
 
  private:
+  static std::string name_of(const DataSplit<Scalar>& data) { return fingerprint(data); }
+  static std::string name_of(const SampleSource<Scalar>& train,
+                             const SampleSource<Scalar>* validation = nullptr) {
+    return fingerprint(train, validation, ranks().get());
+  }
+
   const FitOptions& m_options;
   nlohmann::ordered_json m_recorded;
   ColumnNames m_names;
   std::optional<SavedModel<Scalar>> m_saved;
 };
 
+/// Throws InvalidArgument unless rounding the numbers in the files to float32 moves them by little.
+inline void require_float32_files(const FitOptions& options) {
+  const NpySource<double> exact({options.input}, {options.target});
+  Float32Rounding inputs(exact.inputs()), targets(exact.outputs());
+  Samples<double>(exact).for_each_block([&](const SampleView<double>& block, Index) {
+    inputs.add(block.inputs);
+    targets.add(block.targets);
+  });
+  inputs.check(options.input, {});
+  targets.check(options.target, {});
+}
+
 /// The fit of samples that stay in their files.
 template <class Scalar>
 FitOutcome fit_files(const FitOptions& options, const nlohmann::ordered_json& recorded) {
   const NpySource<Scalar> source({options.input}, {options.target});
+  if (std::same_as<Scalar, float> && speaks()) require_float32_files(options);
   const HeldOut held = held_out(options, source.size());
   check_samples(options, source.inputs(), source.outputs(), source.size(), held.fraction > 0);
   using Split = SplitSource<Scalar>;
@@ -269,12 +303,7 @@ FitOutcome fit_files(const FitOptions& options, const nlohmann::ordered_json& re
     train.emplace(source, held.fraction, options.seed, Split::Part::Train);
     validation.emplace(source, held.fraction, options.seed, Split::Part::HeldOut);
   }
-  std::optional<Dataset<Scalar>> test;
-  if (!options.test_input.empty()) {
-    test = read_npy_samples<Scalar>(options.test_input, options.test_target);
-    detail::require_cols(options.test_input, source.inputs(), test->inputs().cols());
-    detail::require_cols(options.test_target, source.outputs(), test->targets().cols());
-  }
+  const auto test = read_npy_test<Scalar>(options, source.inputs(), source.outputs());
 
   FitOutcome outcome;
   FitProgress progress(options, outcome);
@@ -301,7 +330,7 @@ FitOutcome fit_files(const FitOptions& options, const nlohmann::ordered_json& re
 
 template <class Scalar>
 FitOutcome fit(const FitOptions& options, const nlohmann::ordered_json& recorded) {
-  if (!options.memory.empty()) return fit_files<Scalar>(options, recorded);
+  if (reads_blocks(options)) return fit_files<Scalar>(options, recorded);
   FitData<Scalar> data = read_data<Scalar>(options);
   const Index samples = data.samples.size();
   const Index inputs = data.samples.inputs().cols();

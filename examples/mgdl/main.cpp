@@ -11,6 +11,7 @@
 #include "interrupt.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/version.hpp"
+#include "ranks.hpp"
 
 namespace {
 
@@ -40,7 +41,14 @@ ExitCode run(int argc, char** argv) {
     std::cerr << name << ": cannot write to the standard output\n";
     return false;
   };
+  const auto fail = [&](const std::string& text, ExitCode code) {
+    const std::string who = wait_to_fail();
+    std::cerr << name << ": " << who << text << '\n';
+    end_ranks(code);
+    return code;
+  };
   try {
+    join_ranks();
     app.parse(argc, argv);
     if (completion) {
       write_bash_completion(std::cout, app);
@@ -49,6 +57,10 @@ ExitCode run(int argc, char** argv) {
     for (const Command& command : commands) {
       if (!command.flags.parsed()) continue;
       name += " " + command.name;
+      if (ranks() && command.name != "fit") {
+        throw mgdl::InvalidArgument("mgdl " + command.name, "a single process",
+                                    std::to_string(ranks()->size()));
+      }
       const ExitCode code = command.run();
       return printed() ? code : kBadInput;
     }
@@ -60,19 +72,20 @@ ExitCode run(int argc, char** argv) {
       return kOk;
     }
     for (const CLI::App* used : app.get_subcommands()) name += " " + used->get_name();
-    std::cerr << name << ": " << one_line(error.what()) << " (see " << name << " --help)\n";
-    return kBadInput;
+    return fail(one_line(error.what()) + " (see " + name + " --help)", kBadInput);
   } catch (const mgdl::InvalidArgument& error) {
-    std::cerr << name << ": " << one_line(error.what()) << '\n';
-    return kBadInput;
+    return fail(one_line(error.what()), kBadInput);
   } catch (const std::bad_alloc&) {
-    std::cerr << name << ": not enough memory\n";
+    return fail("not enough memory", kFailure);
   } catch (const std::exception& error) {
-    std::cerr << name << ": " << one_line(error.what()) << '\n';
+    return fail(one_line(error.what()), kFailure);
   }
-  return kFailure;
 }
 
 }  // namespace
 
-int main(int argc, char** argv) { return run(argc, argv); }
+int main(int argc, char** argv) {
+  const ExitCode code = run(argc, argv);
+  leave_ranks();
+  return code;
+}

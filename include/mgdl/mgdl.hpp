@@ -7,6 +7,7 @@
 /// \namespace mgdl
 /// Multigrade ReLU networks on Eigen.
 
+#include "mgdl/core/communicator.hpp"
 #include "mgdl/core/compiled.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
@@ -16,6 +17,7 @@
 #include "mgdl/core/observer.hpp"
 #include "mgdl/core/pairwise_sum.hpp"
 #include "mgdl/core/random.hpp"
+#include "mgdl/core/row_share.hpp"
 #include "mgdl/core/sample_pairs.hpp"
 #include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/split_source.hpp"

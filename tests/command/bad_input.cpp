@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "command/refused.hpp"
 #include "command/run_command.hpp"
 #include "mgdl/io/csv.hpp"
 #include "mgdl/io/npy.hpp"
@@ -12,6 +13,7 @@
 
 using Catch::Matchers::ContainsSubstring;
 using mgdl::test::Arguments;
+using mgdl::test::check_all_refused;
 using mgdl::test::Outcome;
 using mgdl::test::run;
 using mgdl::test::operator+;
@@ -19,9 +21,9 @@ using mgdl::test::operator+;
 namespace {
 
 /// The folder of all cases, with good and with bad files.
-class Folder : public mgdl::test::TemporaryFolder {
+class BadInputFolder : public mgdl::test::TemporaryFolder {
  public:
-  Folder() {
+  BadInputFolder() {
     const auto& self = *this;
     auto [X, Y] = mgdl::test::samples(20);
     mgdl::write_npy(self / "X.npy", X);
@@ -63,33 +65,10 @@ class Folder : public mgdl::test::TemporaryFolder {
   }
 };
 
-struct Case {
-  Arguments arguments;
-  std::vector<std::string> message;  ///< what it has to say
-};
-
-/// Runs every case and checks that it fails as it should.
-void check_all(const Folder& folder, const std::string& command, const std::vector<Case>& cases) {
-  const auto before = folder.content();
-  for (const Case& bad : cases) {
-    const Outcome outcome = run(Arguments{command} + bad.arguments);
-    std::string line;
-    for (const auto& argument : bad.arguments) line += argument + " ";
-    INFO(line << "\n" << outcome.errors);
-    CHECK(outcome.code == 2);
-    CHECK(outcome.output.empty());
-    // One line, and nothing else.
-    CHECK(outcome.errors.rfind("mgdl " + command + ": ", 0) == 0);
-    CHECK(outcome.errors.find('\n') == outcome.errors.size() - 1);
-    for (const auto& text : bad.message) CHECK_THAT(outcome.errors, ContainsSubstring(text));
-    CHECK(folder.content() == before);
-  }
-}
-
 }  // namespace
 
 TEST_CASE("fit refuses bad samples", "[command/fit]") {
-  const Folder folder;
+  const BadInputFolder folder;
   const auto npy = [&](const std::string& input, const std::string& target) {
     return Arguments{"--input",  folder / input,  "--target", folder / target,
                      "--output", folder / "kept", "--report", folder / "new"};
@@ -102,7 +81,7 @@ TEST_CASE("fit refuses bad samples", "[command/fit]") {
     return Arguments{"--csv", folder / file, "--target-columns",
                      targets, "--output",    folder / "kept"};
   };
-  check_all(
+  check_all_refused(
       folder, "fit",
       {
           {npy("nan.npy", "Y.npy"), {folder / "nan.npy", "finite", "nan", "row 7, column 1"}},
@@ -134,63 +113,64 @@ TEST_CASE("fit refuses bad samples", "[command/fit]") {
 }
 
 TEST_CASE("fit refuses bad flags", "[command/fit]") {
-  const Folder folder;
+  const BadInputFolder folder;
   const Arguments samples{"--input", folder / "X.npy", "--target", folder / "Y.npy"};
   const Arguments good = samples + Arguments{"--output", folder / "kept"};
   const auto with = [&](const std::string& flag, const std::string& value) {
     return good + Arguments{flag, value};
   };
-  check_all(folder, "fit",
-            {
-                {with("--width", "0"), {"--width", ">= 1", "found 0"}},
-                {with("--hidden-layers", "0"), {"--hidden-layers", "found 0"}},
-                {with("--grades", "-1"), {"--grades", "found -1"}},
-                {with("--epochs", "0"), {"--epochs", "found 0"}},
-                {with("--batch", "0"), {"--batch", "found 0"}},
-                {with("--learning-rate", "-1"), {"--learning-rate", "> 0", "found -1"}},
-                {with("--learning-rate", "nan"), {"--learning-rate", "found nan"}},
-                {with("--tolerance", "-1e-3"), {"--tolerance", "found -0.001"}},
-                {with("--time-limit", "0"), {"--time-limit", "found 0"}},
-                {with("--validation", "1"), {"--validation", "[0, 1)", "found 1"}},
-                {with("--threads", "-2"), {"--threads", "found -2"}},
-                {with("--peak", "0"), {"--peak", "found 0"}},
-                {with("--seed", "-1"), {"--seed", "from 0 to 18446744073709551615", "\"-1\""}},
-                {with("--seed", "18446744073709551616"), {"--seed", "to 18446744073709551615"}},
-                {with("--seed", "99999999999999999999999"), {"--seed", "found \"99999"}},
-                {with("--seed", ""), {"--seed", "found \"\""}},
-                {with("--seed", "0x10"), {"--seed", "0x10"}},
-                {with("--seed", "1e3"), {"--seed", "1e3"}},
-                {with("--seed", "7 "), {"--seed", "7 "}},
-                {with("--width", ""), {"--width", "a whole number", "found \"\""}},
-                {with("--width", "9223372036854775808"), {"--width", "to 9223372036854775807"}},
-                {with("--threads", "4294967297"), {"--threads", "to 2147483647"}},
-                {with("--tolerance", ""), {"--tolerance", "a number"}},
-                {with("--tolerance", "1e999"), {"--tolerance", "1e999"}},
-                {with("--tolerance", "1,5"), {"--tolerance", "1,5"}},
-                {with("--threads", "100000"), {"--threads", "16 for each thread of the machine"}},
-                {with("--threads", "2147483647"), {"--threads", "at most"}},
-                {with("--width", "many"), {"--width", "many"}},
-                {with("--width", "1.5"), {"--width", "1.5"}},
-                {with("--scalar", "float16"), {"--scalar", "float16"}},
-                {with("--link", "none"), {"--link", "none"}},
-                {with("--optimizer", "sgd"), {"--optimizer", "sgd"}},
-                {with("--no-such-flag", "1"), {"--no-such-flag"}},
-                {with("--seed", "1") + Arguments{"--seed", "2"}, {"--seed"}},
-                {good + Arguments{"stray"}, {"stray"}},
-                {good + Arguments{"--seed"}, {"--seed"}},
-                {{}, {"--input", "--csv", "neither"}},
-                {good + Arguments{"--csv", folder / "good.csv"}, {"--csv", "both"}},
-                {{"--input", folder / "X.npy", "--output", folder / "kept"}, {"--target"}},
-                {{"--target-columns", "y", "--output", folder / "kept"}, {"--csv"}},
-                {{"--csv", folder / "good.csv", "--output", folder / "kept"}, {"--target-columns"}},
-                {with("--test-input", folder / "X.npy"), {"--test-target"}},
-                {samples, {"--output"}},
-                {with("--plot", folder / "plot.png"), {"--plot", ".svg", "plot.png"}},
-            });
+  check_all_refused(
+      folder, "fit",
+      {
+          {with("--width", "0"), {"--width", ">= 1", "found 0"}},
+          {with("--hidden-layers", "0"), {"--hidden-layers", "found 0"}},
+          {with("--grades", "-1"), {"--grades", "found -1"}},
+          {with("--epochs", "0"), {"--epochs", "found 0"}},
+          {with("--batch", "0"), {"--batch", "found 0"}},
+          {with("--learning-rate", "-1"), {"--learning-rate", "> 0", "found -1"}},
+          {with("--learning-rate", "nan"), {"--learning-rate", "found nan"}},
+          {with("--tolerance", "-1e-3"), {"--tolerance", "found -0.001"}},
+          {with("--time-limit", "0"), {"--time-limit", "found 0"}},
+          {with("--validation", "1"), {"--validation", "[0, 1)", "found 1"}},
+          {with("--threads", "-2"), {"--threads", "found -2"}},
+          {with("--peak", "0"), {"--peak", "found 0"}},
+          {with("--seed", "-1"), {"--seed", "from 0 to 18446744073709551615", "\"-1\""}},
+          {with("--seed", "18446744073709551616"), {"--seed", "to 18446744073709551615"}},
+          {with("--seed", "99999999999999999999999"), {"--seed", "found \"99999"}},
+          {with("--seed", ""), {"--seed", "found \"\""}},
+          {with("--seed", "0x10"), {"--seed", "0x10"}},
+          {with("--seed", "1e3"), {"--seed", "1e3"}},
+          {with("--seed", "7 "), {"--seed", "7 "}},
+          {with("--width", ""), {"--width", "a whole number", "found \"\""}},
+          {with("--width", "9223372036854775808"), {"--width", "to 9223372036854775807"}},
+          {with("--threads", "4294967297"), {"--threads", "to 2147483647"}},
+          {with("--tolerance", ""), {"--tolerance", "a number"}},
+          {with("--tolerance", "1e999"), {"--tolerance", "1e999"}},
+          {with("--tolerance", "1,5"), {"--tolerance", "1,5"}},
+          {with("--threads", "100000"), {"--threads", "16 for each thread of the machine"}},
+          {with("--threads", "2147483647"), {"--threads", "at most"}},
+          {with("--width", "many"), {"--width", "many"}},
+          {with("--width", "1.5"), {"--width", "1.5"}},
+          {with("--scalar", "float16"), {"--scalar", "float16"}},
+          {with("--link", "none"), {"--link", "none"}},
+          {with("--optimizer", "sgd"), {"--optimizer", "sgd"}},
+          {with("--no-such-flag", "1"), {"--no-such-flag"}},
+          {with("--seed", "1") + Arguments{"--seed", "2"}, {"--seed"}},
+          {good + Arguments{"stray"}, {"stray"}},
+          {good + Arguments{"--seed"}, {"--seed"}},
+          {{}, {"--input", "--csv", "neither"}},
+          {good + Arguments{"--csv", folder / "good.csv"}, {"--csv", "both"}},
+          {{"--input", folder / "X.npy", "--output", folder / "kept"}, {"--target"}},
+          {{"--target-columns", "y", "--output", folder / "kept"}, {"--csv"}},
+          {{"--csv", folder / "good.csv", "--output", folder / "kept"}, {"--target-columns"}},
+          {with("--test-input", folder / "X.npy"), {"--test-target"}},
+          {samples, {"--output"}},
+          {with("--plot", folder / "plot.png"), {"--plot", ".svg", "plot.png"}},
+      });
 }
 
 TEST_CASE("fit refuses bad trainers and flags that are not theirs", "[command/fit]") {
-  const Folder folder;
+  const BadInputFolder folder;
   mgdl::write_npy(folder / "X4.npy", mgdl::test::samples(20).X.replicate(1, 2).eval());
   const Arguments good{"--input",        folder / "X.npy", "--target",
                        folder / "Y.npy", "--output",       folder / "kept"};
@@ -198,7 +178,7 @@ TEST_CASE("fit refuses bad trainers and flags that are not theirs", "[command/fi
     return good + Arguments{"--trainer", trainers} + more;
   };
   const Arguments relu{"--convex-problem", "relu"};
-  check_all(
+  check_all_refused(
       folder, "fit",
       {
           {with("annealing", {}), {"--trainer", "annealing", "constructive"}},
@@ -239,7 +219,7 @@ TEST_CASE("fit refuses bad trainers and flags that are not theirs", "[command/fi
 }
 
 TEST_CASE("sizes that no memory holds are refused with what they need", "[command/fit]") {
-  const Folder folder;
+  const BadInputFolder folder;
   const Arguments good{"--input",        folder / "X.npy", "--target",
                        folder / "Y.npy", "--output",       folder / "kept"};
   const auto with = [&](const std::string& trainer, const std::string& flag,
@@ -247,7 +227,7 @@ TEST_CASE("sizes that no memory holds are refused with what they need", "[comman
     return good + Arguments{"--trainer", trainer, flag, value};
   };
   const std::string needs = "one that needs at least ";
-  check_all(
+  check_all_refused(
       folder, "fit",
       {
           {with("gradient", "--width", "1000000000"), {"--width", "of memory", needs, " EB"}},
@@ -258,19 +238,19 @@ TEST_CASE("sizes that no memory holds are refused with what they need", "[comman
           {with("convex", "--patterns", "1000000000000"), {"--patterns", needs, " TB"}},
           {with("sampled", "--hidden-layers", "9223372036854775807"), {"--hidden-layers"}},
       });
-  check_all(folder, "convex",
-            {{{"--input", folder / "X.npy", "--target", folder / "Y.npy", "--gate-count",
-               "1000000000000", "--output", folder / "kept"},
-              {"--gate-count", needs, " TB"}}});
+  check_all_refused(folder, "convex",
+                    {{{"--input", folder / "X.npy", "--target", folder / "Y.npy", "--gate-count",
+                       "1000000000000", "--output", folder / "kept"},
+                      {"--gate-count", needs, " TB"}}});
 }
 
 TEST_CASE("fit finds out before training what it cannot write", "[command/fit]") {
-  const Folder folder;
+  const BadInputFolder folder;
   // So much work that the test would not end, were it begun.
   const Arguments good{"--input",        folder / "X.npy", "--target",
                        folder / "Y.npy", "--epochs",       "1000000000"};
   const std::string nowhere = folder / "missing/model";
-  check_all(
+  check_all_refused(
       folder, "fit",
       {
           {good + Arguments{"--output", nowhere}, {nowhere, "--output", "writable"}},
@@ -286,7 +266,7 @@ TEST_CASE("fit finds out before training what it cannot write", "[command/fit]")
 }
 
 TEST_CASE("predict refuses bad input", "[command/predict]") {
-  const Folder folder;
+  const BadInputFolder folder;
   const auto predict = [&](const std::string& model, const std::string& input) {
     return Arguments{"--model", folder / model, "--input", folder / input};
   };
@@ -296,79 +276,81 @@ TEST_CASE("predict refuses bad input", "[command/predict]") {
                      folder / "good.csv", "--columns",      columns} +
            out;
   };
-  check_all(folder, "predict",
-            {
-                {predict("model", "X3.npy") + out, {folder / "X3.npy", "2 columns", "found 3"}},
-                {predict("model", "nan.npy") + out, {folder / "nan.npy", "row 7, column 1"}},
-                {predict("model", "cut.npy") + out, {folder / "cut.npy"}},
-                {predict("model", "rows0.npy") + out, {folder / "rows0.npy", "one row"}},
-                {predict("missing", "X.npy") + out, {folder / "missing", "readable file"}},
-                {predict("cut_model", "X.npy") + out, {folder / "cut_model", "bytes"}},
-                {predict("kept", "X.npy") + out, {folder / "kept", "a header of at most"}},
-                {predict("model", "X.npy") + out + Arguments{"--grades", "3"},
-                 {"--grades", "0 to 2", "found 3"}},
-                {predict("model", "X.npy") + out + Arguments{"--grades", "-1"}, {"--grades"}},
-                {predict("model", "X.npy") + out + Arguments{"--threads", "-1"}, {"--threads"}},
-                {predict("model", "X.npy") + out + Arguments{"--no-such-flag"}, {"--no-such-flag"}},
-                {predict("model", "X.npy"), {"--output"}},
-                {predict("model", "X.npy") + Arguments{"--output", folder / "new.txt"},
-                 {"--output", ".npy or .csv", "new.txt"}},
-                {predict("model", "X.npy") + Arguments{"--output", folder / "X.npy"},
-                 {folder / "X.npy", "one of the inputs"}},
-                {predict("model", "X.npy") + Arguments{"--output", folder / "no/new.npy"},
-                 {"new.npy", "writable"}},
-                {predict("model", "X.npy") + out + Arguments{"--csv", folder / "good.csv"},
-                 {"--input or --csv", "both"}},
-                {Arguments{"--model", folder / "model"} + out, {"--input or --csv", "neither"}},
-                {csv("a,z"), {"\"z\""}},
-                {csv("a"), {folder / "good.csv", "2 columns", "found 1"}},
-            });
+  check_all_refused(
+      folder, "predict",
+      {
+          {predict("model", "X3.npy") + out, {folder / "X3.npy", "2 columns", "found 3"}},
+          {predict("model", "nan.npy") + out, {folder / "nan.npy", "row 7, column 1"}},
+          {predict("model", "cut.npy") + out, {folder / "cut.npy"}},
+          {predict("model", "rows0.npy") + out, {folder / "rows0.npy", "one row"}},
+          {predict("missing", "X.npy") + out, {folder / "missing", "readable file"}},
+          {predict("cut_model", "X.npy") + out, {folder / "cut_model", "bytes"}},
+          {predict("kept", "X.npy") + out, {folder / "kept", "a header of at most"}},
+          {predict("model", "X.npy") + out + Arguments{"--grades", "3"},
+           {"--grades", "0 to 2", "found 3"}},
+          {predict("model", "X.npy") + out + Arguments{"--grades", "-1"}, {"--grades"}},
+          {predict("model", "X.npy") + out + Arguments{"--threads", "-1"}, {"--threads"}},
+          {predict("model", "X.npy") + out + Arguments{"--no-such-flag"}, {"--no-such-flag"}},
+          {predict("model", "X.npy"), {"--output"}},
+          {predict("model", "X.npy") + Arguments{"--output", folder / "new.txt"},
+           {"--output", ".npy or .csv", "new.txt"}},
+          {predict("model", "X.npy") + Arguments{"--output", folder / "X.npy"},
+           {folder / "X.npy", "one of the inputs"}},
+          {predict("model", "X.npy") + Arguments{"--output", folder / "no/new.npy"},
+           {"new.npy", "writable"}},
+          {predict("model", "X.npy") + out + Arguments{"--csv", folder / "good.csv"},
+           {"--input or --csv", "both"}},
+          {Arguments{"--model", folder / "model"} + out, {"--input or --csv", "neither"}},
+          {csv("a,z"), {"\"z\""}},
+          {csv("a"), {folder / "good.csv", "2 columns", "found 1"}},
+      });
 }
 
 TEST_CASE("verify refuses what it cannot compare", "[command/verify]") {
-  const Folder folder;
+  const BadInputFolder folder;
   const auto with = [&](const std::string& model, const Arguments& samples) {
     return Arguments{"--model", folder / model} + samples;
   };
   const Arguments npy{"--input", folder / "X.npy", "--target", folder / "Y.npy"};
-  check_all(folder, "verify",
-            {
-                {with("missing", npy), {folder / "missing", "readable file"}},
-                {with("cut_model", npy), {folder / "cut_model", "bytes"}},
-                {with("model", {"--input", folder / "X3.npy", "--target", folder / "Y.npy"}),
-                 {folder / "X3.npy", "2 inputs, as in the model", "found 3"}},
-                {with("model", {"--input", folder / "X.npy", "--target", folder / "X3.npy"}),
-                 {folder / "X3.npy", "targets, as in the model", "found 3"}},
-                {with("model", {"--input", folder / "nan.npy", "--target", folder / "Y.npy"}),
-                 {folder / "nan.npy", "row 7, column 1"}},
-                {with("model", {"--input", folder / "X.npy"}), {"--target"}},
-                {with("model", npy) + Arguments{"--input", folder / "X.npy"},
-                 {"--target", "2, one for each --input", "found 1"}},
-                {with("model", npy) + Arguments{"--target", folder / "Y.npy"},
-                 {"--target", "1, one for each --input", "found 2"}},
-                {with("model", npy) + Arguments{"--input", "", "--target", folder / "Y.npy"},
-                 {"--input", "found none"}},
-                {with("model", npy + npy) + Arguments{"--csv", folder / "good.csv"},
-                 {"samples", "flags of both"}},
-                {with("model", {}), {"samples", "neither"}},
-                {npy, {"--model"}},
-                {with("model", npy) + Arguments{"--threads", "-1"}, {"--threads"}},
-            });
+  check_all_refused(
+      folder, "verify",
+      {
+          {with("missing", npy), {folder / "missing", "readable file"}},
+          {with("cut_model", npy), {folder / "cut_model", "bytes"}},
+          {with("model", {"--input", folder / "X3.npy", "--target", folder / "Y.npy"}),
+           {folder / "X3.npy", "2 inputs, as in the model", "found 3"}},
+          {with("model", {"--input", folder / "X.npy", "--target", folder / "X3.npy"}),
+           {folder / "X3.npy", "targets, as in the model", "found 3"}},
+          {with("model", {"--input", folder / "nan.npy", "--target", folder / "Y.npy"}),
+           {folder / "nan.npy", "row 7, column 1"}},
+          {with("model", {"--input", folder / "X.npy"}), {"--target"}},
+          {with("model", npy) + Arguments{"--input", folder / "X.npy"},
+           {"--target", "2, one for each --input", "found 1"}},
+          {with("model", npy) + Arguments{"--target", folder / "Y.npy"},
+           {"--target", "1, one for each --input", "found 2"}},
+          {with("model", npy) + Arguments{"--input", "", "--target", folder / "Y.npy"},
+           {"--input", "found none"}},
+          {with("model", npy + npy) + Arguments{"--csv", folder / "good.csv"},
+           {"samples", "flags of both"}},
+          {with("model", {}), {"samples", "neither"}},
+          {npy, {"--model"}},
+          {with("model", npy) + Arguments{"--threads", "-1"}, {"--threads"}},
+      });
 }
 
 TEST_CASE("inspect refuses what is no model", "[command/inspect]") {
-  const Folder folder;
-  check_all(folder, "inspect",
-            {
-                {{"--model", folder / "missing"}, {folder / "missing", "readable file"}},
-                {{"--model", folder / "cut_model"}, {folder / "cut_model", "bytes"}},
-                {{"--model", folder / "X.npy"}, {folder / "X.npy", "a header of at most"}},
-                {{}, {"--model"}},
-            });
+  const BadInputFolder folder;
+  check_all_refused(folder, "inspect",
+                    {
+                        {{"--model", folder / "missing"}, {folder / "missing", "readable file"}},
+                        {{"--model", folder / "cut_model"}, {folder / "cut_model", "bytes"}},
+                        {{"--model", folder / "X.npy"}, {folder / "X.npy", "a header of at most"}},
+                        {{}, {"--model"}},
+                    });
   const auto box = [&](const Arguments& sides) {
     return Arguments{"--model", folder / "model"} + sides;
   };
-  check_all(
+  check_all_refused(
       folder, "inspect",
       {
           {box({"--lower", "0,0"}), {"--lower and --upper", "only --lower"}},

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "command/json_keys.hpp"
+#include "command/refused.hpp"
 #include "command/run_command.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/io/csv.hpp"
@@ -27,6 +29,8 @@ using mgdl::Index;
 using mgdl::Matrix;
 using mgdl::RandomStream;
 using mgdl::test::Arguments;
+using mgdl::test::check_all_refused;
+using mgdl::test::keys_of;
 using mgdl::test::normal_matrix;
 using mgdl::test::Outcome;
 using mgdl::test::run;
@@ -39,9 +43,9 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 /// A folder with samples (X.npy, Y.npy, both.csv), their first input alone (x.npy, y.npy), and
 /// gates.
-class Folder : public mgdl::test::TemporaryFolder {
+class ConvexFolder : public mgdl::test::TemporaryFolder {
  public:
-  explicit Folder(Index n = 80) {
+  explicit ConvexFolder(Index n = 80) {
     RandomStream random(mgdl::test::seed());
     X = normal_matrix<Matrix<double>>(n, 2, random);
     Y.resize(n, 2);
@@ -89,12 +93,6 @@ Outcome convex(const Arguments& arguments) {
   INFO(outcome.errors);
   REQUIRE(outcome.code == 0);
   return outcome;
-}
-
-std::vector<std::string> keys_of(const Json& json) {
-  std::vector<std::string> keys;
-  for (const auto& item : json.items()) keys.push_back(item.key());
-  return keys;
 }
 
 /// The gated problem by its definition.
@@ -167,7 +165,7 @@ double penalty_of(const mgdl::MultigradeModel<double>& model) {
 }  // namespace
 
 TEST_CASE("a gated solution, its certificate and its report", "[command/convex]") {
-  const Folder folder;
+  const ConvexFolder folder;
   for (const bool bias : {true, false}) {
     const GatedProblem problem{bias ? with_ones(folder.X) : folder.X, folder.Y,
                                bias ? folder.G : Matrix<double>(folder.G.leftCols(2))};
@@ -284,7 +282,7 @@ TEST_CASE("a gated solution, its certificate and its report", "[command/convex]"
 }
 
 TEST_CASE("a ReLU solution is the network of its report", "[command/convex]") {
-  const Folder folder;
+  const ConvexFolder folder;
   for (const bool output_bias : {false, true}) {
     Arguments arguments = folder.samples() + folder.gates() + folder.results() +
                           Arguments{"--formulation", "relu", "--lambda-ratio", "0.05"};
@@ -310,7 +308,7 @@ TEST_CASE("a ReLU solution is the network of its report", "[command/convex]") {
 }
 
 TEST_CASE("all patterns of one and of two inputs", "[command/convex]") {
-  const Folder folder(25);
+  const ConvexFolder folder(25);
   struct Case {
     Arguments arguments;
     Index patterns;
@@ -343,7 +341,7 @@ TEST_CASE("all patterns of one and of two inputs", "[command/convex]") {
 }
 
 TEST_CASE("a path chooses the best penalty on the held out samples", "[command/convex]") {
-  const Folder folder;
+  const ConvexFolder folder;
   const Arguments path = folder.samples() + folder.gates() + folder.results() +
                          Arguments{"--path", "8", "--lambda-ratio", "1e-4"};
   const Outcome outcome = convex(path + folder.solution() + Arguments{"--validation", "0.25"});
@@ -394,7 +392,7 @@ TEST_CASE("a path chooses the best penalty on the held out samples", "[command/c
 }
 
 TEST_CASE("CSV and npy files of the same numbers give the same solution", "[command/convex]") {
-  const Folder folder;
+  const ConvexFolder folder;
   const Arguments solve = Arguments{"--lambda", "0.01"} + folder.gates() + folder.results();
   convex(folder.samples() + solve);
   const auto npy = mgdl::load_model<double>(folder / "m");
@@ -408,7 +406,7 @@ TEST_CASE("CSV and npy files of the same numbers give the same solution", "[comm
 }
 
 TEST_CASE("without gates some are sampled, by the seed", "[command/convex]") {
-  const Folder folder;
+  const ConvexFolder folder;
   const auto model_of = [&](const Arguments& arguments) {
     convex(folder.single_output() + folder.results() + arguments);
     return mgdl::read_file(folder / "m");
@@ -430,7 +428,7 @@ TEST_CASE("without gates some are sampled, by the seed", "[command/convex]") {
 }
 
 TEST_CASE("without penalty it is least squares", "[command/convex]") {
-  const Folder folder;
+  const ConvexFolder folder;
   convex(folder.samples() + folder.gates() + folder.results() + folder.solution() +
          Arguments{"--lambda", "0"});
   const Json report = folder.report();
@@ -443,7 +441,7 @@ TEST_CASE("without penalty it is least squares", "[command/convex]") {
 
 TEST_CASE("what is printed of a gated fit is true of the network in the file", "[command/convex]") {
   // Inputs whose cones are thin: far from zero, of very different size, or nearly equal.
-  const Folder folder(60);
+  const ConvexFolder folder(60);
   RandomStream random(mgdl::test::seed(), 8);
   for (int kind = 0; kind < 5; ++kind) {
     CAPTURE(kind);
@@ -475,7 +473,7 @@ TEST_CASE("what is printed of a gated fit is true of the network in the file", "
 }
 
 TEST_CASE("a penalty that leaves nothing gives the zero network", "[command/convex]") {
-  const Folder folder;
+  const ConvexFolder folder;
   for (const char* formulation : {"gated", "relu"}) {
     convex(folder.samples() + folder.gates() + folder.results() +
            Arguments{"--lambda-ratio", "2", "--formulation", formulation});
@@ -485,7 +483,7 @@ TEST_CASE("a penalty that leaves nothing gives the zero network", "[command/conv
 }
 
 TEST_CASE("a gap that is out of reach is reported as it is", "[command/convex]") {
-  const Folder folder(2000);
+  const ConvexFolder folder(2000);
   const Outcome outcome = convex(folder.samples() + folder.results() +
                                  Arguments{"--lambda-ratio", "1e-5", "--gap", "0", "--gate-count",
                                            "400", "--time-limit", "0.001"});
@@ -500,7 +498,7 @@ TEST_CASE("a gap that is out of reach is reported as it is", "[command/convex]")
 
 TEST_CASE("Ctrl-C ends the solver and keeps what there is", "[command/convex]") {
   for (const int signal : {SIGINT, SIGTERM}) {
-    const Folder folder;
+    const ConvexFolder folder;
     mgdl::test::Process process(Arguments{"convex"} + folder.samples() + folder.gates() +
                                 folder.results() + folder.solution() +
                                 Arguments{"--path", "1000000"});
@@ -520,42 +518,16 @@ TEST_CASE("Ctrl-C ends the solver and keeps what there is", "[command/convex]") 
   }
 }
 
-namespace {
-
-struct Bad {
-  Arguments arguments;
-  std::vector<std::string> message;  ///< what it has to say
-};
-
-/// Runs every case and checks that it fails as it should and leaves no trace.
-void check_all(const Folder& folder, const std::vector<Bad>& cases) {
-  const auto before = folder.content();
-  for (const Bad& bad : cases) {
-    const Outcome outcome = run(Arguments{"convex"} + bad.arguments);
-    std::string line;
-    for (const auto& argument : bad.arguments) line += argument + " ";
-    INFO(line << "\n" << outcome.errors);
-    CHECK(outcome.code == 2);
-    CHECK(outcome.output.empty());
-    CHECK(outcome.errors.rfind("mgdl convex: ", 0) == 0);
-    CHECK(outcome.errors.find('\n') == outcome.errors.size() - 1);
-    for (const auto& text : bad.message) CHECK_THAT(outcome.errors, ContainsSubstring(text));
-    CHECK(folder.content() == before);
-  }
-}
-
-}  // namespace
-
 TEST_CASE("convex refuses bad flags", "[command/convex]") {
-  const Folder folder;
+  const ConvexFolder folder;
   const Arguments good = folder.samples() + folder.results();
   const auto with = [&](const std::string& flag, const std::string& value) {
     return good + Arguments{flag, value};
   };
   const Arguments relu = good + Arguments{"--formulation", "relu"};
   const std::string nowhere = folder / "missing/file";
-  check_all(
-      folder,
+  check_all_refused(
+      folder, "convex",
       {
           {with("--lambda", "-1"), {"--lambda: ", ">= 0", "found -1"}},
           {with("--lambda", "nan"), {"--lambda: ", "found nan"}},
@@ -598,7 +570,7 @@ TEST_CASE("convex refuses bad flags", "[command/convex]") {
 }
 
 TEST_CASE("convex refuses bad files", "[command/convex]") {
-  const Folder folder;
+  const ConvexFolder folder;
   folder.save("zero.npy", Matrix<double>::Zero(80, 2));
   folder.save("wide.npy", Matrix<double>::Ones(80, 3));
   folder.save("short.npy", folder.Y.topRows(79));
@@ -622,25 +594,26 @@ TEST_CASE("convex refuses bad files", "[command/convex]") {
   const auto gates = [&](const std::string& file) {
     return folder.samples() + folder.results() + Arguments{"--gates", folder / file};
   };
-  check_all(folder,
-            {
-                {samples("zero.npy", "Y.npy"), {folder / "zero.npy", "not 0", "all zero"}},
-                {samples("nanX.npy", "Y.npy"), {folder / "nanX.npy", "finite", "row 7, column 1"}},
-                {samples("X.npy", "infY.npy"), {folder / "infY.npy", "-inf", "row 3, column 0"}},
-                {samples("X.npy", "short.npy"), {folder / "short.npy", "80 rows", "found 79"}},
-                {samples("missing.npy", "Y.npy"), {folder / "missing.npy", "readable file"}},
-                {samples("text.npy", "Y.npy"), {folder / "text.npy"}},
-                {samples("wide.npy", "Y.npy") + Arguments{"--all-patterns"},
-                 {"--all-patterns", "1 or 2 inputs", "found 3"}},
-                {gates("nanG.npy"), {folder / "nanG.npy", "finite", "row 2, column 2"}},
-                {gates("narrow.npy"),
-                 {folder / "narrow.npy", "3 columns", "one for the bias", "found 2"}},
-                {gates("G.npy") + Arguments{"--no-bias"}, {folder / "G.npy", "2 columns", "3"}},
-                {gates("empty.npy"), {folder / "empty.npy", "at least one row"}},
-                {gates("far.npy"), {folder / "far.npy", "active sample"}},
-                {gates("missing.npy"), {folder / "missing.npy", "readable file"}},
-                {Arguments{"--csv", folder / "text.csv", "--target-columns", "y"},
-                 {folder / "text.csv", "4five", "line 3"}},
-                {Arguments{"--csv", folder / "both.csv", "--target-columns", "z"}, {"\"z\""}},
-            });
+  check_all_refused(
+      folder, "convex",
+      {
+          {samples("zero.npy", "Y.npy"), {folder / "zero.npy", "not 0", "all zero"}},
+          {samples("nanX.npy", "Y.npy"), {folder / "nanX.npy", "finite", "row 7, column 1"}},
+          {samples("X.npy", "infY.npy"), {folder / "infY.npy", "-inf", "row 3, column 0"}},
+          {samples("X.npy", "short.npy"), {folder / "short.npy", "80 rows", "found 79"}},
+          {samples("missing.npy", "Y.npy"), {folder / "missing.npy", "readable file"}},
+          {samples("text.npy", "Y.npy"), {folder / "text.npy"}},
+          {samples("wide.npy", "Y.npy") + Arguments{"--all-patterns"},
+           {"--all-patterns", "1 or 2 inputs", "found 3"}},
+          {gates("nanG.npy"), {folder / "nanG.npy", "finite", "row 2, column 2"}},
+          {gates("narrow.npy"),
+           {folder / "narrow.npy", "3 columns", "one for the bias", "found 2"}},
+          {gates("G.npy") + Arguments{"--no-bias"}, {folder / "G.npy", "2 columns", "3"}},
+          {gates("empty.npy"), {folder / "empty.npy", "at least one row"}},
+          {gates("far.npy"), {folder / "far.npy", "active sample"}},
+          {gates("missing.npy"), {folder / "missing.npy", "readable file"}},
+          {Arguments{"--csv", folder / "text.csv", "--target-columns", "y"},
+           {folder / "text.csv", "4five", "line 3"}},
+          {Arguments{"--csv", folder / "both.csv", "--target-columns", "z"}, {"\"z\""}},
+      });
 }

@@ -26,9 +26,9 @@ using mgdl::test::operator+;
 
 namespace {
 
-class Folder : public mgdl::test::TemporaryFolder {
+class ExportFolder : public mgdl::test::TemporaryFolder {
  public:
-  explicit Folder(const std::string& scalar = "float64") {
+  explicit ExportFolder(const std::string& scalar = "float64") {
     const auto [X, Y] = mgdl::test::samples(60);
     mgdl::write_npy(*this / "X", X);
     mgdl::write_npy(*this / "Y", Y);
@@ -82,7 +82,7 @@ std::string c_program(const std::string& number) {
 }  // namespace
 
 TEST_CASE("an exported C header predicts as the model", "[command/export]") {
-  const Folder folder;
+  const ExportFolder folder;
   const auto P = mgdl::read_npy<double>(folder / "P.npy");
   const double unit = P.cwiseAbs().maxCoeff();
   struct Case {
@@ -114,7 +114,7 @@ TEST_CASE("an exported C header predicts as the model", "[command/export]") {
 }
 
 TEST_CASE("the other formats", "[command/export]") {
-  const Folder folder("float32");
+  const ExportFolder folder("float32");
   REQUIRE(folder.export_to("net.hpp", {"--format", "cpp-header", "--name", "net"}).code == 0);
   CHECK_THAT(mgdl::read_file(folder / "net.hpp"),
              ContainsSubstring("mgdl::FixedModel<float, 2, 2,") &&
@@ -134,7 +134,7 @@ TEST_CASE("the other formats", "[command/export]") {
 }
 
 TEST_CASE("flags of export that cannot be used", "[command/export]") {
-  const Folder folder;
+  const ExportFolder folder;
   folder.write("net", "old");
   const auto before = folder.content();
   const std::vector<std::pair<Arguments, std::string>> cases{

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "command/json_keys.hpp"
 #include "command/run_command.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/io/csv.hpp"
@@ -23,6 +24,7 @@ using Catch::Matchers::WithinRel;
 using Json = nlohmann::ordered_json;
 using mgdl::Index;
 using mgdl::test::Arguments;
+using mgdl::test::keys_of;
 using mgdl::test::Outcome;
 using mgdl::test::run;
 using mgdl::test::operator+;
@@ -31,9 +33,9 @@ namespace fs = std::filesystem;
 namespace {
 
 /// A folder with samples to train (X, Y, both.csv) and to test on (Xt, Yt, test.csv).
-class Folder : public mgdl::test::TemporaryFolder {
+class FitFolder : public mgdl::test::TemporaryFolder {
  public:
-  Folder() {
+  FitFolder() {
     const auto& self = *this;
     const std::vector<std::string> names{"a", "u", "b", "v"};
     for (const bool test : {false, true}) {
@@ -56,12 +58,12 @@ class Folder : public mgdl::test::TemporaryFolder {
 };
 
 // Nothing held out unless a test asks for it.
-const Arguments small{"--trainer", "gradient", "--width",  "7", "--epochs", "4",
-                      "--batch",   "16",       "--grades", "3", "--folds",  "0"};
+const Arguments kSmallFit{"--trainer", "gradient", "--width",  "7", "--epochs", "4",
+                          "--batch",   "16",       "--grades", "3", "--folds",  "0"};
 
-Outcome fit(const Arguments& arguments) { return run(Arguments{"fit"} + small + arguments); }
+Outcome fit(const Arguments& arguments) { return run(Arguments{"fit"} + kSmallFit + arguments); }
 
-mgdl::Matrix<double> predict(const Folder& folder, const std::string& grades) {
+mgdl::Matrix<double> predict(const FitFolder& folder, const std::string& grades) {
   const Outcome outcome = run({"predict", "--model", folder / "m", "--input", folder / "Xt.npy",
                                "--grades", grades, "--output", folder / "P.npy"});
   INFO(outcome.errors);
@@ -69,16 +71,10 @@ mgdl::Matrix<double> predict(const Folder& folder, const std::string& grades) {
   return mgdl::read_npy<double>(fs::path(folder / "P.npy"));
 }
 
-std::vector<std::string> keys_of(const Json& json) {
-  std::vector<std::string> keys;
-  for (const auto& item : json.items()) keys.push_back(item.key());
-  return keys;
-}
-
 }  // namespace
 
 TEST_CASE("a fit of npy files and its report", "[command/fit]") {
-  const Folder folder;
+  const FitFolder folder;
   for (const std::string scalar : {"float32", "float64"}) {
     const Outcome outcome =
         fit(folder.npy() + folder.npy_test() +
@@ -171,7 +167,7 @@ TEST_CASE("a fit of npy files and its report", "[command/fit]") {
 }
 
 TEST_CASE("the report tells all options", "[command/fit]") {
-  const Folder folder;
+  const FitFolder folder;
   const Outcome outcome =
       fit(folder.csv() + Arguments{"--optimizer", "lbfgs", "--seed", "5", "--quiet", "--time-limit",
                                    "70", "--tolerance", "1e-9", "--output", folder / "m",
@@ -248,7 +244,7 @@ TEST_CASE("the report tells all options", "[command/fit]") {
 }
 
 TEST_CASE("CSV and npy files of the same numbers give the same model", "[command/fit]") {
-  const Folder folder;
+  const FitFolder folder;
   const auto [X, Y] = mgdl::test::samples(120);
   mgdl::Matrix<double> swapped(Y.rows(), 2);
   swapped << Y.col(0), Y.col(1);  // "v,2" is Y's first, then its second column
@@ -279,7 +275,7 @@ TEST_CASE("CSV and npy files of the same numbers give the same model", "[command
 }
 
 TEST_CASE("a seed means the same bytes for any number of threads", "[command/fit]") {
-  const Folder folder;
+  const FitFolder folder;
   const auto [X, Y] = mgdl::test::samples(1500);
   mgdl::write_npy(folder / "X.npy", X);
   mgdl::write_npy(folder / "Y.npy", Y);
@@ -301,7 +297,7 @@ TEST_CASE("a seed means the same bytes for any number of threads", "[command/fit
 }
 
 TEST_CASE("with a time limit, as many folds are trained as fit", "[command/fit]") {
-  const Folder folder;
+  const FitFolder folder;
   const auto [X, Y] = mgdl::test::samples(250);
   mgdl::write_npy(folder / "X.npy", X);
   mgdl::write_npy(folder / "Y.npy", Y);
@@ -336,7 +332,7 @@ TEST_CASE("with a time limit, as many folds are trained as fit", "[command/fit]"
 }
 
 TEST_CASE("predict evaluates any prefix", "[command/predict]") {
-  const Folder folder;
+  const FitFolder folder;
   REQUIRE(fit(folder.npy() + Arguments{"--output", folder / "m"}).code == 0);
   const auto model = mgdl::load_model<double>(folder / "m").model;
   const auto X = mgdl::read_npy<double>(fs::path(folder / "Xt.npy"));
@@ -351,7 +347,7 @@ TEST_CASE("predict evaluates any prefix", "[command/predict]") {
 }
 
 TEST_CASE("inspect shows what is in a model", "[command/inspect]") {
-  const Folder folder;
+  const FitFolder folder;
   REQUIRE(fit(folder.npy() + Arguments{"--scalar", "float32", "--output", folder / "m"}).code == 0);
   const auto model = mgdl::load_model<float>(folder / "m").model;
   const Outcome table = run({"inspect", "--model", folder / "m"});
@@ -379,7 +375,7 @@ TEST_CASE("inspect shows what is in a model", "[command/inspect]") {
 }
 
 TEST_CASE("a plot is an SVG file, or a word that gnuplot is missing", "[command/plot]") {
-  const Folder folder;
+  const FitFolder folder;
   mgdl::write_npy(folder / "X.npy", mgdl::test::samples(120).X.col(0));
   mgdl::write_npy(folder / "Y.npy", mgdl::test::samples(120).Y.col(0));
   // A name that would do harm, were it given to a shell or to gnuplot.
@@ -421,7 +417,7 @@ TEST_CASE("a plot is an SVG file, or a word that gnuplot is missing", "[command/
 }
 
 TEST_CASE("a numerical failure has an exit code and leaves a model", "[command/fit]") {
-  const Folder folder;
+  const FitFolder folder;
   const Outcome outcome =
       fit(folder.npy() + Arguments{"--scalar", "float32", "--learning-rate", "1e38", "--output",
                                    folder / "m", "--report", folder / "r"});
@@ -456,7 +452,7 @@ TEST_CASE("help and version", "[command]") {
 }
 
 TEST_CASE("the example data can be fitted", "[command/fit]") {
-  const Folder folder;
+  const FitFolder folder;
   const std::string terrain = std::string(MGDL_DATA_DIR) + "/jacksboro_fault_elevation.npy";
   // Each row of the terrain as one sample: neighbours from neighbours.
   const auto elevation = mgdl::read_npy<double>(fs::path(terrain));

@@ -24,9 +24,9 @@ using mgdl::test::operator+;
 
 namespace {
 
-class Folder : public mgdl::test::TemporaryFolder {
+class InspectFolder : public mgdl::test::TemporaryFolder {
  public:
-  Folder() {
+  InspectFolder() {
     const auto [X, Y] = mgdl::test::samples(60);
     mgdl::write_npy(*this / "X", X);
     mgdl::write_npy(*this / "t", X.col(0));
@@ -58,7 +58,7 @@ class Folder : public mgdl::test::TemporaryFolder {
 }  // namespace
 
 TEST_CASE("the bounds of inspect contain predictions", "[command/inspect]") {
-  const Folder folder;
+  const InspectFolder folder;
   for (const std::string scalar : {"float32", "float64"}) {
     folder.fit("X", {"--grades", "3", "--scalar", scalar});
     const Json content =
@@ -110,7 +110,7 @@ TEST_CASE("the bounds of inspect contain predictions", "[command/inspect]") {
 }
 
 TEST_CASE("inspect cuts the box by boxes or by seconds", "[command/inspect]") {
-  const Folder folder;
+  const InspectFolder folder;
   folder.fit("X", {"--grades", "2", "--scalar", "float64"});
   const Arguments box{"--lower", "-0.5,-1", "--upper", "0.75,0.5"};
   const Json one = folder.inspect_json(box + Arguments{"--boxes", "1"})["grades"][1];
@@ -139,7 +139,7 @@ TEST_CASE("inspect cuts the box by boxes or by seconds", "[command/inspect]") {
 }
 
 TEST_CASE("inspect counts the knots of one input", "[command/inspect]") {
-  const Folder folder;
+  const InspectFolder folder;
   folder.fit("t", {"--grades", "2", "--hidden-layers", "1"});
   const auto model = mgdl::load_model<double>(folder / "m").model;
   const auto& layer = model.grade(1).network.layers().front();
@@ -165,7 +165,7 @@ TEST_CASE("inspect counts the knots of one input", "[command/inspect]") {
 }
 
 TEST_CASE("inspect shows groups of layers", "[command/inspect]") {
-  const Folder folder;
+  const InspectFolder folder;
   folder.fit("X", {"--grades", "2", "--hidden-layers", "2"});
   CHECK(folder.inspect_json({})["grades"][1]["groups"] == Json{1, 1, 1});
   CHECK(folder.inspect({}).find("groups") == std::string::npos);
@@ -183,7 +183,7 @@ TEST_CASE("inspect shows groups of layers", "[command/inspect]") {
 }
 
 TEST_CASE("inspect shows the report in the file", "[command/inspect]") {
-  const Folder folder;
+  const InspectFolder folder;
   folder.fit("t", {"--grades", "2", "--trainer", "convex,auto", "--validation", "0.2", "--report",
                    folder / "r"});
   const Json report = Json::parse(mgdl::read_file(folder / "r"));

@@ -21,9 +21,9 @@ using mgdl::test::operator+;
 
 namespace {
 
-class Folder : public mgdl::test::TemporaryFolder {
+class IntervalsFolder : public mgdl::test::TemporaryFolder {
  public:
-  Folder() {
+  IntervalsFolder() {
     const auto [X, Y] = mgdl::test::samples(80);
     mgdl::write_npy(*this / "X", X);
     mgdl::write_npy(*this / "Y", Y);
@@ -63,7 +63,7 @@ class Folder : public mgdl::test::TemporaryFolder {
 }  // namespace
 
 TEST_CASE("predictions have limits", "[command/predict]") {
-  const Folder folder;
+  const IntervalsFolder folder;
   const std::vector<Arguments> held_out{{}, {"--folds", "3"}, {"--validation", "0.3"}};
   for (const auto& more : held_out) {
     folder.fit("Y", more);
@@ -106,7 +106,7 @@ TEST_CASE("predictions have limits", "[command/predict]") {
 }
 
 TEST_CASE("limits that a model does not have are refused", "[command/predict]") {
-  const Folder folder;
+  const IntervalsFolder folder;
   folder.fit("Y", {"--validation", "0.3"});  // 24 samples
   for (const std::string level : {"0", "1", "-0.1", "1.5", "nan"}) {
     CHECK_THAT(folder.predict_error({"--interval", level}),
@@ -129,7 +129,7 @@ TEST_CASE("limits that a model does not have are refused", "[command/predict]") 
 }
 
 TEST_CASE("verify says whether the scores are those of the samples", "[command/verify]") {
-  const Folder folder;
+  const IntervalsFolder folder;
   const std::vector<Arguments> held_out{
       {"--folds", "3"}, {"--validation", "0.3"}, {"--validation", "0.3", "--scalar", "float32"}};
   for (const auto& more : held_out) {
@@ -163,7 +163,7 @@ TEST_CASE("verify says whether the scores are those of the samples", "[command/v
 }
 
 TEST_CASE("inspect shows half widths", "[command/inspect]") {
-  const Folder folder;
+  const IntervalsFolder folder;
   folder.fit("Y", {"--validation", "0.3"});
   const auto saved = mgdl::load_model<double>(folder / "m");
   const Outcome text = run({"inspect", "--model", folder / "m"});

@@ -1,10 +1,12 @@
 // Samples that stay in their files, fits that are stored on the way and go on from there.
 
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "command/refused.hpp"
 #include "command/run_command.hpp"
 #include "mgdl/core/random.hpp"
 #include "mgdl/io/file.hpp"
@@ -14,6 +16,7 @@
 using Catch::Matchers::ContainsSubstring;
 using mgdl::Index;
 using mgdl::test::Arguments;
+using mgdl::test::check_refused;
 using mgdl::test::Outcome;
 using mgdl::test::run;
 using mgdl::test::operator+;
@@ -21,9 +24,9 @@ using mgdl::test::operator+;
 namespace {
 
 /// Two blocks of samples of three inputs.
-class Folder : public mgdl::test::TemporaryFolder {
+class LargeFolder : public mgdl::test::TemporaryFolder {
  public:
-  Folder() {
+  LargeFolder() {
     mgdl::RandomStream random(mgdl::test::seed());
     const Index n = 20000;
     mgdl::Matrix<double> X(n, 3), Y(n, 1);
@@ -57,16 +60,10 @@ class Folder : public mgdl::test::TemporaryFolder {
 
 const Arguments kTrainers{"--trainer", "sampled,gradient", "--epochs", "2"};
 
-void check_refused(const Outcome& outcome, const std::vector<std::string>& message) {
-  INFO(outcome.errors);
-  CHECK(outcome.code == 2);
-  for (const auto& part : message) CHECK_THAT(outcome.errors, ContainsSubstring(part));
-}
-
 }  // namespace
 
 TEST_CASE("a limit for memory changes no byte of a model, which verifies", "[command/large]") {
-  const Folder folder;
+  const LargeFolder folder;
   const Arguments more = kTrainers + Arguments{"--grades", "2", "--validation", "0.2"};
   const std::string much = folder.fitted("much", more + Arguments{"--memory", "1G"});
   CHECK(folder.fitted("little", more + Arguments{"--memory", "50k", "--threads", "1"}) == much);
@@ -80,7 +77,7 @@ TEST_CASE("a limit for memory changes no byte of a model, which verifies", "[com
 }
 
 TEST_CASE("auto works under a limit", "[command/large]") {
-  const Folder folder;
+  const LargeFolder folder;
   const Outcome outcome =
       folder.fit("auto", {"--memory", "1M", "--grades", "1", "--time-limit", "2"});
   INFO(outcome.errors);
@@ -89,7 +86,7 @@ TEST_CASE("auto works under a limit", "[command/large]") {
 }
 
 TEST_CASE("a fit goes on from a checkpoint with the same bits", "[command/large]") {
-  const Folder folder;
+  const LargeFolder folder;
   for (const Arguments& memory : {Arguments{}, Arguments{"--memory", "50K"}}) {
     const Arguments more = kTrainers + Arguments{"--validation", "0.2"} + memory;
     const std::string whole = folder.fitted(
@@ -107,13 +104,19 @@ TEST_CASE("a fit goes on from a checkpoint with the same bits", "[command/large]
 }
 
 TEST_CASE("checkpoints that are refused", "[command/large]") {
-  const Folder folder;
+  const LargeFolder folder;
   const Arguments more = kTrainers + Arguments{"--validation", "0.2"};
   folder.fitted("m", more + Arguments{"--grades", "2", "--checkpoint", folder / "c"});
   const Arguments resume{"--resume", folder / "c"};
   const std::string before = mgdl::read_file(folder / "c");
   check_refused(folder.fit("n", more + resume + Arguments{"--grades", "1"}),
                 {"--resume", "fewer than --grades"});
+  const std::filesystem::path targets(folder / "Y.npy");
+  mgdl::Matrix<double> Y = mgdl::read_npy<double>(targets);
+  Y(17, 0) += 1e-9;
+  mgdl::write_npy(targets, Y);
+  check_refused(folder.fit("n", more + resume + Arguments{"--grades", "3"}),
+                {"--resume", "samples that it was fitted to"});
   check_refused(folder.fit("n", more + resume + Arguments{"--seed", "3"}), {"--resume", "--seed"});
   check_refused(folder.fit("n", resume + Arguments{"--trainer", "sampled"}),
                 {"--resume", "same flags"});
@@ -127,8 +130,19 @@ TEST_CASE("checkpoints that are refused", "[command/large]") {
   CHECK_FALSE(std::filesystem::exists(folder / "n"));
 }
 
+TEST_CASE("float32 that the samples do not survive is refused under a limit, too",
+          "[command/large]") {
+  const LargeFolder folder;
+  mgdl::Matrix<double> Y = mgdl::read_npy<double>(std::filesystem::path(folder / "Y.npy"));
+  const Arguments more = kTrainers + Arguments{"--scalar", "float32", "--memory", "1M"};
+  folder.fitted("m", more + Arguments{"--grades", "1"});
+  Y.array() += 1e8;
+  mgdl::write_npy(std::filesystem::path(folder / "Y.npy"), Y);
+  check_refused(folder.fit("n", more), {"Y.npy", "survive rounding to float32", "column 1"});
+}
+
 TEST_CASE("limits that are refused", "[command/large]") {
-  const Folder folder;
+  const LargeFolder folder;
   for (const char* size : {"", "0", "-1", "G", "1X", "1e999", "nan", "2 G"}) {
     CAPTURE(size);
     if (*size == '\0') continue;

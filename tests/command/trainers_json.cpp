@@ -29,9 +29,9 @@ using mgdl::test::operator+;
 namespace {
 
 /// Samples with one output and one input (t) or two (X), and the outcome of the last fit.
-class Folder : public mgdl::test::TemporaryFolder {
+class TrainersFolder : public mgdl::test::TemporaryFolder {
  public:
-  Folder() {
+  TrainersFolder() {
     const auto [X, Y] = mgdl::test::samples(80);
     mgdl::write_npy(*this / "X", X);
     mgdl::write_npy(*this / "t", X.col(0));
@@ -67,7 +67,7 @@ class Folder : public mgdl::test::TemporaryFolder {
   }
 };
 
-const Arguments small{"--width", "7", "--grades", "2"};
+const Arguments kSmallGrades{"--width", "7", "--grades", "2"};
 
 std::string trainer_of(const Json& report, std::size_t k) {
   return report["grades"].at(k)["trainer"].get<std::string>();
@@ -76,7 +76,7 @@ std::string trainer_of(const Json& report, std::size_t k) {
 }  // namespace
 
 TEST_CASE("every trainer fits, and the report has its errors", "[command/trainers]") {
-  const Folder folder;
+  const TrainersFolder folder;
   struct Case {
     std::string name, inputs, trainer;
   };
@@ -89,7 +89,7 @@ TEST_CASE("every trainer fits, and the report has its errors", "[command/trainer
                                 {"auto", "X", ""}};
   for (const Case& each : cases) {
     INFO(each.name);
-    const Json report = folder.fit(each.inputs, small + Arguments{"--trainer", each.name});
+    const Json report = folder.fit(each.inputs, kSmallGrades + Arguments{"--trainer", each.name});
     const auto model = folder.model();
     REQUIRE(model.grades() == 2);
     CHECK(report["options"]["trainer"] == Json{each.name});
@@ -115,7 +115,7 @@ TEST_CASE("every trainer fits, and the report has its errors", "[command/trainer
 }
 
 TEST_CASE("without --width every trainer has its own", "[command/trainers]") {
-  const Folder folder;
+  const TrainersFolder folder;
   const Arguments one{"--grades", "1", "--trainer"};
   folder.fit("X", one + Arguments{"gradient"});
   CHECK(folder.model().grade(1).network.width() == 64);
@@ -130,7 +130,7 @@ TEST_CASE("without --width every trainer has its own", "[command/trainers]") {
 }
 
 TEST_CASE("a schedule: one trainer a grade, the last one for the rest", "[command/trainers]") {
-  const Folder folder;
+  const TrainersFolder folder;
   const Arguments four{"--width", "7", "--grades", "4"};
   const Json report = folder.fit(
       "X", four + Arguments{"--trainer", "convex,sampled,gradient", "--validation", "0.2",
@@ -154,7 +154,7 @@ TEST_CASE("a schedule: one trainer a grade, the last one for the rest", "[comman
 }
 
 TEST_CASE("the flags of convex grades", "[command/trainers]") {
-  const Folder folder;
+  const TrainersFolder folder;
   const auto fit = [&](const std::string& inputs, const Arguments& more) {
     return folder.fit(inputs,
                       Arguments{"--grades", "1", "--trainer", "convex"} + more)["grades"][0];
@@ -199,7 +199,7 @@ TEST_CASE("the flags of convex grades", "[command/trainers]") {
 }
 
 TEST_CASE("the flags of constructive grades", "[command/trainers]") {
-  const Folder folder;
+  const TrainersFolder folder;
   const Arguments five{"--trainer", "constructive", "--grades", "5", "--hats", "6"};
   const Json report = folder.fit("X", five);
   REQUIRE(report["grades"].size() == 5);
@@ -213,13 +213,13 @@ TEST_CASE("the flags of constructive grades", "[command/trainers]") {
   CHECK(mgdl::read_file(folder / "m") != bytes);
 
   // After grades of another kind, with the inputs handed on.
-  const Json mixed = folder.fit("X", small + Arguments{"--trainer", "gradient,constructive",
-                                                       "--link", "last-hidden-and-input"});
+  const Json mixed = folder.fit("X", kSmallGrades + Arguments{"--trainer", "gradient,constructive",
+                                                              "--link", "last-hidden-and-input"});
   CHECK_THAT(trainer_of(mixed, 1), StartsWith("hats 32, spacing"));
 }
 
 TEST_CASE("auto tells what it tried", "[command/trainers]") {
-  const Folder folder;
+  const TrainersFolder folder;
   const auto names = [&](const std::string& inputs) {
     const Json report =
         folder.fit(inputs, Arguments{"--trainer", "auto", "--width", "7", "--grades", "1"});
@@ -251,7 +251,7 @@ TEST_CASE("auto tells what it tried", "[command/trainers]") {
 
 TEST_CASE("without options samples are held out in folds, and what is chosen beats affine",
           "[command/trainers]") {
-  const Folder folder;
+  const TrainersFolder folder;
   // A linear function and much noise: there is little else to be learnt.
   mgdl::RandomStream random(mgdl::test::seed(), 92);
   mgdl::Matrix<double> noisy = folder.read("X").rowwise().sum();
@@ -284,7 +284,7 @@ TEST_CASE("without options samples are held out in folds, and what is chosen bea
 }
 
 TEST_CASE("the tolerance is about the error that is asked for", "[command/trainers]") {
-  const Folder folder;
+  const TrainersFolder folder;
   const Arguments many{"--trainer", "constructive", "--hats", "9", "--grades", "40"};
   const auto errors_of = [&](const std::string& measure, Index k) {
     const auto errors = folder.errors("t", k);

@@ -30,9 +30,9 @@ using mgdl::test::operator+;
 
 namespace {
 
-class Folder : public mgdl::test::TemporaryFolder {
+class VerifyFolder : public mgdl::test::TemporaryFolder {
  public:
-  Folder() {
+  VerifyFolder() {
     const auto [X, Y] = mgdl::test::samples(80);
     mgdl::write_npy(*this / "X", X);
     mgdl::write_npy(*this / "t", X.col(0));
@@ -63,7 +63,7 @@ class Folder : public mgdl::test::TemporaryFolder {
 }  // namespace
 
 TEST_CASE("what was fitted is verified, with the samples held out as then", "[command/verify]") {
-  const Folder folder;
+  const VerifyFolder folder;
   struct Case {
     std::string inputs, trainer;
     Arguments more;
@@ -96,7 +96,7 @@ TEST_CASE("what was fitted is verified, with the samples held out as then", "[co
 }
 
 TEST_CASE("convex models and CSV files are verified too", "[command/verify]") {
-  const Folder folder;
+  const VerifyFolder folder;
   const Arguments csv{"--csv", folder / "both.csv", "--target-columns", "3,4"};
   folder.make(Arguments{"fit", "--width", "6", "--epochs", "3", "--validation", "0.2"} + csv);
   CHECK(folder.verify(csv).code == 0);
@@ -120,7 +120,7 @@ TEST_CASE("convex models and CSV files are verified too", "[command/verify]") {
 }
 
 TEST_CASE("a file that claims too much is not believed", "[command/verify]") {
-  const Folder folder;
+  const VerifyFolder folder;
   folder.make(Arguments{"fit", "--trainer", "convex", "--grades", "2"} + folder.samples("X"));
   const auto saved = mgdl::load_model<double>(folder / "m");
   const auto code_of = [&](const auto& change) {
@@ -158,7 +158,7 @@ TEST_CASE("a file that claims too much is not believed", "[command/verify]") {
 
 TEST_CASE("verify and inspect say what is not checked, and what a bound covers",
           "[command/verify]") {
-  const Folder folder;
+  const VerifyFolder folder;
   for (const Arguments& problem : std::vector<Arguments>{
            {"fit", "--trainer", "convex", "--grades", "2", "--validation", "0.2"},
            {"fit", "--trainer", "convex", "--grades", "1", "--convex-problem", "relu", "--scalar",
@@ -195,7 +195,7 @@ TEST_CASE("verify and inspect say what is not checked, and what a bound covers",
 }
 
 TEST_CASE("a model that was resumed on other samples is verified with both", "[command/verify]") {
-  const Folder folder;
+  const VerifyFolder folder;
   const auto [X, Y] = mgdl::test::samples(90, 0.3);
   mgdl::write_npy(folder / "X2", X);
   mgdl::write_npy(folder / "Y2", Y);
@@ -258,7 +258,7 @@ TEST_CASE("a model that was resumed on other samples is verified with both", "[c
 }
 
 TEST_CASE("data that float32 does not keep are refused, with the way out", "[command/verify]") {
-  const Folder folder;
+  const VerifyFolder folder;
   constexpr Index n = 60;
   const auto write = [&](const std::function<double(double)>& input,
                          const std::function<double(double)>& target) {

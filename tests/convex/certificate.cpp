@@ -41,13 +41,13 @@ enum class Kind { General, CollinearColumns, ConstantTargets };
 
 /// A random problem with everything that can be there: weights, some of them zero, repeated
 /// samples.
-struct Problem {
+struct CertifiedProblem {
   Dataset<double> data;
   Gates gates;
 };
 
-Problem random_problem(Index n, Index d, Index c, Index patterns, bool bias, RandomStream& random,
-                       Kind kind = Kind::General) {
+CertifiedProblem random_certified_problem(Index n, Index d, Index c, Index patterns, bool bias,
+                                          RandomStream& random, Kind kind = Kind::General) {
   RowMatrix<double> X = normal_matrix<RowMatrix<double>>(n, d, random);
   RowMatrix<double> Y = normal_matrix<RowMatrix<double>>(n, c, random);
   Y.col(0).array() += 3;
@@ -60,7 +60,7 @@ Problem random_problem(Index n, Index d, Index c, Index patterns, bool bias, Ran
   return {Dataset<double>(X, Y, w), Gates(X, G, bias)};
 }
 
-GatedSolution random_gated(const Problem& problem, double lambda, bool output_bias,
+GatedSolution random_gated(const CertifiedProblem& problem, double lambda, bool output_bias,
                            RandomStream& random) {
   const Index c = problem.data.targets().cols();
   GatedSolution solution;
@@ -76,8 +76,8 @@ GatedSolution random_gated(const Problem& problem, double lambda, bool output_bi
 }
 
 /// Neurons along the gates, so in their cones.
-ReluSolution random_relu(const Problem& problem, double lambda, bool output_bias, bool separate,
-                         RandomStream& random) {
+ReluSolution random_relu(const CertifiedProblem& problem, double lambda, bool output_bias,
+                         bool separate, RandomStream& random) {
   const Index c = problem.data.targets().cols();
   ReluSolution solution;
   solution.lambda = lambda;
@@ -94,7 +94,7 @@ ReluSolution random_relu(const Problem& problem, double lambda, bool output_bias
 
 /// The definitions in long double, one term at a time.
 struct Reference {
-  const Problem& problem;
+  const CertifiedProblem& problem;
   bool output_bias;
   Index n = problem.data.size();
   Index c = problem.data.targets().cols();
@@ -339,7 +339,8 @@ TEST_CASE("gated certificates against the definitions in long double", "[convex/
         if (n == 2 && output_bias) continue;  // one of two has weight 0: no residual is left
         for (const Kind kind : {Kind::General, Kind::CollinearColumns, Kind::ConstantTargets}) {
           const bool bias = n != 20;
-          const Problem problem = random_problem(n, 3, c, 70, bias, random, kind);
+          const CertifiedProblem problem =
+              random_certified_problem(n, 3, c, 70, bias, random, kind);
           const auto solution = random_gated(problem, 0.02, output_bias, random);
           const Certificate found = certify(problem.data, problem.gates, solution);
           const Reference reference{problem, output_bias};
@@ -387,7 +388,8 @@ TEST_CASE("ReLU certificates against the definitions in long double", "[convex/c
         if (trial / 2 == 2) kind = Kind::CollinearColumns;
         if (trial / 2 == 3 && !output_bias) kind = Kind::ConstantTargets;
         const bool bias = p > 1 && c == 1;
-        const Problem problem = random_problem(n, p - (bias ? 1 : 0), c, 12, bias, random, kind);
+        const CertifiedProblem problem =
+            random_certified_problem(n, p - (bias ? 1 : 0), c, 12, bias, random, kind);
         const auto solution = random_relu(problem, 0.05, output_bias, separate, random);
         const Certificate found = certify(problem.data, problem.gates, solution);
         const Reference reference{problem, output_bias};
@@ -443,7 +445,7 @@ TEST_CASE("no dual bound is above any objective", "[convex/certify]") {
   constexpr double lambda = 0.05;
   for (const Index c : {1, 2}) {
     for (const bool output_bias : {false, true}) {
-      const Problem problem = random_problem(n, 2, c, 15, true, random);
+      const CertifiedProblem problem = random_certified_problem(n, 2, c, 15, true, random);
       const Index p = problem.gates.dimension();
       auto solution = random_gated(problem, lambda, output_bias, random);
       solution.active.clear();
@@ -509,7 +511,7 @@ TEST_CASE("projections bound what every direction of the cone reaches", "[convex
   constexpr Index n = 12;
   for (const bool separate : {true, false}) {
     const Index c = separate ? 1 : 2;
-    const Problem problem = random_problem(n, 2, c, 100, true, random);
+    const CertifiedProblem problem = random_certified_problem(n, 2, c, 100, true, random);
     const auto solution = random_relu(problem, 1e-3, false, separate, random);
     const double claimed = certify(problem.data, problem.gates, solution).lambda_max;
     // At zero: the largest |sum_i w_i y_i max(0, x~_i.u)| for u in the cones, by random steps.
@@ -542,7 +544,7 @@ TEST_CASE("projections bound what every direction of the cone reaches", "[convex
 
 TEST_CASE("samples without weight only shape the cones", "[convex/certify]") {
   RandomStream random(mgdl::test::seed(), 4);
-  Problem problem = random_problem(50, 2, 2, 30, true, random);
+  CertifiedProblem problem = random_certified_problem(50, 2, 2, 30, true, random);
   std::vector<Index> rows;
   for (Index i = 0; i < 50; ++i) {
     if (problem.data.weights()[i] > 0) rows.push_back(i);
@@ -571,7 +573,7 @@ TEST_CASE("samples without weight only shape the cones", "[convex/certify]") {
 
 TEST_CASE("an output bias takes up any offset of the targets", "[convex/certify]") {
   RandomStream random(mgdl::test::seed(), 5);
-  const Problem problem = random_problem(40, 2, 2, 20, true, random);
+  const CertifiedProblem problem = random_certified_problem(40, 2, 2, 20, true, random);
   Matrix<double> shifted = problem.data.targets();
   shifted.rowwise() += RowVector<double>{{100, -7}};
   const Dataset<double> data(problem.data.inputs(), shifted, problem.data.weights());
@@ -592,7 +594,7 @@ TEST_CASE("an output bias takes up any offset of the targets", "[convex/certify]
 
 TEST_CASE("separate outputs are separate problems", "[convex/certify]") {
   RandomStream random(mgdl::test::seed(), 6);
-  const Problem problem = random_problem(40, 2, 3, 20, true, random);
+  const CertifiedProblem problem = random_certified_problem(40, 2, 3, 20, true, random);
   auto solution = random_relu(problem, 0.05, false, true, random);
   const Certificate together = certify(problem.data, problem.gates, solution);
   double primal = 0;
@@ -663,7 +665,7 @@ TEST_CASE("cone violations", "[convex/certify]") {
 
 TEST_CASE("certificates do not depend on the number of threads", "[convex/certify]") {
   RandomStream random(mgdl::test::seed(), 8);
-  const Problem problem = random_problem(700, 4, 2, 300, true, random);
+  const CertifiedProblem problem = random_certified_problem(700, 4, 2, 300, true, random);
   const auto same = [](const Certificate& a, const Certificate& b) {
     return a.primal == b.primal && a.dual == b.dual && a.lambda_max == b.lambda_max &&
            a.cone_violation == b.cone_violation;
@@ -682,7 +684,7 @@ TEST_CASE("certificates do not depend on the number of threads", "[convex/certif
 
 TEST_CASE("arguments that do not fit together", "[convex/certify]") {
   RandomStream random(mgdl::test::seed(), 9);
-  const Problem problem = random_problem(20, 2, 2, 10, true, random);
+  const CertifiedProblem problem = random_certified_problem(20, 2, 2, 10, true, random);
   const GatedSolution gated = random_gated(problem, 0.05, true, random);
   const ReluSolution relu = random_relu(problem, 0.05, true, true, random);
   const double nan = std::numeric_limits<double>::quiet_NaN();
@@ -769,7 +771,7 @@ TEST_CASE("arguments that do not fit together", "[convex/certify]") {
 
 TEST_CASE("true certificates are told from false ones", "[convex/certify]") {
   RandomStream random(mgdl::test::seed(), 10);
-  const Problem problem = random_problem(50, 2, 2, 20, true, random);
+  const CertifiedProblem problem = random_certified_problem(50, 2, 2, 20, true, random);
   auto solution = random_relu(problem, 0.05, true, true, random);
   solution.hidden += 0.1 * normal_matrix<RowMatrix<double>>(solution.hidden.rows(), 3, random);
   const Certificate honest = certify(problem.data, problem.gates, solution);

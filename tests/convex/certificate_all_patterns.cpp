@@ -38,11 +38,11 @@ using mgdl::test::normal_matrix;
 namespace {
 
 using Real = long double;
-using Reals = Eigen::Matrix<Real, Eigen::Dynamic, 1>;
+using RealVector = Eigen::Matrix<Real, Eigen::Dynamic, 1>;
 
 /// |sum_i max(0, x_i.u) N_i| for the direction of u.
-Real value_at(const Matrix<double>& X, const Matrix<double>& N, const Reals& u) {
-  Reals sum = Reals::Zero(N.cols());
+Real value_at(const Matrix<double>& X, const Matrix<double>& N, const RealVector& u) {
+  RealVector sum = RealVector::Zero(N.cols());
   for (Index i = 0; i < X.rows(); ++i) {
     Real product = 0;
     for (Index k = 0; k < X.cols(); ++k) product += X(i, k) * u[k];
@@ -65,7 +65,7 @@ Real circle_maximum(const Matrix<double>& X, const Matrix<double>& N) {
   std::sort(angles.begin(), angles.end());
   angles.push_back(angles.front() + 2 * pi);
   const auto at = [&](Real angle) {
-    return value_at(X, N, Reals{{std::cos(angle), std::sin(angle)}});
+    return value_at(X, N, RealVector{{std::cos(angle), std::sin(angle)}});
   };
   Real best = 0;
   std::vector<Real> values;
@@ -89,13 +89,13 @@ Real circle_maximum(const Matrix<double>& X, const Matrix<double>& N) {
 Real search_maximum(const Matrix<double>& X, const Matrix<double>& N, int directions,
                     RandomStream& random) {
   const auto draw = [&] {
-    Reals u(X.cols());
+    RealVector u(X.cols());
     for (Index k = 0; k < u.size(); ++k) u[k] = random.normal();
     return u;
   };
-  std::vector<std::pair<Real, Reals>> found;
+  std::vector<std::pair<Real, RealVector>> found;
   for (int k = 0; k < directions; ++k) {
-    const Reals u = draw();
+    const RealVector u = draw();
     found.emplace_back(value_at(X, N, u), u.normalized());
   }
   std::sort(found.begin(), found.end(),
@@ -105,7 +105,7 @@ Real search_maximum(const Matrix<double>& X, const Matrix<double>& N, int direct
   for (auto& [value, u] : found) {
     Real size = 0.1L;
     for (int step = 0; step < 300; ++step, size *= 0.96L) {
-      const Reals next = (u + size * draw()).normalized();
+      const RealVector next = (u + size * draw()).normalized();
       const Real there = value_at(X, N, next);
       if (there > value) {
         value = there;
@@ -380,7 +380,7 @@ TEST_CASE("no bound is above the objective where values without the output bias 
       gated.coefficients.topRows(d) = g;
       gated.output_bias = true;
       gated.bias = line.bias;
-      Reals residual(n);
+      RealVector residual(n);
       for (Index i = 0; i < n; ++i) {
         residual[i] = Real(Y(i, 0)) - line.bias[0];
         for (Index j = 0; j < d; ++j) residual[i] -= Real(X(i, j)) * g[j];

@@ -29,7 +29,7 @@ using mgdl::test::normal_matrix;
 
 namespace {
 
-struct Problem {
+struct ColumnProblem {
   RowMatrix<double> X;
   RowMatrix<double> Y;
   Vector<double> weights;
@@ -48,13 +48,13 @@ struct Problem {
 };
 
 /// Noise and what four neurons that serve all outputs give. Sizes, weights and biases depend on k.
-Problem random_problem(std::uint64_t k) {
+ColumnProblem random_column_problem(std::uint64_t k) {
   RandomStream random(mgdl::test::seed(), k);
   const auto i = static_cast<Index>(k);
   const Index n = 12 + 9 * i % 47;
   const Index d = 1 + i % 5;
   const Index c = 2 + i % 3;
-  Problem problem;
+  ColumnProblem problem;
   problem.bias = i % 4 != 3;
   problem.output_bias = i % 3 == 1;
   problem.X = normal_matrix<RowMatrix<double>>(n, d, random);
@@ -73,9 +73,9 @@ Problem random_problem(std::uint64_t k) {
 }
 
 constexpr std::uint64_t kProblems = 9;
-constexpr double kRatios[] = {0.4, 0.1, 0.03, 0.005};
+constexpr double kColumnRatios[] = {0.4, 0.1, 0.03, 0.005};
 
-ReluResult solve(const Problem& problem, ConvexOptions options = {}) {
+ReluResult solve_shared(const ColumnProblem& problem, ConvexOptions options = {}) {
   options.shared_neurons = true;
   options.output_bias = problem.output_bias;
   return ReluSolver(options).solve(problem.data(), problem.gates());
@@ -83,7 +83,7 @@ ReluResult solve(const Problem& problem, ConvexOptions options = {}) {
 
 /// 1/2 sum_i w_i |y_i - f(x_i)|^2 + lambda sum_k |v_k| |o_k|, whether the outputs share neurons or
 /// not.
-double shared_objective(const Problem& problem, const ReluSolution& solution) {
+double shared_objective(const ColumnProblem& problem, const ReluSolution& solution) {
   RowMatrix<double> residual = problem.Y;
   if (solution.hidden.rows() > 0) {
     residual -= (problem.inputs() * solution.hidden.transpose()).cwiseMax(0) * solution.output;
@@ -95,7 +95,8 @@ double shared_objective(const Problem& problem, const ReluSolution& solution) {
 }
 
 /// X~' D_j W R for all gates, R the residual at the solution.
-std::vector<Matrix<double>> correlations(const Problem& problem, const ReluSolution& solution) {
+std::vector<Matrix<double>> correlations(const ColumnProblem& problem,
+                                         const ReluSolution& solution) {
   const RowMatrix<double> inputs = problem.inputs();
   RowMatrix<double> N = problem.Y;
   if (solution.hidden.rows() > 0) {
@@ -116,7 +117,7 @@ std::vector<Matrix<double>> correlations(const Problem& problem, const ReluSolut
 }
 
 /// Relative difference of two positive numbers.
-double difference(double found, double expected) {
+double relative_distance(double found, double expected) {
   return std::abs(found - expected) / std::abs(expected);
 }
 
@@ -126,10 +127,10 @@ TEST_CASE("the result is a network in the cones, between its objective and its b
           "[convex/cone/column_generation]") {
   Index found = 0;
   for (std::uint64_t k = 0; k < kProblems; ++k) {
-    const Problem problem = random_problem(k);
-    const double ratio = kRatios[k % 4];
+    const ColumnProblem problem = random_column_problem(k);
+    const double ratio = kColumnRatios[k % 4];
     CAPTURE(k, ratio);
-    const auto [solution, report] = solve(problem, {.lambda_ratio = ratio});
+    const auto [solution, report] = solve_shared(problem, {.lambda_ratio = ratio});
     const mgdl::Certificate& certificate = report.certificate;
     const Index m = solution.hidden.rows();
     found += m;
@@ -151,7 +152,7 @@ TEST_CASE("the result is a network in the cones, between its objective and its b
       }
     }
     const double objective = shared_objective(problem, solution);
-    CHECK(difference(certificate.primal, objective) <= 1e-12);
+    CHECK(relative_distance(certificate.primal, objective) <= 1e-12);
     CHECK(certificate.dual > 0);
     CHECK(certificate.dual <= objective);
     CHECK(certificate.lambda == Approx(ratio * certificate.lambda_max).epsilon(1e-12));
@@ -163,10 +164,11 @@ TEST_CASE("the result is a network in the cones, between its objective and its b
 
 TEST_CASE("the result satisfies the conditions of an optimum", "[convex/cone/column_generation]") {
   for (std::uint64_t k = 0; k < kProblems; ++k) {
-    const Problem problem = random_problem(k);
+    const ColumnProblem problem = random_column_problem(k);
     CAPTURE(k);
-    const ReluSolution solution =
-        solve(problem, {.lambda_ratio = kRatios[(k + 1) % 4], .relative_tolerance = 1e-9}).solution;
+    const ReluSolution solution = solve_shared(problem, {.lambda_ratio = kColumnRatios[(k + 1) % 4],
+                                                         .relative_tolerance = 1e-9})
+                                      .solution;
     const double lambda = solution.lambda;
     const auto C = correlations(problem, solution);
     for (Index l = 0; l < solution.hidden.rows(); ++l) {
@@ -195,9 +197,9 @@ TEST_CASE("the result satisfies the conditions of an optimum", "[convex/cone/col
 TEST_CASE("neurons that serve all outputs are cheaper than those of single outputs",
           "[convex/cone/column_generation]") {
   for (std::uint64_t k = 0; k < kProblems; ++k) {
-    const Problem problem = random_problem(k);
+    const ColumnProblem problem = random_column_problem(k);
     CAPTURE(k);
-    const auto shared = solve(problem, {.lambda_ratio = kRatios[(k + 2) % 4]});
+    const auto shared = solve_shared(problem, {.lambda_ratio = kColumnRatios[(k + 2) % 4]});
     const auto separate =
         ReluSolver({.lambda = shared.solution.lambda, .output_bias = problem.output_bias})
             .solve(problem.data(), problem.gates());
@@ -222,7 +224,7 @@ TEST_CASE("with all patterns the result is close to the proven global optimum",
     const auto X = normal_matrix<RowMatrix<double>>(n, 1 + i % 2, random);
     const auto Y = normal_matrix<RowMatrix<double>>(n, c, random);
     CAPTURE(k);
-    const auto [solution, report] = ReluSolver({.lambda_ratio = kRatios[k % 4],
+    const auto [solution, report] = ReluSolver({.lambda_ratio = kColumnRatios[k % 4],
                                                 .relative_tolerance = 1e-7,
                                                 .output_bias = i % 3 == 0,
                                                 .shared_neurons = true})
@@ -282,21 +284,21 @@ TEST_CASE("no training run of a small network is better", "[convex/cone/column_g
 TEST_CASE("targets that are multiples of one vector are a problem of one output",
           "[convex/cone/column_generation]") {
   for (std::uint64_t k = 0; k < kProblems; ++k) {
-    Problem problem = random_problem(k);
+    ColumnProblem problem = random_column_problem(k);
     CAPTURE(k);
     RandomStream random(mgdl::test::seed(), 300 + k);
     const Vector<double> y = problem.Y.col(0);
     const auto a = normal_matrix<RowVector<double>>(1, problem.Y.cols(), random);
     problem.Y = y * a;
     const auto shared =
-        solve(problem, {.lambda_ratio = kRatios[k % 4], .relative_tolerance = 1e-9});
+        solve_shared(problem, {.lambda_ratio = kColumnRatios[k % 4], .relative_tolerance = 1e-9});
     const auto scalar = ReluSolver({.lambda = shared.solution.lambda / a.norm(),
                                     .relative_tolerance = 1e-9,
                                     .output_bias = problem.output_bias})
                             .solve({problem.X, y, problem.weights}, problem.gates());
     REQUIRE(scalar.report.termination == Termination::ToleranceReached);
     const double expected = a.squaredNorm() * scalar.report.certificate.primal;
-    CHECK(difference(shared.report.certificate.primal, expected) <= 1e-8);
+    CHECK(relative_distance(shared.report.certificate.primal, expected) <= 1e-8);
     CHECK(scalar.solution.hidden.rows() > 0);
     for (Index l = 0; l < shared.solution.output.rows(); ++l) {
       const double cosine = shared.solution.output.row(l).dot(a) / a.norm();
@@ -307,43 +309,43 @@ TEST_CASE("targets that are multiples of one vector are a problem of one output"
 
 TEST_CASE("units and the order of outputs do not matter", "[convex/cone/column_generation]") {
   for (std::uint64_t k = 0; k < kProblems; ++k) {
-    const Problem problem = random_problem(k);
+    const ColumnProblem problem = random_column_problem(k);
     CAPTURE(k);
-    const ConvexOptions options{.lambda_ratio = kRatios[k % 4], .relative_tolerance = 1e-9};
-    const ReluResult plain = solve(problem, options);
+    const ConvexOptions options{.lambda_ratio = kColumnRatios[k % 4], .relative_tolerance = 1e-9};
+    const ReluResult plain = solve_shared(problem, options);
     const double objective = plain.report.certificate.primal;
-    Problem scaled = problem;
+    ColumnProblem scaled = problem;
     scaled.Y *= 1024;
     scaled.weights *= 3;
-    const ReluResult large = solve(scaled, options);
-    CHECK(difference(large.report.certificate.primal, 1048576 * objective) <= 1e-9);
-    CHECK(difference(large.solution.lambda, 1024 * plain.solution.lambda) <= 1e-12);
+    const ReluResult large = solve_shared(scaled, options);
+    CHECK(relative_distance(large.report.certificate.primal, 1048576 * objective) <= 1e-9);
+    CHECK(relative_distance(large.solution.lambda, 1024 * plain.solution.lambda) <= 1e-12);
     scaled = problem;
     scaled.Y *= std::ldexp(1.0, -40);
-    const ReluResult small = solve(scaled, options);
-    CHECK(difference(small.report.certificate.primal, std::ldexp(objective, -80)) <= 1e-9);
+    const ReluResult small = solve_shared(scaled, options);
+    CHECK(relative_distance(small.report.certificate.primal, std::ldexp(objective, -80)) <= 1e-9);
     scaled = problem;
     scaled.Y = problem.Y.rowwise().reverse();
     scaled.Y.col(0) *= -1;
-    const ReluResult turned = solve(scaled, options);
-    CHECK(difference(turned.report.certificate.primal, objective) <= 1e-6);
+    const ReluResult turned = solve_shared(scaled, options);
+    CHECK(relative_distance(turned.report.certificate.primal, objective) <= 1e-6);
   }
 }
 
 TEST_CASE("from lambda_max on there is no neuron", "[convex/cone/column_generation]") {
   for (std::uint64_t k = 0; k < kProblems; ++k) {
-    Problem problem = random_problem(k);
+    ColumnProblem problem = random_column_problem(k);
     CAPTURE(k);
     for (const double ratio : {1.0, 1.5}) {
-      const auto [solution, report] = solve(problem, {.lambda_ratio = ratio});
+      const auto [solution, report] = solve_shared(problem, {.lambda_ratio = ratio});
       CHECK(report.termination == Termination::ToleranceReached);
       CHECK(report.iterations == 1);
       CHECK(solution.hidden.rows() == 0);
       CHECK(report.certificate.relative_gap() <= 1e-12);
     }
-    CHECK(solve(problem, {.lambda_ratio = 0.4}).solution.hidden.rows() > 0);
+    CHECK(solve_shared(problem, {.lambda_ratio = 0.4}).solution.hidden.rows() > 0);
     problem.Y.setZero();
-    const auto zero = solve(problem);
+    const auto zero = solve_shared(problem);
     CHECK(zero.report.termination == Termination::ToleranceReached);
     CHECK(zero.solution.hidden.rows() == 0);
   }
@@ -351,10 +353,11 @@ TEST_CASE("from lambda_max on there is no neuron", "[convex/cone/column_generati
 
 TEST_CASE("every iteration lowers the objective, and its network can be used",
           "[convex/cone/column_generation]") {
-  const Problem problem = random_problem(7);
+  const ColumnProblem problem = random_column_problem(7);
   double last = std::numeric_limits<double>::infinity();
   for (Index limit = 1; limit < 100; ++limit) {
-    const auto [solution, report] = solve(problem, {.lambda_ratio = 0.01, .max_iterations = limit});
+    const auto [solution, report] =
+        solve_shared(problem, {.lambda_ratio = 0.01, .max_iterations = limit});
     if (report.termination != Termination::MaxIterations) {
       CHECK(limit > 3);
       break;
@@ -364,7 +367,7 @@ TEST_CASE("every iteration lowers the objective, and its network can be used",
     CHECK(report.certificate.cone_violation <= 1e-12);
     last = report.certificate.primal;
   }
-  const auto stopped = solve(
+  const auto stopped = solve_shared(
       problem, {.lambda_ratio = 0.01, .observer = [](const mgdl::Progress& progress) {
                   return progress.iteration == 3 ? mgdl::Action::Stop : mgdl::Action::Continue;
                 }});
@@ -373,11 +376,11 @@ TEST_CASE("every iteration lowers the objective, and its network can be used",
 }
 
 TEST_CASE("threads do not change the result", "[convex/cone/column_generation]") {
-  const Problem problem = random_problem(6);
-  const ReluSolution one = solve(problem, {.threads = 1}).solution;
+  const ColumnProblem problem = random_column_problem(6);
+  const ReluSolution one = solve_shared(problem, {.threads = 1}).solution;
   CHECK(one.hidden.rows() > 3);
   for (const int threads : {2, 5}) {
-    const ReluSolution other = solve(problem, {.threads = threads}).solution;
+    const ReluSolution other = solve_shared(problem, {.threads = threads}).solution;
     CHECK(other.hidden == one.hidden);
     CHECK(other.output == one.output);
     CHECK(other.gates == one.gates);
@@ -393,7 +396,7 @@ TEST_CASE("the row lasso meets its optimality conditions", "[convex/cone/column_
     auto phi = normal_matrix<Matrix<double>>(n, m, random);
     if (k % 3 == 1) phi.col(1) = phi.col(0);
     const auto Y = normal_matrix<Matrix<double>>(n, 1 + k % 4, random);
-    const double ratio = kRatios[k % 4];
+    const double ratio = kColumnRatios[k % 4];
     const double lambda = ratio * (phi.transpose() * Y).rowwise().norm().maxCoeff();
     CAPTURE(n, m, ratio);
     const RowLasso lasso(phi, Y, lambda);
@@ -414,6 +417,6 @@ TEST_CASE("the row lasso meets its optimality conditions", "[convex/cone/column_
     };
     // From another start the same objective.
     const auto start = normal_matrix<Matrix<double>>(m, Y.cols(), random);
-    CHECK(difference(value(lasso.solve(start, 1e-12)), value(O)) <= 1e-10);
+    CHECK(relative_distance(value(lasso.solve(start, 1e-12)), value(O)) <= 1e-10);
   }
 }

@@ -14,6 +14,7 @@
 
 #include "mgdl/convex/arrangement/planar_cells.hpp"
 #include "mgdl/linalg/exact_sign.hpp"
+#include "support/patterns.hpp"
 #include "support/samples.hpp"
 
 using mgdl::count_patterns;
@@ -24,16 +25,11 @@ using mgdl::RandomStream;
 using mgdl::RowMatrix;
 using mgdl::test::error_of;
 using mgdl::test::normal_matrix;
+using mgdl::test::pattern_of;
 
 namespace {
 
 using Patterns = std::set<std::string>;  // '1' for every active sample
-
-std::string pattern_of(const Gates& gates, Index j) {
-  std::string pattern;
-  for (Index i = 0; i < gates.samples(); ++i) pattern += gates.active(i, j) ? '1' : '0';
-  return pattern;
-}
 
 /// The enumerated patterns, with what must hold for any input: all are different, not empty, the
 /// signs of gate_value, and of gates that no sample is on the border of.

@@ -27,7 +27,7 @@ using mgdl::test::random_problem;
 
 namespace {
 
-constexpr std::array<double, 5> kRatios{0.5, 0.1, 1e-2, 1e-3, 1e-4};
+constexpr std::array<double, 5> kGatedRatios{0.5, 0.1, 1e-2, 1e-3, 1e-4};
 
 /// f at the samples.
 Matrix<double> fitted(const Dataset<double>& data, const Gates& gates,
@@ -47,7 +47,7 @@ Matrix<double> fitted(const Dataset<double>& data, const Gates& gates,
 TEST_CASE("every reported gap is true, on 100 random problems", "[convex/gated_relu_solver]") {
   for (std::uint64_t k = 0; k < static_cast<std::uint64_t>(mgdl::test::draws(100, 2000)); ++k) {
     const auto problem = random_problem(k);
-    const double ratio = kRatios[k % 5];
+    const double ratio = kGatedRatios[k % 5];
     CAPTURE(problem.what, ratio);
     const GatedReluSolver solver({.lambda_ratio = ratio, .output_bias = k % 8 == 3});
     const auto [solution, report] = solver.solve(problem.data, problem.gates);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/patterns.hpp"
 #include "support/samples.hpp"
 
 using mgdl::Gates;
@@ -16,6 +17,7 @@ using mgdl::PatternScope;
 using mgdl::RowMatrix;
 using mgdl::test::error_of;
 using mgdl::test::normal_matrix;
+using mgdl::test::pattern_of;
 
 namespace {
 
@@ -34,12 +36,6 @@ std::vector<std::string> plain_patterns(const RowMatrix<double>& X, const RowMat
     patterns.push_back(pattern);
   }
   return patterns;
-}
-
-std::string pattern_of(const Gates& gates, Index j) {
-  std::string pattern;
-  for (Index i = 0; i < gates.samples(); ++i) pattern += gates.active(i, j) ? '1' : '0';
-  return pattern;
 }
 
 /// Requires that `gates` holds the first of every non-empty pattern, in order.

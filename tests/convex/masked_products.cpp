@@ -67,7 +67,7 @@ Matrix<double> dense(const PanelMatrix<Real>& panels) {
 }
 
 template <class Real>
-constexpr double kTolerance = std::is_same_v<Real, float> ? 2e-5 : 1e-13;
+constexpr double kProductTolerance = std::is_same_v<Real, float> ? 2e-5 : 1e-13;
 
 double difference(const Matrix<double>& a, const Matrix<double>& b) {
   REQUIRE(a.rows() == b.rows());
@@ -119,8 +119,10 @@ TEMPLATE_TEST_CASE("products from bits equal dense products",
                 .template cast<double>();
         expected_applied += A * u;
       }
-      CHECK(difference(correlation.template cast<double>(), expected) < kTolerance<TestType>);
-      CHECK(difference(applied.template cast<double>(), expected_applied) < kTolerance<TestType>);
+      CHECK(difference(correlation.template cast<double>(), expected) <
+            kProductTolerance<TestType>);
+      CHECK(difference(applied.template cast<double>(), expected_applied) <
+            kProductTolerance<TestType>);
     }
   }
 }
@@ -147,7 +149,7 @@ TEMPLATE_TEST_CASE("entries of Gram blocks equal dense products",
       const auto [r, t] = entries[static_cast<std::size_t>(m)];
       found(r, t) = found(t, r) = static_cast<double>(sums[k * stride + m]);
     }
-    CHECK(difference(found, block) < kTolerance<TestType>);
+    CHECK(difference(found, block) < kProductTolerance<TestType>);
   }
 }
 
@@ -168,7 +170,7 @@ TEMPLATE_TEST_CASE("columns and their correlations equal dense products",
     for (Index r = 0; r < p; ++r) u[r] = U(k, r * c + 1);
     expected.col(k) = setting.masked(setting.selection[static_cast<std::size_t>(k)]) * u;
   }
-  CHECK(difference(dense(phi), expected) < kTolerance<TestType>);
+  CHECK(difference(dense(phi), expected) < kProductTolerance<TestType>);
 
   const std::vector<Index> others{3, 0, 17, 8};
   Vector<TestType> factors(4);
@@ -181,7 +183,7 @@ TEMPLATE_TEST_CASE("columns and their correlations equal dense products",
         static_cast<double>(factors[k]) *
         setting.masked(others[static_cast<std::size_t>(k)]).transpose() * expected;
   }
-  CHECK(difference(dense(result), correlated) < kTolerance<TestType>);
+  CHECK(difference(dense(result), correlated) < kProductTolerance<TestType>);
 }
 
 TEMPLATE_TEST_CASE("both factorisations invert K and give the same H",
@@ -212,7 +214,7 @@ TEMPLATE_TEST_CASE("both factorisations invert K and give the same H",
       CAPTURE(active.size(), samples);
       RowMatrix<double> z = r;
       samples ? by_samples.apply(pool, z) : by_groups.apply(pool, z);
-      CHECK(difference(K * z, r) < 30 * kTolerance<TestType>);
+      CHECK(difference(K * z, r) < 30 * kProductTolerance<TestType>);
     }
     const std::vector<Index> working{2, 4, 9, 11, 60};
     const auto u = normal_matrix<RowMatrix<double>>(5, (d + 1) * c, setting.random);
@@ -231,7 +233,7 @@ TEMPLATE_TEST_CASE("both factorisations invert K and give the same H",
       const Matrix<double> result = samples ? by_samples.hessian(pool, working, u, c)
                                             : by_groups.hessian(pool, working, u, c);
       const Matrix<double> part = result.triangularView<Eigen::Lower>();
-      CHECK(difference(part, lower) < 30 * kTolerance<TestType>);
+      CHECK(difference(part, lower) < 30 * kProductTolerance<TestType>);
     }
   }
 }

@@ -32,7 +32,7 @@ using mgdl::detail::ThreadPool;
 namespace {
 
 /// Many samples for the gates, some of them without weight.
-Dataset<double> samples(Index n, Index d, Index c, RandomStream& random) {
+Dataset<double> weighted_samples(Index n, Index d, Index c, RandomStream& random) {
   const auto X = mgdl::test::normal_matrix<RowMatrix<double>>(n, d, random);
   const auto A = mgdl::test::normal_matrix<RowMatrix<double>>(d, c, random);
   RowMatrix<double> Y = (X * A).cwiseAbs();
@@ -50,7 +50,7 @@ TEST_CASE("points of both spaces are the same", "[convex/group_lasso/covariance_
   for (const bool bias : {false, true}) {
     for (const Index c : {1, 3}) {
       CAPTURE(bias, c);
-      const auto data = samples(300, 3, c, random);
+      const auto data = weighted_samples(300, 3, c, random);
       const Gates gates = mgdl::sample_gaussian_gates(data.inputs(), 9, mgdl::test::seed());
       const GroupLassoProblem<double> problem(data, gates, bias);
       ThreadPool pool(2);
@@ -97,7 +97,7 @@ TEST_CASE("points of both spaces are the same", "[convex/group_lasso/covariance_
 
 TEST_CASE("a path in either space has the same solutions", "[convex/group_lasso/newton]") {
   RandomStream random(mgdl::test::seed());
-  const auto data = samples(400, 3, 2, random);
+  const auto data = weighted_samples(400, 3, 2, random);
   const Gates gates = mgdl::sample_gaussian_gates(data.inputs(), 12, mgdl::test::seed());
   const GroupLassoProblem<double> problem(data, gates, true);
   REQUIRE(CovarianceSpace<double>::pays(problem, 1));

@@ -72,7 +72,7 @@ ReluSolution random_solution(Index neurons, Index d, Index c, bool bias, RandomS
   return solution;
 }
 
-GatedSolution random_gated(const Gates& gates, Index c, RandomStream& random) {
+GatedSolution random_gated_of(const Gates& gates, Index c, RandomStream& random) {
   GatedSolution solution;
   solution.lambda = 0.05;
   for (Index j = 0; j < gates.size(); j += 2) solution.active.push_back(j);
@@ -338,7 +338,7 @@ TEST_CASE("gated models become networks with the same values at the samples", "[
         const Gates gates(X, normal_matrix<RowMatrix<double>>(8, d + (bias ? 1 : 0), random), bias);
         const Dataset<double> data(X, normal_matrix<Matrix<double>>(n, c, random),
                                    normal_matrix<Vector<double>>(n, 1, random).cwiseAbs());
-        const auto gated = random_gated(gates, c, random);
+        const auto gated = random_gated_of(gates, c, random);
         CAPTURE(n, d, c);
         const auto [relu, report] = to_relu(data, gates, gated);
         const Matrix<double> before = evaluate(gated, gates, X);
@@ -428,7 +428,7 @@ TEST_CASE("exact decompositions are the shortest", "[convex/recovery]") {
     G.row(1) = -G.row(0);
     const Gates gates(X, G);
     const Dataset<double> data(X, normal_matrix<Matrix<double>>(n, 1, random));
-    auto gated = random_gated(gates, 1, random);
+    auto gated = random_gated_of(gates, 1, random);
     const double found = to_relu(data, gates, gated).report.penalty_relu;
     // Random steps towards a shorter one, from a feasible start, never succeed by much.
     const Vector<double> u = gated.coefficients.col(0);
@@ -458,7 +458,7 @@ TEST_CASE("arguments of to_relu that do not fit together", "[convex/recovery]") 
   const RowMatrix<double> X = normal_matrix<RowMatrix<double>>(10, 2, random);
   const Gates gates(X, normal_matrix<RowMatrix<double>>(4, 3, random));
   const Dataset<double> data(X, normal_matrix<Matrix<double>>(10, 1, random));
-  auto gated = random_gated(gates, 1, random);
+  auto gated = random_gated_of(gates, 1, random);
   CHECK(error_of([&] {
           to_relu(data.subset({1, 2}), gates, gated);
         }) == "X: expected 10 rows, found 2");

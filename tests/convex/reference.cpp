@@ -38,7 +38,7 @@ Gates gates_of(const ReferenceProblem& problem) {
 }
 
 /// Solves at the reference's lambda, or at its ratio to lambda_max.
-ConvexReport solve(const ReferenceProblem& problem, bool by_ratio = false) {
+ConvexReport solve_reference(const ReferenceProblem& problem, bool by_ratio = false) {
   ConvexOptions options;
   if (!by_ratio) options.lambda = problem.lambda;
   options.lambda_ratio = problem.ratio;
@@ -71,7 +71,7 @@ TEST_CASE("the reference problems are what they are meant to be", "[convex/refer
 TEST_CASE("optimum and bound agree with an independent solver", "[convex/reference]") {
   for (const ReferenceProblem& problem : reference_problems()) {
     CAPTURE(problem.relu, problem.n, problem.ratio);
-    const ConvexReport report = solve(problem);
+    const ConvexReport report = solve_reference(problem);
     const mgdl::Certificate& certificate = report.certificate;
     CAPTURE(report.message, report.active_groups, report.iterations);
     CHECK(report.termination == Termination::ToleranceReached);
@@ -88,7 +88,7 @@ TEST_CASE("optimum and bound agree with an independent solver", "[convex/referen
 TEST_CASE("lambda_max agrees with an independent solver", "[convex/reference]") {
   for (const ReferenceProblem& problem : reference_problems()) {
     CAPTURE(problem.relu, problem.n, problem.ratio);
-    const ConvexReport report = solve(problem, true);
+    const ConvexReport report = solve_reference(problem, true);
     CHECK(std::abs(report.certificate.lambda - problem.lambda) <= 1e-9 * problem.lambda);
     const double expected = problem.lambda / problem.ratio;
     CHECK(std::abs(report.certificate.lambda_max - expected) <= 1e-9 * expected);

@@ -39,10 +39,10 @@ using mgdl::test::normal_matrix;
 
 namespace {
 
-constexpr double kTolerance = 1e-7;
+constexpr double kPathTolerance = 1e-7;
 
 /// n noisy samples of c kinked functions of d inputs, with weights.
-Dataset<double> samples(Index n, Index d, Index c, RandomStream& random) {
+Dataset<double> kinked_samples(Index n, Index d, Index c, RandomStream& random) {
   const auto X = normal_matrix<RowMatrix<double>>(n, d, random);
   RowMatrix<double> Y(n, c);
   for (Index i = 0; i < n; ++i) {
@@ -57,11 +57,11 @@ Dataset<double> samples(Index n, Index d, Index c, RandomStream& random) {
 }
 
 /// What all cases have in common.
-struct Problem {
-  explicit Problem(Index outputs)
+struct PathProblem {
+  explicit PathProblem(Index outputs)
       : random(mgdl::test::seed()),
-        train(samples(60, 2, outputs, random)),
-        validation(samples(40, 2, outputs, random)),
+        train(kinked_samples(60, 2, outputs, random)),
+        validation(kinked_samples(40, 2, outputs, random)),
         gates(mgdl::sample_gaussian_gates(train.inputs(), 25, mgdl::test::seed())) {}
 
   RandomStream random;
@@ -74,7 +74,7 @@ PathOptions options(Index count, double ratio) {
   PathOptions result;
   result.count = count;
   result.solver.lambda_ratio = ratio;
-  result.solver.relative_tolerance = kTolerance;
+  result.solver.relative_tolerance = kPathTolerance;
   return result;
 }
 
@@ -99,7 +99,7 @@ void check_path(const PathReport& report, const Dataset<double>& data, Index cou
     const PathPoint& point = report.points[k];
     const mgdl::Certificate& certificate = point.report.certificate;
     CHECK_THAT(certificate.lambda_max, WithinRel(largest, 1e-9));
-    CHECK(certificate.relative_gap() <= 1.01 * kTolerance);
+    CHECK(certificate.relative_gap() <= 1.01 * kPathTolerance);
     CHECK(point.report.termination == Termination::ToleranceReached);
     if (k == 0) continue;
     const PathPoint& before = report.points[k - 1];
@@ -119,7 +119,7 @@ void check_path(const PathReport& report, const Dataset<double>& data, Index cou
 TEST_CASE("a gated path falls from lambda_max to the wanted penalty",
           "[convex/regularization_path]") {
   for (const Index outputs : {1, 3}) {
-    Problem problem(outputs);
+    PathProblem problem(outputs);
     for (const bool output_bias : {false, true}) {
       PathOptions o = options(9, 1e-3);
       o.solver.output_bias = output_bias;
@@ -139,7 +139,7 @@ TEST_CASE("a gated path falls from lambda_max to the wanted penalty",
 
 TEST_CASE("a ReLU path falls from lambda_max to the wanted penalty",
           "[convex/regularization_path]") {
-  Problem problem(1);
+  PathProblem problem(1);
   const RegularizationPath path(options(6, 1e-2));
   const auto sampled = path.solve_relu(problem.train, problem.gates);
   check_path(sampled.report, problem.train, 6,
@@ -147,7 +147,7 @@ TEST_CASE("a ReLU path falls from lambda_max to the wanted penalty",
   CHECK(sampled.report.points.back().report.certificate.scope ==
         mgdl::PatternScope::SampledPatterns);
 
-  const Dataset<double> line = samples(40, 1, 2, problem.random);
+  const Dataset<double> line = kinked_samples(40, 1, 2, problem.random);
   const auto all = path.solve_all_patterns(line);
   check_path(all.report, line, 6, 1e-2 * all.report.points.front().report.certificate.lambda);
   CHECK(all.report.points.back().report.certificate.scope == mgdl::PatternScope::AllPatterns);
@@ -155,7 +155,7 @@ TEST_CASE("a ReLU path falls from lambda_max to the wanted penalty",
 
 TEST_CASE("every point is the solution of its problem, and warm starts save factorisations",
           "[convex/regularization_path]") {
-  Problem problem(2);
+  PathProblem problem(2);
   const auto path = RegularizationPath(options(12, 1e-3)).solve_gated(problem.train, problem.gates);
   Index with_start = 0;
   Index alone = 0;
@@ -165,12 +165,12 @@ TEST_CASE("every point is the solution of its problem, and warm starts save fact
     single.lambda = point.report.certificate.lambda;
     const auto cold = mgdl::GatedReluSolver(single).solve(problem.train, problem.gates);
     CHECK_THAT(point.report.certificate.primal,
-               WithinRel(cold.report.certificate.primal, 2 * kTolerance));
+               WithinRel(cold.report.certificate.primal, 2 * kPathTolerance));
     // The objective is strictly convex in the predictions: |f - g|^2 <= 4 (gap_f + gap_g).
     const auto f = mgdl::predict(path.solutions[k], problem.gates, problem.train.inputs());
     const auto g = mgdl::predict(cold.solution, problem.gates, problem.train.inputs());
     CHECK(weighted_squares(f - g, problem.train.weights()) <=
-          8 * kTolerance * point.report.certificate.primal);
+          8 * kPathTolerance * point.report.certificate.primal);
     with_start += point.report.factorisations;
     alone += cold.report.factorisations;
   }
@@ -179,7 +179,7 @@ TEST_CASE("every point is the solution of its problem, and warm starts save fact
 
 TEST_CASE("warm starts save factorisations on a path of many penalties",
           "[convex/regularization_path]") {
-  Problem problem(2);
+  PathProblem problem(2);
   PathOptions o = options(40, 1e-3);
   o.solver.relative_tolerance = 1e-3;
   const auto path = RegularizationPath(o).solve_gated(problem.train, problem.gates);
@@ -196,7 +196,7 @@ TEST_CASE("warm starts save factorisations on a path of many penalties",
 }
 
 TEST_CASE("errors of a path are those of its solutions", "[convex/regularization_path]") {
-  Problem problem(2);
+  PathProblem problem(2);
   PathOptions o = options(5, 1e-2);
   const auto check = [&](const auto& result, const auto& predict) {
     REQUIRE(result.solutions.size() == result.report.points.size());
@@ -231,7 +231,7 @@ TEST_CASE("errors of a path are those of its solutions", "[convex/regularization
 
 TEST_CASE("the standard error of a mean of squared errors", "[convex/regularization_path]") {
   // A penalty that makes the solution zero: the errors are the squared targets.
-  Problem problem(1);
+  PathProblem problem(1);
   PathOptions o = options(1, 2);
   const auto point_of = [&](const Vector<double>& targets, const Vector<double>& weights) {
     const Dataset<double> validation(problem.validation.inputs().topRows(targets.size()), targets,
@@ -294,7 +294,7 @@ TEST_CASE("the one-standard-error rule", "[convex/regularization_path]") {
 }
 
 TEST_CASE("cross-validation along a path", "[convex/regularization_path]") {
-  Problem problem(2);
+  PathProblem problem(2);
   PathOptions o = options(6, 1e-3);
   o.folds = 4;
   o.seed = 5;
@@ -358,7 +358,7 @@ TEST_CASE("cross-validation along a path", "[convex/regularization_path]") {
 }
 
 TEST_CASE("a path ends where enough is explained", "[convex/regularization_path]") {
-  Problem problem(1);
+  PathProblem problem(1);
   PathOptions o = options(30, 1e-4);
   o.solver.output_bias = true;
   const auto whole = RegularizationPath(o).solve_gated(problem.train, problem.gates);
@@ -383,7 +383,7 @@ TEST_CASE("a path ends where enough is explained", "[convex/regularization_path]
 }
 
 TEST_CASE("a path that ends early keeps what it has", "[convex/regularization_path]") {
-  Problem problem(1);
+  PathProblem problem(1);
   const auto run = [&](const PathOptions& o) {
     const auto result =
         RegularizationPath(o).solve_gated(problem.train, problem.gates, &problem.validation);
@@ -425,7 +425,7 @@ TEST_CASE("a path that ends early keeps what it has", "[convex/regularization_pa
     const PathReport report = run(o);
     CHECK(report.termination == Termination::MaxIterations);
     CHECK(report.points.size() == 2);  // zero is known to be the first solution
-    CHECK(report.points.back().report.certificate.relative_gap() > kTolerance);
+    CHECK(report.points.back().report.certificate.relative_gap() > kPathTolerance);
   }
   SECTION("by the time limit, which is for all penalties together") {
     PathOptions o = options(10, 1e-3);
@@ -451,7 +451,7 @@ TEST_CASE("a path that ends early keeps what it has", "[convex/regularization_pa
 }
 
 TEST_CASE("a wanted penalty that leaves no path is solved alone", "[convex/regularization_path]") {
-  Problem problem(1);
+  PathProblem problem(1);
   const double largest = mgdl::GatedReluSolver().lambda_max(problem.train, problem.gates);
   PathOptions o = options(10, 1e-3);
   o.solver.lambda = 3 * largest;
@@ -478,7 +478,7 @@ TEST_CASE("a wanted penalty that leaves no path is solved alone", "[convex/regul
 }
 
 TEST_CASE("a path has the same bits for any number of threads", "[convex/regularization_path]") {
-  Problem problem(2);
+  PathProblem problem(2);
   PathOptions o = options(5, 1e-2);
   o.solver.threads = 1;
   const auto one =
@@ -494,7 +494,7 @@ TEST_CASE("a path has the same bits for any number of threads", "[convex/regular
 }
 
 TEST_CASE("bad options and data of a path", "[convex/regularization_path]") {
-  Problem problem(1);
+  PathProblem problem(1);
   PathOptions o = options(0, 1e-2);
   CHECK_THAT(error_of([&] { RegularizationPath{o}; }), ContainsSubstring("PathOptions.count"));
   CHECK_THAT(error_of([&] { RegularizationPath(options(2, 0)); }),
@@ -507,8 +507,8 @@ TEST_CASE("bad options and data of a path", "[convex/regularization_path]") {
   CHECK_THAT(error_of([&] { RegularizationPath{o}; }), ContainsSubstring("ConvexOptions.lambda"));
 
   const RegularizationPath path(options(2, 0.1));
-  const Dataset<double> wide = samples(10, 3, 1, problem.random);
-  const Dataset<double> deep = samples(10, 2, 2, problem.random);
+  const Dataset<double> wide = kinked_samples(10, 3, 1, problem.random);
+  const Dataset<double> deep = kinked_samples(10, 2, 2, problem.random);
   for (const Dataset<double>* bad : {&wide, &deep}) {
     CHECK_THAT(error_of([&] { path.solve_gated(problem.train, problem.gates, bad); }),
                ContainsSubstring("validation"));
@@ -520,7 +520,7 @@ TEST_CASE("bad options and data of a path", "[convex/regularization_path]") {
 }
 
 TEST_CASE("the report of a path is a table", "[convex/regularization_path]") {
-  Problem problem(1);
+  PathProblem problem(1);
   const auto report = RegularizationPath(options(4, 1e-2))
                           .solve_gated(problem.train, problem.gates, &problem.validation)
                           .report;

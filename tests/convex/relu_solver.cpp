@@ -29,7 +29,7 @@ using mgdl::test::random_problem;
 
 namespace {
 
-constexpr std::array<double, 4> kRatios{0.5, 0.1, 1e-2, 1e-3};
+constexpr std::array<double, 4> kReluRatios{0.5, 0.1, 1e-2, 1e-3};
 
 /// The network's objective, in long double.
 long double objective(const Dataset<double>& data, bool bias, const ReluSolution& solution) {
@@ -55,7 +55,7 @@ long double objective(const Dataset<double>& data, bool bias, const ReluSolution
 TEST_CASE("the solution is a network in the cones, and its gap is met", "[convex/relu_solver]") {
   for (std::uint64_t k = 0; k < 60; ++k) {
     const auto problem = random_problem(k, 2);
-    const double ratio = kRatios[k % 4];
+    const double ratio = kReluRatios[k % 4];
     CAPTURE(problem.what, ratio);
     const auto [solution, report] = ReluSolver({.lambda_ratio = ratio, .output_bias = k % 8 == 3})
                                         .solve(problem.data, problem.gates);
@@ -105,7 +105,7 @@ TEST_CASE("one input: kinks and gates give the same optimum", "[convex/relu_solv
     Vector<double> weights = Vector<double>::Ones(n);
     if (k % 3 == 2) weights[1] = 0;
     const Dataset<double> data(X, Y, weights);
-    const mgdl::ConvexOptions options{.lambda_ratio = kRatios[static_cast<std::size_t>(k % 4)],
+    const mgdl::ConvexOptions options{.lambda_ratio = kReluRatios[static_cast<std::size_t>(k % 4)],
                                       .output_bias = k % 2 == 1};
     const auto kinks = ReluSolver(options).solve_all_patterns(data);
     const auto gates = ReluSolver(options).solve(data, mgdl::enumerate_gates(X));

@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -132,6 +133,20 @@ TEST_CASE("a task may use a pool of its own", "[core/executor]") {
     });
   }
   for (Index i = 0; i < 7; ++i) CHECK(sums[static_cast<std::size_t>(i)] == 200 * (50 * i + 10));
+}
+
+TEST_CASE("what a task throws is thrown where the job was given", "[core/executor]") {
+  for (const int threads : {1, 2, 4}) {
+    ThreadPool pool(threads);
+    for (int job = 0; job < 200; ++job) {
+      CHECK_THROWS_WITH(pool.parallel_for(50,
+                                          [&](Index i, int) {
+                                            if (i % 7 == 3) throw std::runtime_error("no");
+                                          }),
+                        "no");
+      CHECK(runs_once(pool, 30));
+    }
+  }
 }
 
 TEST_CASE("pools come and go", "[core/executor]") {

@@ -1,18 +1,18 @@
 # Checks the #include lines of all headers under INCLUDE_DIR:
 #   - a part includes only itself and the parts below it;
 #   - no header includes itself by way of others, X.hpp and X_impl.hpp counting as one; X_impl.hpp is
-#     included by X.hpp alone;
+#     included by X.hpp, and by it alone;
 #   - a folder named after an algorithm lies in a part, and nothing lies deeper;
 #   - mgdl.hpp includes every header that lies directly in core, network and training, convex.hpp those
 #     of convex and the trainer and verification that need them;
-#   - outside of io, headers include only the standard library, Eigen and mgdl;
+#   - outside of io and parallel, headers include only the standard library, Eigen and mgdl;
 #   - none has Eigen::all or Eigen::last, which Eigen 5 has elsewhere than Eigen 3.4;
 #   - all headers include core/types.hpp, but for those in WITHOUT_TYPES (separated by commas): tests/headers
 #     precompiles it for the others.
 
 cmake_minimum_required(VERSION 3.23)
 
-set(parts core linalg network convex training io)
+set(parts core parallel linalg network convex training io)
 set(headers_of_convex_in_training training/convex_trainer.hpp training/verify_model.hpp)
 
 # <vector>, <Eigen/Dense>, "mgdl/...".
@@ -75,8 +75,14 @@ foreach(header IN LISTS headers)
       list(APPEND errors "mgdl/${umbrella} does not include mgdl/${header}")
     endif()
   endif()
+  if(header MATCHES "_impl\\.hpp$")
+    string(REPLACE "_impl.hpp" ".hpp" owner ${header})
+    if(NOT "\"mgdl/${header}\"" IN_LIST includes_${owner})
+      list(APPEND errors "mgdl/${owner} does not include mgdl/${header}")
+    endif()
+  endif()
   foreach(included IN LISTS includes_${header})
-    if(NOT included MATCHES "${allowed}" AND NOT header MATCHES "^io/")
+    if(NOT included MATCHES "${allowed}" AND NOT header MATCHES "^(io|parallel)/")
       list(APPEND errors "mgdl/${header} includes ${included}, which is neither std, Eigen nor mgdl")
     endif()
     if(NOT included MATCHES "^\"mgdl/(.*)\"$")

@@ -76,7 +76,7 @@ std::vector<Matrix<double>> run(const mgdl::test::TemporaryFolder& folder,
   return outputs;
 }
 
-constexpr CNumber numbers[] = {CNumber::Float32, CNumber::Float64, CNumber::Int16, CNumber::Int8};
+constexpr CNumber c_numbers[] = {CNumber::Float32, CNumber::Float64, CNumber::Int16, CNumber::Int8};
 
 template <class Scalar>
 void check_export(const MultigradeModel<Scalar>& model, const Matrix<Scalar>& samples,
@@ -86,7 +86,7 @@ void check_export(const MultigradeModel<Scalar>& model, const Matrix<Scalar>& sa
   const Index grades = model.grades();
   const mgdl::test::TemporaryFolder folder;
   Matrix<double> X = samples.template cast<double>();
-  for (const CNumber number : numbers) {
+  for (const CNumber number : c_numbers) {
     INFO(to_string(number));
     CHeaderOptions<Scalar> options{.name = "net", .number = number};
     if (with_samples) options.samples = samples;
@@ -256,7 +256,7 @@ TEST_CASE("The self-test notices a wrong weight", "[io/c_header]") {
   RandomStream random(mgdl::test::seed(), 4);
   const auto model = random_model<double>(3, 2, {{9, 8}}, FeatureLink::LastHidden, random);
   const mgdl::test::TemporaryFolder folder;
-  for (const CNumber number : numbers) {
+  for (const CNumber number : c_numbers) {
     write_c_header(folder / "net.h", model,
                    CHeaderOptions<double>{.name = "net", .number = number});
     folder.write("main.c", "#include \"net.h\"\nint main(void) { return net_self_test(); }\n");
@@ -327,7 +327,7 @@ TEST_CASE("Two headers of one name in one file do not compile", "[io/c_header]")
     return shell("cc -std=c99 -Wall -Wextra -Werror -fsyntax-only " + quoted(folder / "main.c") +
                  " 2> " + quoted(folder / "errors")) == 0;
   };
-  for (const CNumber number : numbers) {
+  for (const CNumber number : c_numbers) {
     CAPTURE(to_string(number));
     const auto write = [&](const char* file, const auto& model, const char* name) {
       write_c_header(folder / file, model, {.name = name, .number = number});

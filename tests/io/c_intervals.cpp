@@ -31,14 +31,14 @@ using mgdl::test::shell;
 namespace {
 
 template <class Scalar>
-struct Calibrated {
+struct CalibratedForC {
   mgdl::MultigradeModel<Scalar> model;
   mgdl::PredictionIntervals<Scalar> intervals;
 };
 
 /// Two outputs of three inputs, 90 samples: of three folds, or with a validation part.
 template <class Scalar>
-Calibrated<Scalar> calibrated(bool folds) {
+CalibratedForC<Scalar> calibrated_for_c(bool folds) {
   mgdl::RandomStream random(mgdl::test::seed(), 61);
   const auto X = mgdl::test::normal_matrix<Matrix<Scalar>>(90, 3, random);
   auto Y = mgdl::test::normal_matrix<Matrix<Scalar>>(90, 2, random);
@@ -49,14 +49,14 @@ Calibrated<Scalar> calibrated(bool folds) {
   const auto all = [&](const auto& parts) {
     auto fit = trainer.fit(parts);
     auto intervals = mgdl::calibrate(fit, parts, {.scale = {.width = 5}, .parts = 4});
-    return Calibrated<Scalar>{std::move(fit.model), std::move(intervals)};
+    return CalibratedForC<Scalar>{std::move(fit.model), std::move(intervals)};
   };
   const mgdl::Dataset<Scalar> data(X, Y);
   return folds ? all(mgdl::folds(data, 3, 1)) : all(mgdl::split(data, 0.4, 1));
 }
 
 /// Reads three doubles a sample, and writes both ends of both outputs.
-std::string program(const std::string& number) {
+std::string interval_program(const std::string& number) {
   std::string text = R"(#include <stdio.h>
 #include "net.h"
 int main(void) {
@@ -78,8 +78,8 @@ int main(void) {
 }
 
 /// n x 4: both lower ends, both upper ends.
-Matrix<double> run(const mgdl::test::TemporaryFolder& folder, const std::string& compile,
-                   const mgdl::RowMatrix<double>& X) {
+Matrix<double> run_intervals(const mgdl::test::TemporaryFolder& folder, const std::string& compile,
+                             const mgdl::RowMatrix<double>& X) {
   INFO(compile);
   REQUIRE(shell(compile + " -o " + quoted(folder / "net") + " -lm") == 0);
   folder.write("in", std::string(reinterpret_cast<const char*>(X.data()),
@@ -104,7 +104,7 @@ TEMPLATE_TEST_CASE("exported intervals are those of the library", "[io/c_header]
   const Matrix<Scalar> inputs = X.cast<Scalar>();
   std::size_t compiler = 0;
   for (const bool folds : {false, true}) {
-    const auto made = calibrated<Scalar>(folds);
+    const auto made = calibrated_for_c<Scalar>(folds);
     for (const auto width : {IntervalWidth::Constant, IntervalWidth::Scaled}) {
       for (const double level : {0.5, 0.9}) {
         for (const auto number : {CNumber::Float32, CNumber::Float64}) {
@@ -119,11 +119,11 @@ TEMPLATE_TEST_CASE("exported intervals are those of the library", "[io/c_header]
           REQUIRE(report.interval_error);
           const std::string type = number == CNumber::Float64 ? "double" : "float";
           for (const char* suffix : {"c", "cpp"}) {
-            folder.write(std::string("main.") + suffix, program(type));
+            folder.write(std::string("main.") + suffix, interval_program(type));
           }
           const auto compilers = mgdl::test::c_compilers(folder / "main");
           REQUIRE_FALSE(compilers.empty());
-          const auto found = run(folder, compilers[compiler++ % compilers.size()], X);
+          const auto found = run_intervals(folder, compilers[compiler++ % compilers.size()], X);
           const auto limits = made.intervals.predict(inputs, level, width);
           Matrix<double> expected(X.rows(), 4);
           expected << limits.lower.template cast<double>(), limits.upper.template cast<double>();
@@ -139,8 +139,8 @@ TEMPLATE_TEST_CASE("exported intervals are those of the library", "[io/c_header]
 }
 
 TEST_CASE("intervals that cannot be exported are refused", "[io/c_header]") {
-  const auto made = calibrated<double>(true);
-  const auto other = calibrated<double>(false);
+  const auto made = calibrated_for_c<double>(true);
+  const auto other = calibrated_for_c<double>(false);
   const auto message = [&](const mgdl::MultigradeModel<double>& model,
                            CHeaderOptions<double> options) {
     options.intervals = &made.intervals;

@@ -16,7 +16,7 @@ using Names = std::vector<std::string>;
 
 namespace {
 
-mgdl::CsvTable<double> parse(const std::string& text, const CsvOptions& options = {}) {
+mgdl::CsvTable<double> parse_dialect(const std::string& text, const CsvOptions& options = {}) {
   // In blocks, too.
   static const mgdl::test::TemporaryFolder folder;
   mgdl::test::check_csv_both<double>(folder, text, options);
@@ -160,10 +160,10 @@ TEST_CASE("CSV as people have it", "[io/csv_dialects]") {
   for (const Kind& kind : kinds) {
     INFO(kind.name << "\n" << kind.text);
     std::string found;
-    CHECK_NOTHROW(found = summary(parse(kind.text, kind.options)));
+    CHECK_NOTHROW(found = summary(parse_dialect(kind.text, kind.options)));
     CHECK(found == kind.found);
     if (found != kind.found) continue;
-    CHECK(parse(kind.text, kind.options).values == kind.values);
+    CHECK(parse_dialect(kind.text, kind.options).values == kind.values);
   }
 }
 
@@ -176,15 +176,15 @@ TEST_CASE("CSV: numbers in the first record are names or data, and what is neith
         "Rome,2019,2020\nOslo,1,3\nBonn,3,1\n", "0\n0.5\n0.25\n", "0,1,2\n3,1,0\n1,1,7\n",
         "a,0.5\n1,2\n"}) {
     INFO(text);
-    CHECK_THROWS_WITH(parse(text), ContainsSubstring(unclear));
-    CHECK(parse(text, {.header = CsvHeader::Yes}).dialect.header);
+    CHECK_THROWS_WITH(parse_dialect(text), ContainsSubstring(unclear));
+    CHECK(parse_dialect(text, {.header = CsvHeader::Yes}).dialect.header);
   }
   for (const std::string text :
        {"0.1,0.2\n0.3,0.4\n", "1,2\n3,4\n", "1,2,3\n4,5,6\n7,8,9\n", "5,5\n0.1,0.2\n",
         "0,0\n0.5,0.25\n1,1\n", "3,8,2\n1,9,4\n7,7,1\n", "5\n6\n7\n", "1,?\n2,3\n"}) {
     INFO(text);
     try {
-      const auto table = parse(text);
+      const auto table = parse_dialect(text);
       CHECK_FALSE(table.dialect.header);
       CHECK(table.values.rows() == std::count(text.begin(), text.end(), '\n'));
     } catch (const mgdl::InvalidArgument& error) {
@@ -192,7 +192,7 @@ TEST_CASE("CSV: numbers in the first record are names or data, and what is neith
     }
   }
   // The names of a model settle it.
-  CHECK(parse("0,1\n0.1,0.2\n", {.names = {"0", "1"}}).names == Names{"0", "1"});
+  CHECK(parse_dialect("0,1\n0.1,0.2\n", {.names = {"0", "1"}}).names == Names{"0", "1"});
 }
 
 TEST_CASE("CSV: what can be read in two ways is refused, with the option that decides",
@@ -242,7 +242,7 @@ TEST_CASE("CSV: what can be read in two ways is refused, with the option that de
     INFO(bad.text);
     std::string message;
     try {
-      parse(bad.text, bad.options);
+      parse_dialect(bad.text, bad.options);
     } catch (const mgdl::InvalidArgument& error) {
       message = error.what();
     }
@@ -252,7 +252,7 @@ TEST_CASE("CSV: what can be read in two ways is refused, with the option that de
 }
 
 TEST_CASE("CSV: columns are numbered as in the file", "[io/csv_dialects]") {
-  const auto table = parse("id,city,a,y\n1,Rome,5,6\n3,Oslo,7,9\n", {.exclude = {"id"}});
+  const auto table = parse_dialect("id,city,a,y\n1,Rome,5,6\n3,Oslo,7,9\n", {.exclude = {"id"}});
   CHECK(table.names == Names{"a", "y"});
   CHECK(table.positions == std::vector<mgdl::Index>{2, 3});
   const auto [X, Y] = mgdl::split_targets(table, {"4"});
@@ -279,7 +279,7 @@ TEST_CASE("CSV: names of any kind are written and found again", "[io/csv_dialect
     std::ostringstream out;
     mgdl::write_csv(out, mgdl::Matrix<double>{{0.5, 1.5}, {2.5, 3.5}}, names);
     INFO(out.str());
-    CHECK(parse(out.str(), {.delimiter = ',', .header = CsvHeader::Yes}).names == names);
-    CHECK(parse(out.str(), {.header = CsvHeader::Yes}).values.rows() == 2);
+    CHECK(parse_dialect(out.str(), {.delimiter = ',', .header = CsvHeader::Yes}).names == names);
+    CHECK(parse_dialect(out.str(), {.header = CsvHeader::Yes}).values.rows() == 2);
   }
 }

@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-class TemporaryFolder : public mgdl::test::TemporaryFolder {
+class FileFolder : public mgdl::test::TemporaryFolder {
  public:
   fs::path operator/(const std::string& name) const { return path() / name; }
   std::ptrdiff_t entries() const {
@@ -41,7 +41,7 @@ void write_text(const fs::path& path, const std::string& text) {
 }  // namespace
 
 TEST_CASE("write_file creates and replaces, and leaves nothing else", "[io/file]") {
-  const TemporaryFolder folder;
+  const FileFolder folder;
   const std::string long_name(255, 'n');
   for (const std::string& name : {std::string("a"), long_name}) {
     write_text(folder / name, "first, and longer");
@@ -53,7 +53,7 @@ TEST_CASE("write_file creates and replaces, and leaves nothing else", "[io/file]
 }
 
 TEST_CASE("write_file that fails changes nothing", "[io/file]") {
-  const TemporaryFolder folder;
+  const FileFolder folder;
   write_text(folder / "a", "kept");
   const auto stop = [](std::ostream& out) {
     out << "half";
@@ -74,7 +74,7 @@ TEST_CASE("write_file that fails changes nothing", "[io/file]") {
 }
 
 TEST_CASE("write_file keeps permissions and links", "[io/file]") {
-  const TemporaryFolder folder;
+  const FileFolder folder;
   write_text(folder / "a", "old");
   fs::permissions(folder / "a", fs::perms::owner_read | fs::perms::owner_write);
   fs::create_symlink("a", folder / "link");
@@ -85,7 +85,7 @@ TEST_CASE("write_file keeps permissions and links", "[io/file]") {
 }
 
 TEST_CASE("write_file follows symbolic links, also those to nothing", "[io/file]") {
-  const TemporaryFolder folder;
+  const FileFolder folder;
   fs::create_directory(folder / "there");
   const auto links = [&](const char* to, const char* from) {
     fs::create_symlink(to, folder / from);
@@ -126,7 +126,7 @@ TEST_CASE("write_file keeps the owner", "[io/file]") {
     WARN("skipped: only root can make files of others");
     return;
   }
-  const TemporaryFolder folder;
+  const FileFolder folder;
   fs::permissions(folder.path(), fs::perms::all);
   const fs::path path = folder / "a";
   const auto owner = [&] {
@@ -184,7 +184,7 @@ TEST_CASE("write_file keeps the owner", "[io/file]") {
 // With a pipe of its own, not with /dev/null: were the code wrong, a test run by root would replace
 // the device.
 TEST_CASE("pipes are written in place", "[io/file]") {
-  const TemporaryFolder folder;
+  const FileFolder folder;
   const fs::path pipe = folder / "pipe";
   REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
   const int keeper = open(pipe.c_str(), O_RDWR | O_NONBLOCK);  // so that nobody waits for a partner
@@ -199,7 +199,7 @@ TEST_CASE("pipes are written in place", "[io/file]") {
 }
 
 TEST_CASE("a full disk leaves the old file", "[io/file]") {
-  const TemporaryFolder folder;
+  const FileFolder folder;
   write_text(folder / "a", "kept");
   rlimit before{};
   REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
@@ -228,7 +228,7 @@ TEST_CASE("read_file reads what has no size", "[io/file]") {
 #endif
 
 TEST_CASE("read_file names the file that cannot be read", "[io/file]") {
-  const TemporaryFolder folder;
+  const FileFolder folder;
   CHECK_THROWS_WITH(mgdl::read_file(folder.path()), ContainsSubstring("found a directory"));
   const fs::path missing = folder / "missing";
   CHECK_THROWS_WITH(mgdl::read_file(missing),
@@ -245,7 +245,7 @@ TEST_CASE("an excerpt is short and printable", "[io/file]") {
 }
 
 TEST_CASE("write_file leaves the temporary files of others alone", "[io/file]") {
-  const TemporaryFolder folder;
+  const FileFolder folder;
   for (const char* name : {".mgdl-0.tmp", ".mgdl-1.tmp"}) {
     std::ofstream(folder / name) << "another program's";
   }

@@ -22,7 +22,7 @@ using mgdl::test::shell;
 
 namespace {
 
-constexpr CNumber numbers[] = {CNumber::Float32, CNumber::Int16, CNumber::Int8};
+constexpr CNumber exact_numbers[] = {CNumber::Float32, CNumber::Int16, CNumber::Int8};
 
 /// Writes the result of the self-test, and the bits of every prefix at some points inside and
 /// outside of the box, as hexadecimal numbers.
@@ -179,7 +179,7 @@ TEST_CASE("Exported C has the same bits on an AVR", "[io/c_header]") {
           mgdl::detail::quantised<double>(model, 16, zero, one, Matrix<double>()).input_shift;
       CHECK(*std::ranges::max_element(shifts) > 0);  // where int may overflow
     }
-    for (const CNumber number : numbers) {
+    for (const CNumber number : exact_numbers) {
       CAPTURE(to_string(link), to_string(number));
       const Exported exported(model, number);
       const std::string expected = exported.expected();
@@ -217,7 +217,7 @@ TEST_CASE("Exported C has the same bits on a Cortex-M0, and fixed point is not l
   if (!has({"cc", "arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm"})) return;
   for (const FeatureLink link : {FeatureLink::LastHiddenAndInput, FeatureLink::LastHidden}) {
     std::vector<Index> flash;
-    for (const CNumber number : numbers) {
+    for (const CNumber number : exact_numbers) {
       CAPTURE(to_string(link), to_string(number));
       const Exported exported(linked_model(link), number);
       const std::string expected = exported.expected();

@@ -1,4 +1,5 @@
 #include "mgdl/io/model_file.hpp"
+#include "io/model_bytes.hpp"
 
 #include <cmath>
 #include <cstddef>
@@ -27,6 +28,7 @@
 using Catch::Matchers::ContainsSubstring;
 using Json = nlohmann::ordered_json;
 using mgdl::Index;
+using mgdl::test::load;
 using mgdl::test::saved_model;
 using mgdl::test::saved_report;
 namespace fs = std::filesystem;
@@ -59,7 +61,8 @@ bool same_bits(const A& a, const B& b) {
 }
 
 template <class Scalar>
-void check_same(const mgdl::MultigradeModel<Scalar>& a, const mgdl::MultigradeModel<Scalar>& b) {
+void check_same_model(const mgdl::MultigradeModel<Scalar>& a,
+                      const mgdl::MultigradeModel<Scalar>& b) {
   CHECK(a == b);
   CHECK(same_bits(a.input_standardizer().mean(), b.input_standardizer().mean()));
   CHECK(same_bits(a.input_standardizer().scale(), b.input_standardizer().scale()));
@@ -77,7 +80,7 @@ void check_same(const mgdl::MultigradeModel<Scalar>& a, const mgdl::MultigradeMo
   }
 }
 
-void check_same(const mgdl::CertificateWitness& a, const mgdl::CertificateWitness& b) {
+void check_same_model(const mgdl::CertificateWitness& a, const mgdl::CertificateWitness& b) {
   CHECK(a.columns == b.columns);
   CHECK(a.unit == b.unit);
   CHECK(a.bias == b.bias);
@@ -96,19 +99,15 @@ void check_same(const mgdl::CertificateWitness& a, const mgdl::CertificateWitnes
 }
 
 template <class Scalar>
-std::string bytes_of(const mgdl::MultigradeModel<Scalar>& model,
-                     const mgdl::FitSummary* report = nullptr) {
+std::string bytes_of_model(const mgdl::MultigradeModel<Scalar>& model,
+                           const mgdl::FitSummary* report = nullptr) {
   std::ostringstream out;
   mgdl::save_model(out, model, report);
   return out.str();
 }
 
-mgdl::AnySavedModel load(const std::string& bytes) {
-  return mgdl::load_any_model(std::as_bytes(std::span(bytes)), "f");
-}
-
 /// The message of the FormatError; anything else fails the test.
-std::string error_of(const std::string& bytes) {
+std::string error_of_model(const std::string& bytes) {
   try {
     load(bytes);
   } catch (const mgdl::FormatError& error) {
@@ -144,31 +143,31 @@ TEMPLATE_TEST_CASE("a model comes back bit for bit", "[io/model_file]", float, d
     // To and from memory and streams, the same.
     const auto bytes = mgdl::save_model(model, &report);
     CHECK(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == text);
-    CHECK(bytes_of(model, &report) == text);
-    check_same(mgdl::load_model<TestType>(bytes).model, model);
+    CHECK(bytes_of_model(model, &report) == text);
+    check_same_model(mgdl::load_model<TestType>(bytes).model, model);
     std::istringstream in(text);
-    check_same(mgdl::load_model<TestType>(in).model, model);
+    check_same_model(mgdl::load_model<TestType>(in).model, model);
     CHECK(std::holds_alternative<mgdl::SavedModel<TestType>>(mgdl::load_any_model(file.path())));
 
     const auto saved = mgdl::load_model<TestType>(file.path());
-    check_same(saved.model, model);
+    check_same_model(saved.model, model);
     CHECK(saved.model.grade(1).train_rse == 1.0 / 3);
     CHECK(std::isnan(saved.model.grade(1).validation_rse));
     CHECK(saved.model.grade(2).validation_rse == std::numeric_limits<double>::infinity());
     // Saved again, the same bytes: nothing was lost on the way.
     REQUIRE(saved.report);
-    CHECK(bytes_of(saved.model, &*saved.report) == text);
+    CHECK(bytes_of_model(saved.model, &*saved.report) == text);
   }
 }
 
 TEST_CASE("every field of a report comes back, but what is passing", "[io/model_file]") {
   const auto model = saved_model<double>();
   auto report = saved_report();
-  const auto saved = std::get<mgdl::SavedModel<double>>(load(bytes_of(model, &report)));
+  const auto saved = std::get<mgdl::SavedModel<double>>(load(bytes_of_model(model, &report)));
   REQUIRE(saved.report);
   for (std::size_t k = 0; k < 2; ++k) {
     REQUIRE(saved.report->grades[k].fit.witness);
-    check_same(*saved.report->grades[k].fit.witness, *report.grades[k].fit.witness);
+    check_same_model(*saved.report->grades[k].fit.witness, *report.grades[k].fit.witness);
   }
   CHECK(saved.report->parameters == model.parameters());
   CHECK(saved.report->multiply_adds == model.multiply_adds());
@@ -189,17 +188,17 @@ TEST_CASE("every field of a report comes back, but what is passing", "[io/model_
 
   // A report without certificates has no witnesses; a model needs no report.
   report.grades[0].fit.certificate.reset();
-  const auto less = std::get<mgdl::SavedModel<double>>(load(bytes_of(model, &report)));
+  const auto less = std::get<mgdl::SavedModel<double>>(load(bytes_of_model(model, &report)));
   CHECK_FALSE(less.report->grades[0].fit.witness);
   CHECK(less.report->grades[1].fit.witness);
-  CHECK_FALSE(std::get<mgdl::SavedModel<double>>(load(bytes_of(model))).report);
+  CHECK_FALSE(std::get<mgdl::SavedModel<double>>(load(bytes_of_model(model))).report);
   report.grades.pop_back();
-  CHECK_THROWS_WITH(bytes_of(model, &report),
+  CHECK_THROWS_WITH(bytes_of_model(model, &report),
                     "report: expected 2 grades, as in the model, found 1");
   // A text that is no UTF-8 does not cost the model.
   auto odd = saved_report();
   odd.message = "caf\xe9";
-  CHECK(std::get<mgdl::SavedModel<double>>(load(bytes_of(model, &odd))).report->message ==
+  CHECK(std::get<mgdl::SavedModel<double>>(load(bytes_of_model(model, &odd))).report->message ==
         "caf\xef\xbf\xbd");
 }
 
@@ -207,25 +206,26 @@ TEMPLATE_TEST_CASE("a model with groups comes back", "[io/model_file]", float, d
   mgdl::RandomStream random(mgdl::test::seed(), 2);
   for (const auto link : {mgdl::FeatureLink::LastHidden, mgdl::FeatureLink::LastHiddenAndInput}) {
     const auto model = mgdl::test::random_grouped_model<TestType>(link, random);
-    const std::string bytes = bytes_of(model);
-    check_same(std::get<mgdl::SavedModel<TestType>>(load(bytes)).model, model);
+    const std::string bytes = bytes_of_model(model);
+    check_same_model(std::get<mgdl::SavedModel<TestType>>(load(bytes)).model, model);
     const auto wide = mgdl::load_model<double>(std::as_bytes(std::span(bytes))).model;
     CHECK(wide.grade(2).network.layers()[0].groups() == 3);
 
     const auto average =
         mgdl::average(std::vector{saved_model<TestType>(link), saved_model<TestType>(link)});
-    check_same(std::get<mgdl::SavedModel<TestType>>(load(bytes_of(average))).model, average);
+    check_same_model(std::get<mgdl::SavedModel<TestType>>(load(bytes_of_model(average))).model,
+                     average);
   }
   // Nothing is written where there are none.
-  CHECK(bytes_of(saved_model<TestType>()).find("groups") == std::string::npos);
+  CHECK(bytes_of_model(saved_model<TestType>()).find("groups") == std::string::npos);
 }
 
 TEST_CASE("groups that do not divide are refused", "[io/model_file]") {
   mgdl::RandomStream random(mgdl::test::seed(), 3);
   const auto model = mgdl::test::random_grouped_model<float>(mgdl::FeatureLink::LastHidden, random);
-  const std::string bytes = bytes_of(model);
+  const std::string bytes = bytes_of_model(model);
   const auto with = [&](const Json& groups) {
-    return error_of(changed(bytes, [&](auto& c) {
+    return error_of_model(changed(bytes, [&](auto& c) {
       Json grades = Json::parse(c.metadata["grades"]);
       REQUIRE(grades[0]["groups"] == Json{1, 4, 2});
       grades[0]["groups"] = groups;
@@ -246,19 +246,19 @@ TEST_CASE("groups that do not divide are refused", "[io/model_file]") {
   CHECK(with(4) == "f: expected a list, found 4 at metadata grades/0/groups");
   CHECK_THAT(with({1, 2, 2}), ContainsSubstring("8 inputs (layers), found 4 at grade 1"));
   // As an earlier reader sees it.
-  CHECK_THAT(error_of(changed(bytes,
-                              [&](auto& c) {
-                                Json grades = Json::parse(c.metadata["grades"]);
-                                grades[0].erase("groups");
-                                c.metadata["grades"] = grades.dump();
-                              })),
+  CHECK_THAT(error_of_model(changed(bytes,
+                                    [&](auto& c) {
+                                      Json grades = Json::parse(c.metadata["grades"]);
+                                      grades[0].erase("groups");
+                                      c.metadata["grades"] = grades.dump();
+                                    })),
              ContainsSubstring("8 inputs (layers), found 2 at grade 1"));
 }
 
 TEST_CASE("a model without grades is a model", "[io/model_file]") {
   auto model = saved_model<float>();
   model.truncate(0);
-  check_same(std::get<mgdl::SavedModel<float>>(load(bytes_of(model))).model, model);
+  check_same_model(std::get<mgdl::SavedModel<float>>(load(bytes_of_model(model))).model, model);
 }
 
 TEST_CASE("a model whose outputs overflow has no self-test", "[io/model_file]") {
@@ -268,9 +268,9 @@ TEST_CASE("a model whose outputs overflow has no self-test", "[io/model_file]") 
   const mgdl::RowMatrix<double> one = mgdl::RowMatrix<double>::Constant(1, 1, huge);
   const mgdl::RowVector<double> bias = mgdl::RowVector<double>::Constant(1, huge);
   model.add_grade({mgdl::ReluNetwork<double>({{0 * one, bias}, {one, bias}})});
-  const std::string bytes = bytes_of(model);
+  const std::string bytes = bytes_of_model(model);
   CHECK(bytes.find("self_test") == bytes.npos);
-  check_same(std::get<mgdl::SavedModel<double>>(load(bytes)).model, model);
+  check_same_model(std::get<mgdl::SavedModel<double>>(load(bytes)).model, model);
 }
 
 TEST_CASE("float32 widens, float64 is not cut", "[io/model_file]") {
@@ -298,23 +298,23 @@ TEST_CASE("float32 widens, float64 is not cut", "[io/model_file]") {
 
 TEST_CASE("a model file that is cut is refused wherever it is cut", "[io/model_file]") {
   const auto report = saved_report();
-  const std::string bytes = bytes_of(saved_model<float>(), &report);
+  const std::string bytes = bytes_of_model(saved_model<float>(), &report);
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     INFO(size);
-    error_of(bytes.substr(0, size));
+    error_of_model(bytes.substr(0, size));
   }
-  error_of(bytes + '\0');
+  error_of_model(bytes + '\0');
 }
 
 TEST_CASE("a model file with a wrong byte is refused wherever it is", "[io/model_file]") {
   const auto report = saved_report();
-  std::string bytes = bytes_of(saved_model<float>(), &report);
+  std::string bytes = bytes_of_model(saved_model<float>(), &report);
   const std::string good = bytes;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     for (int bit = 0; bit < 8; ++bit) {
       INFO("byte " << i << ", bit " << bit);
       bytes[i] = static_cast<char>(bytes[i] ^ 1 << bit);
-      error_of(bytes);
+      error_of_model(bytes);
       bytes[i] = good[i];
     }
   }
@@ -323,12 +323,12 @@ TEST_CASE("a model file with a wrong byte is refused wherever it is", "[io/model
 
 TEST_CASE("every field of a damaged model file is missed", "[io/model_file]") {
   const auto report = saved_report();
-  const std::string bytes = bytes_of(saved_model<double>(), &report);
+  const std::string bytes = bytes_of_model(saved_model<double>(), &report);
   const auto content = mgdl::parse_safetensors(std::as_bytes(std::span(bytes)));
   for (const auto& [key, text] : content.metadata) {
     if (key == "library_version" || key == "report") continue;  // may be missing
     INFO(key);
-    CHECK(error_of(changed(bytes, [&](auto& c) { c.metadata.erase(key); })) ==
+    CHECK(error_of_model(changed(bytes, [&](auto& c) { c.metadata.erase(key); })) ==
           "f: expected a text, found none at metadata " + key);
   }
   for (const auto& [name, tensor] : content.tensors) {
@@ -336,23 +336,24 @@ TEST_CASE("every field of a damaged model file is missed", "[io/model_file]") {
     // Optional, each in itself.
     if (name.ends_with("gates") || name.ends_with("dual") || name.ends_with("coefficients"))
       continue;
-    CHECK_THAT(error_of(changed(bytes, [&](auto& c) { c.tensors.erase(name); })),
+    CHECK_THAT(error_of_model(changed(bytes, [&](auto& c) { c.tensors.erase(name); })),
                ContainsSubstring(name == "self_test.inputs" ? "self_test.outputs" : name));
-    CHECK_THAT(error_of(changed(bytes, [&](auto& c) { c.tensors.at(name).shape.push_back(1); })),
-               ContainsSubstring("tensor " + name));
-    CHECK_THAT(error_of(changed(bytes,
-                                [&](auto& c) {
-                                  auto& t = c.tensors.at(name);
-                                  t.type = mgdl::TensorType::F32;
-                                  t.data = t.data.first(t.data.size() / 2);
-                                })),
+    CHECK_THAT(
+        error_of_model(changed(bytes, [&](auto& c) { c.tensors.at(name).shape.push_back(1); })),
+        ContainsSubstring("tensor " + name));
+    CHECK_THAT(error_of_model(changed(bytes,
+                                      [&](auto& c) {
+                                        auto& t = c.tensors.at(name);
+                                        t.type = mgdl::TensorType::F32;
+                                        t.data = t.data.first(t.data.size() / 2);
+                                      })),
                ContainsSubstring("expected F64, found F32 at tensor " + name));
   }
-  CHECK_THAT(error_of(changed(bytes,
-                              [&](auto& c) {
-                                c.tensors["other"] = {};
-                                c.tensors["other"].shape = {0};
-                              })),
+  CHECK_THAT(error_of_model(changed(bytes,
+                                    [&](auto& c) {
+                                      c.tensors["other"] = {};
+                                      c.tensors["other"].shape = {0};
+                                    })),
              ContainsSubstring("expected no other tensor, found one at tensor other"));
   for (const char* key : {"grades", "report"}) {
     const Json good = Json::parse(content.metadata.at(key));
@@ -370,7 +371,7 @@ TEST_CASE("every field of a damaged model file is missed", "[io/model_file]") {
         json[place.parent_pointer()].erase(place.back());
         INFO(key << place.to_string());
         const std::string message =
-            error_of(changed(bytes, [&](auto& c) { c.metadata[key] = json.dump(); }));
+            error_of_model(changed(bytes, [&](auto& c) { c.metadata[key] = json.dump(); }));
         CHECK(message == "f: expected a value, found none at metadata " + std::string(key) +
                              place.to_string());
       }
@@ -380,9 +381,9 @@ TEST_CASE("every field of a damaged model file is missed", "[io/model_file]") {
 
 TEST_CASE("every field of a damaged model file is checked", "[io/model_file]") {
   const auto report = saved_report();
-  const std::string bytes = bytes_of(saved_model<float>(), &report);
+  const std::string bytes = bytes_of_model(saved_model<float>(), &report);
   const auto metadata = [&](const std::string& key, const std::string& text) {
-    return error_of(changed(bytes, [&](auto& c) { c.metadata[key] = text; }));
+    return error_of_model(changed(bytes, [&](auto& c) { c.metadata[key] = text; }));
   };
   CHECK(metadata("format", "onnx") ==
         "f: expected \"mgdl-model\", found \"onnx\" at metadata format");
@@ -423,11 +424,11 @@ TEST_CASE("every field of a damaged model file is checked", "[io/model_file]") {
     std::string wrong = bytes;
     const auto place = wrong.find("\"crc32\":\"") + 9;
     wrong[place] = wrong[place] == '0' ? '1' : '0';
-    CHECK_THAT(error_of(wrong), ContainsSubstring("at metadata crc32"));
+    CHECK_THAT(error_of_model(wrong), ContainsSubstring("at metadata crc32"));
   }
 
   const auto json = [&](const char* key, const char* pointer, const Json& value) {
-    return error_of(changed(bytes, [&](auto& c) {
+    return error_of_model(changed(bytes, [&](auto& c) {
       Json text = Json::parse(c.metadata[key]);
       REQUIRE(text.contains(Json::json_pointer(pointer)));
       text[Json::json_pointer(pointer)] = value;
@@ -476,7 +477,7 @@ TEST_CASE("every field of a damaged model file is checked", "[io/model_file]") {
 
   const auto number = [&](const std::string& name, std::size_t i, float value) {
     std::vector<std::byte> copy;
-    return error_of(changed(bytes, [&](auto& c) {
+    return error_of_model(changed(bytes, [&](auto& c) {
       auto& data = c.tensors.at(name).data;
       copy.assign(data.begin(), data.end());
       std::memcpy(copy.data() + i * sizeof value, &value, sizeof value);
@@ -501,7 +502,7 @@ TEST_CASE("every field of a damaged model file is checked", "[io/model_file]") {
 }
 
 TEST_CASE("a self-test forgives rounding, and only that", "[io/model_file]") {
-  const std::string bytes = bytes_of(saved_model<float>());
+  const std::string bytes = bytes_of_model(saved_model<float>());
   const auto shifted = [&](double relative) {
     std::vector<std::byte> copy;
     return changed(bytes, [&](auto& c) {
@@ -515,7 +516,7 @@ TEST_CASE("a self-test forgives rounding, and only that", "[io/model_file]") {
     });
   };
   CHECK_NOTHROW(load(shifted(1.2e-7)));
-  CHECK_THAT(error_of(shifted(1e-2)), ContainsSubstring("tensor self_test.outputs"));
+  CHECK_THAT(error_of_model(shifted(1e-2)), ContainsSubstring("tensor self_test.outputs"));
 }
 
 TEST_CASE("a model that cannot be written leaves the file as it was", "[io/model_file]") {
@@ -524,8 +525,9 @@ TEST_CASE("a model that cannot be written leaves the file as it was", "[io/model
   CHECK_THROWS_AS(mgdl::save_model("/no/such/folder/model", model), mgdl::InvalidArgument);
   CHECK_THROWS_WITH(mgdl::load_any_model("/no/such/model"),
                     ContainsSubstring("expected a readable file"));
-  CHECK_THAT(error_of("\x93NUMPY and so on"), ContainsSubstring("expected a header of at most"));
-  CHECK_THAT(error_of("{\"format\": \"mgdl-model\"}"), ContainsSubstring("a header of"));
+  CHECK_THAT(error_of_model("\x93NUMPY and so on"),
+             ContainsSubstring("expected a header of at most"));
+  CHECK_THAT(error_of_model("{\"format\": \"mgdl-model\"}"), ContainsSubstring("a header of"));
 }
 
 TEMPLATE_TEST_CASE("names of inputs and targets are kept", "[io/model_file]", float, double) {
@@ -556,7 +558,7 @@ TEMPLATE_TEST_CASE("names of inputs and targets are kept", "[io/model_file]", fl
         R"({"inputs":["a","b","c","d","e","f","g"],"targets":[]})", R"({"inputs":["a"]})"}) {
     const std::string text(reinterpret_cast<const char*>(half.data()), half.size());
     const auto damaged = changed(text, [&](auto& c) { c.metadata["names"] = wrong; });
-    CHECK_THAT(error_of(damaged), Catch::Matchers::Contains("metadata names"));
+    CHECK_THAT(error_of_model(damaged), Catch::Matchers::Contains("metadata names"));
   }
 
   const mgdl::ColumnNames more{names_of("x", model.inputs() + 1), {}};

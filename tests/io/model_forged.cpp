@@ -19,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include "io/model_bytes.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/fingerprint.hpp"
 #include "mgdl/io/file.hpp"
@@ -38,6 +39,7 @@
 
 using Json = nlohmann::ordered_json;
 using mgdl::Index;
+using mgdl::test::load;
 
 namespace {
 
@@ -51,10 +53,6 @@ struct Specimen {
   std::function<std::vector<double>(const std::string& bytes)> predictions;
   Index outputs = 1;
 };
-
-mgdl::AnySavedModel load(const std::string& bytes) {
-  return mgdl::load_any_model(std::as_bytes(std::span(bytes)), "f");
-}
 
 std::string saved_again(const std::string& bytes) {
   return std::visit(

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "io/model_bytes.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/io/model/content.hpp"
 #include "mgdl/io/model_file.hpp"
@@ -25,6 +26,7 @@
 using Catch::Matchers::ContainsSubstring;
 using Json = nlohmann::ordered_json;
 using mgdl::Index;
+using mgdl::test::load;
 
 namespace {
 
@@ -65,13 +67,9 @@ Calibrated<Scalar> calibrated(bool folds, bool scaled = true) {
   return all(mgdl::split(data, 0.3, 1));
 }
 
-mgdl::AnySavedModel load(const std::string& bytes) {
-  return mgdl::load_any_model(std::as_bytes(std::span(bytes)), "f");
-}
-
 /// The message of the FormatError that a changed file ends in, whose checksum is right.
 template <class Change>
-std::string error_of(const std::string& bytes, const Change& change) {
+std::string error_of_changed(const std::string& bytes, const Change& change) {
   mgdl::SafeTensors content = mgdl::parse_safetensors(std::as_bytes(std::span(bytes)));
   change(content);
   content.metadata["crc32"] = mgdl::detail::content_checksum(content);
@@ -160,19 +158,20 @@ TEST_CASE("Damaged prediction intervals are refused", "[io/model_file]") {
       if (name.find("intervals.") != 0) continue;
       ++found;
       CAPTURE(name);
-      CHECK_THAT(error_of(bytes, [&](SafeTensors& c) { c.tensors.erase(name); }),
+      CHECK_THAT(error_of_changed(bytes, [&](SafeTensors& c) { c.tensors.erase(name); }),
                  ContainsSubstring("expected a tensor, found none at tensor " + name));
       std::vector<std::byte> data(tensor.data.begin(), tensor.data.end());
       const double nan = std::numeric_limits<double>::quiet_NaN();
       std::memcpy(data.data(), &nan, sizeof(nan));
       CHECK_THAT(
-          error_of(bytes, [&](SafeTensors& c) { c.tensors[name].data = data; }),
+          error_of_changed(bytes, [&](SafeTensors& c) { c.tensors[name].data = data; }),
           ContainsSubstring("expected finite values") && ContainsSubstring("at tensor " + name));
-      CHECK_THAT(error_of(bytes, [&](SafeTensors& c) { c.tensors[name].shape.push_back(1); }),
-                 ContainsSubstring("at tensor " + name));
+      CHECK_THAT(
+          error_of_changed(bytes, [&](SafeTensors& c) { c.tensors[name].shape.push_back(1); }),
+          ContainsSubstring("at tensor " + name));
       // Another number of rows or columns.
       if (tensor.shape[0] < 2) continue;
-      error_of(bytes, [&](SafeTensors& c) {
+      error_of_changed(bytes, [&](SafeTensors& c) {
         auto& other = c.tensors[name];
         const std::size_t row = other.data.size() / static_cast<std::size_t>(other.shape[0]);
         other.data = other.data.first(other.data.size() - row);
@@ -186,22 +185,22 @@ TEST_CASE("Damaged prediction intervals are refused", "[io/model_file]") {
                                   content.tensors.at(name).data.end());
       double values[4] = {-1, 1, 0, 0};
       std::memcpy(data.data(), values, sizeof(values));
-      return error_of(bytes, [&](SafeTensors& c) { c.tensors[name].data = data; });
+      return error_of_changed(bytes, [&](SafeTensors& c) { c.tensors[name].data = data; });
     };
     CHECK_THAT(swapped("intervals.2.residuals"),
                ContainsSubstring("values >= 0 in ascending order (residuals)"));
     CHECK_THAT(swapped("intervals.1.scaled_residuals"), ContainsSubstring("(scaled_residuals)"));
 
     const auto json_error = [&](const auto& change) {
-      return error_of(bytes, [&](SafeTensors& c) {
+      return error_of_changed(bytes, [&](SafeTensors& c) {
         Json json = Json::parse(c.metadata.at("intervals"));
         change(json);
         c.metadata["intervals"] = json.dump();
       });
     };
-    CHECK_THAT(error_of(bytes, [](SafeTensors& c) { c.metadata["intervals"] = "{"; }),
+    CHECK_THAT(error_of_changed(bytes, [](SafeTensors& c) { c.metadata["intervals"] = "{"; }),
                ContainsSubstring("metadata intervals"));
-    CHECK_THAT(error_of(bytes, [](SafeTensors& c) { c.metadata.erase("intervals"); }),
+    CHECK_THAT(error_of_changed(bytes, [](SafeTensors& c) { c.metadata.erase("intervals"); }),
                ContainsSubstring("no other tensor"));
     CHECK_THAT(json_error([](Json& json) { json = 3; }), ContainsSubstring("an object"));
     CHECK_THAT(json_error([](Json& json) { json["parts"] = 3; }),
@@ -226,26 +225,26 @@ TEST_CASE("Damaged prediction intervals are refused", "[io/model_file]") {
                ContainsSubstring("tensor intervals.2.scale.layer.3.weights"));
 
     if (folds) {
-      CHECK_THAT(error_of(bytes,
-                          [&](SafeTensors& c) {
-                            Json json = Json::parse(c.metadata.at("report"));
-                            json["idle_folds"] = 1;
-                            c.metadata["report"] = json.dump();
-                          }),
+      CHECK_THAT(error_of_changed(bytes,
+                                  [&](SafeTensors& c) {
+                                    Json json = Json::parse(c.metadata.at("report"));
+                                    json["idle_folds"] = 1;
+                                    c.metadata["report"] = json.dump();
+                                  }),
                  ContainsSubstring("2 parts, the folds of the report"));
     }
 
     // Members that the report does not know.
-    CHECK_THAT(error_of(bytes,
-                        [&](SafeTensors& c) {
-                          Json json = Json::parse(c.metadata.at("report"));
-                          if (folds) {
-                            json["grades"][0].erase("member_biases");
-                          } else {
-                            json["folds"] = 4;
-                          }
-                          c.metadata["report"] = json.dump();
-                        }),
+    CHECK_THAT(error_of_changed(bytes,
+                                [&](SafeTensors& c) {
+                                  Json json = Json::parse(c.metadata.at("report"));
+                                  if (folds) {
+                                    json["grades"][0].erase("member_biases");
+                                  } else {
+                                    json["folds"] = 4;
+                                  }
+                                  c.metadata["report"] = json.dump();
+                                }),
                ContainsSubstring("those of each member (member_biases)"));
   }
 }

@@ -50,7 +50,7 @@ mgdl::NpyArray<Scalar> read_array(const std::string& bytes) {
 
 /// The message of the InvalidArgument that reading must end in; any other outcome fails the test.
 template <class Scalar = double>
-std::string error_of(const std::string& bytes) {
+std::string error_of_npy(const std::string& bytes) {
   std::string messages[2];
   try {
     read<Scalar>(bytes);
@@ -71,7 +71,7 @@ std::string error_of(const std::string& bytes) {
 /// Reads a 3 x 2 and a 2 x 3 x 2 array of distinct values in every byte order, memory order and
 /// version.
 template <class Stored, class Scalar>
-void check_type(const std::string& type) {
+void check_read_type(const std::string& type) {
   const auto value = [](int k) {
     return static_cast<Stored>(std::is_same_v<Stored, bool> ? k % 3 == 1 : 5 * k + 3);
   };
@@ -109,21 +109,21 @@ void check_type(const std::string& type) {
 
 template <class Scalar>
 void check_all_types() {
-  check_type<float, Scalar>("f4");
-  check_type<double, Scalar>("f8");
-  check_type<std::int8_t, Scalar>("i1");
-  check_type<std::int16_t, Scalar>("i2");
-  check_type<std::int32_t, Scalar>("i4");
-  check_type<std::int64_t, Scalar>("i8");
-  check_type<std::uint8_t, Scalar>("u1");
-  check_type<std::uint16_t, Scalar>("u2");
-  check_type<std::uint32_t, Scalar>("u4");
-  check_type<std::uint64_t, Scalar>("u8");
-  check_type<bool, Scalar>("b1");
+  check_read_type<float, Scalar>("f4");
+  check_read_type<double, Scalar>("f8");
+  check_read_type<std::int8_t, Scalar>("i1");
+  check_read_type<std::int16_t, Scalar>("i2");
+  check_read_type<std::int32_t, Scalar>("i4");
+  check_read_type<std::int64_t, Scalar>("i8");
+  check_read_type<std::uint8_t, Scalar>("u1");
+  check_read_type<std::uint16_t, Scalar>("u2");
+  check_read_type<std::uint32_t, Scalar>("u4");
+  check_read_type<std::uint64_t, Scalar>("u8");
+  check_read_type<bool, Scalar>("b1");
 }
 
 template <class Derived>
-std::string written(const Eigen::DenseBase<Derived>& matrix) {
+std::string written_npy(const Eigen::DenseBase<Derived>& matrix) {
   std::ostringstream out;
   mgdl::write_npy(out, matrix);
   return out.str();
@@ -174,11 +174,11 @@ TEST_CASE("writes what NumPy writes", "[io/npy]") {
   const mgdl::RowMatrix<float> f4{{1.5f, -2.25f, 3e-45f}, {3.4028235e38f, -0.0f, 7.0f}};
   const mgdl::Matrix<double> f8{{1.5, -2.25, 5e-324}, {1.7976931348623157e308, -0.0, 7.0}};
   const std::string f4_file = golden_files()[0].bytes();
-  CHECK(written(f4) == f4_file);
-  CHECK(written(mgdl::Matrix<float>(f4)) == f4_file);  // the storage order does not show
-  CHECK(written(f4.array() * 1.0f) == f4_file);
-  CHECK(written(mgdl::Matrix<float>(f4.transpose()).transpose()) == f4_file);
-  CHECK(written(f8).substr(128) == golden_files()[2].rest.substr(1));
+  CHECK(written_npy(f4) == f4_file);
+  CHECK(written_npy(mgdl::Matrix<float>(f4)) == f4_file);  // the storage order does not show
+  CHECK(written_npy(f4.array() * 1.0f) == f4_file);
+  CHECK(written_npy(mgdl::Matrix<float>(f4.transpose()).transpose()) == f4_file);
+  CHECK(written_npy(f8).substr(128) == golden_files()[2].rest.substr(1));
 }
 
 TEST_CASE("what is written is read back bit for bit", "[io/npy]") {
@@ -200,7 +200,7 @@ TEST_CASE("what is written is read back bit for bit", "[io/npy]") {
       matrix.reshaped().head(6) << Limits::denorm_min(), Limits::max(), Limits::lowest(), -0.0,
           Limits::infinity(), Limits::min();
     }
-    const std::string bytes = written(matrix);
+    const std::string bytes = written_npy(matrix);
     CHECK((bytes.size() - static_cast<std::size_t>(matrix.size()) * 8) % 64 == 0);
     const mgdl::Matrix<double> back = read<double>(bytes);
     INFO(rows << " x " << cols);
@@ -262,7 +262,7 @@ TEST_CASE("values that the result cannot hold are refused", "[io/npy]") {
     const std::string start = npy_header(descr, "False", "(2,)");
     const std::string where =
         "element 1 (byte " + std::to_string(10 + start.size() + good.size()) + ")";
-    const std::string message = error_of<decltype(scalar)>(npy_file(start, good + bad));
+    const std::string message = error_of_npy<decltype(scalar)>(npy_file(start, good + bad));
     CHECK_THAT(message, ContainsSubstring(where));
     read<decltype(scalar)>(npy_file(start, good + good));
   };
@@ -283,7 +283,7 @@ TEST_CASE("values that the result cannot hold are refused", "[io/npy]") {
   const std::string start = npy_header("<i8", "False", "(50000,)");
   std::string many(8 * 50000, '\0');
   many.replace(8 * 49999, 8, i8(exact + 1));
-  CHECK_THAT(error_of(npy_file(start, many)),
+  CHECK_THAT(error_of_npy(npy_file(start, many)),
              ContainsSubstring("found 9007199254740993 at element 49999 (byte " +
                                std::to_string(10 + start.size() + 8 * 49999) + ")"));
 
@@ -299,7 +299,7 @@ TEST_CASE("values that the result cannot hold are refused", "[io/npy]") {
 TEST_CASE("hostile headers are refused before anything is allocated", "[io/npy]") {
   const auto check = [](const std::string& bytes, const std::string& expected) {
     Eigen::internal::set_is_malloc_allowed(false);
-    const std::string message = error_of(bytes);
+    const std::string message = error_of_npy(bytes);
     Eigen::internal::set_is_malloc_allowed(true);
     CHECK_THAT(message, ContainsSubstring("x.npy: expected "));
     CHECK_THAT(message, ContainsSubstring(expected));
@@ -384,7 +384,7 @@ TEST_CASE("hostile headers are refused before anything is allocated", "[io/npy]"
 
 TEST_CASE("a truncated or corrupted file never does harm", "[io/npy]") {
   const std::string good = golden_files()[0].bytes();
-  for (std::size_t length = 0; length < good.size(); ++length) error_of(good.substr(0, length));
+  for (std::size_t length = 0; length < good.size(); ++length) error_of_npy(good.substr(0, length));
 
   // A stream that ends before its announced size.
   for (std::size_t length = 0; length < good.size(); ++length) {
@@ -435,15 +435,15 @@ TEST_CASE("files: read, replace, refuse", "[io/npy]") {
 
 TEST_CASE("NPY: what NumPy writes and nobody reads here is refused with the way out", "[io/npy]") {
   for (const std::string type : {"<f2", ">f2", "<f16", "<c8", "<c16"}) {
-    CHECK_THAT(error_of(npy_file(npy_header(type, "False", "(1,)"), std::string(16, '\0'))),
+    CHECK_THAT(error_of_npy(npy_file(npy_header(type, "False", "(1,)"), std::string(16, '\0'))),
                ContainsSubstring("found \"" + type + "\" (x.astype('f8') in NumPy makes one"));
   }
   for (const std::string type : {"<U5", "|S3", "<M8[ns]"}) {
-    CHECK_THAT(error_of(npy_file(npy_header(type, "False", "(1,)"), std::string(16, '\0'))),
+    CHECK_THAT(error_of_npy(npy_file(npy_header(type, "False", "(1,)"), std::string(16, '\0'))),
                ContainsSubstring("\"" + type + "\""));
   }
   for (const std::string start : {"PK\x03\x04", "PK\x05\x06"}) {
-    CHECK_THAT(error_of(start + std::string(100, 'x')),
+    CHECK_THAT(error_of_npy(start + std::string(100, 'x')),
                ContainsSubstring("numpy.save writes it, found a zip file, as .npz files are"));
   }
 }

@@ -17,11 +17,13 @@
 #include "mgdl/core/sample_source.hpp"
 #include "mgdl/io/npy.hpp"
 #include "support/catch.hpp"
+#include "support/samples.hpp"
 #include "support/temporary_folder.hpp"
 
 using Catch::Matchers::ContainsSubstring;
 using mgdl::Index;
 using mgdl::test::bytes_of;
+using mgdl::test::error_of;
 using mgdl::test::npy_file;
 using mgdl::test::npy_header;
 using mgdl::test::TemporaryFolder;
@@ -36,7 +38,7 @@ std::vector<fs::path> in(const TemporaryFolder& folder, const Names&... names) {
 }
 
 template <class Scalar>
-bool same_bits(const mgdl::RowMatrix<Scalar>& a, const mgdl::RowMatrix<Scalar>& b) {
+bool same_values(const mgdl::RowMatrix<Scalar>& a, const mgdl::RowMatrix<Scalar>& b) {
   return a.rows() == b.rows() && a.cols() == b.cols() &&
          std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(Scalar)) == 0;
 }
@@ -71,9 +73,9 @@ void check_same(const std::vector<fs::path>& inputs, const std::vector<fs::path>
   for (Index first = 0; first < X.rows(); ++first) {
     for (Index count = 1; first + count <= X.rows(); ++count) {
       const auto view = source.read(first, count, buffer);
-      same = same && same_bits<Scalar>(view.inputs, X.middleRows(first, count)) &&
-             same_bits<Scalar>(view.targets, Y.middleRows(first, count)) &&
-             same_bits<Scalar>(view.weights, w.middleRows(first, count));
+      same = same && same_values<Scalar>(view.inputs, X.middleRows(first, count)) &&
+             same_values<Scalar>(view.targets, Y.middleRows(first, count)) &&
+             same_values<Scalar>(view.weights, w.middleRows(first, count));
     }
   }
   CHECK(same);
@@ -105,18 +107,6 @@ void check_type(const std::string& type) {
     check_same<float>(in(folder, "x.npy"), in(folder, "y.npy"));
     check_same<double>(in(folder, "x.npy"), in(folder, "y.npy"));
   }
-}
-
-/// The message of the InvalidArgument that the call must end in.
-template <class Call>
-std::string error_of(const Call& call) {
-  try {
-    call();
-  } catch (const mgdl::InvalidArgument& error) {
-    return error.what();
-  }
-  FAIL("no error");
-  return {};
 }
 
 std::string opening_error(const std::vector<fs::path>& inputs, const std::vector<fs::path>& targets,
@@ -385,7 +375,7 @@ TEST_CASE("several threads read at a time", "[io/npy_source]") {
       for (Index k = 0; k < 300; ++k) {
         const Index first = (7919 * k + 1000 * static_cast<Index>(t)) % (2 * n - 5000);
         const auto view = source.read(first, 5000, buffer);
-        if (!same_bits<double>(view.inputs, X.middleRows(first, 5000))) ++wrong[t];
+        if (!same_values<double>(view.inputs, X.middleRows(first, 5000))) ++wrong[t];
       }
     });
   }

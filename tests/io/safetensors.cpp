@@ -30,20 +30,20 @@ std::string file_of(const std::string& header, const std::string& data = {},
   return file + header + data;
 }
 
-SafeTensors parse(const std::string& file) {
+SafeTensors parse_tensors(const std::string& file) {
   return mgdl::parse_safetensors(std::as_bytes(std::span(file)), "f");
 }
 
-std::string error_of(const std::string& file) {
+std::string error_of_tensors(const std::string& file) {
   try {
-    parse(file);
+    parse_tensors(file);
   } catch (const mgdl::FormatError& error) {
     return error.what();
   }
   return "no error";
 }
 
-std::string written(const SafeTensors& content) {
+std::string written_tensors(const SafeTensors& content) {
   std::ostringstream out;
   mgdl::write_safetensors(out, content);
   return out.str();
@@ -70,8 +70,8 @@ TEST_CASE("the layout of a safetensors file is the one of its specification", "[
   content.tensors["w"] = tensor(TensorType::F32, {1, 2}, values);
   const std::string header =
       R"({"__metadata__":{"k":"v"},"w":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}})";
-  CHECK(written(content) == file_of(header + std::string(8 - header.size() % 8, ' '),
-                                    std::string("\0\0\x80\x3f\0\0\0\xc0", 8)));
+  CHECK(written_tensors(content) == file_of(header + std::string(8 - header.size() % 8, ' '),
+                                            std::string("\0\0\x80\x3f\0\0\0\xc0", 8)));
 }
 
 TEST_CASE("tensors of all types and shapes come back", "[io/safetensors]") {
@@ -91,9 +91,9 @@ TEST_CASE("tensors of all types and shapes come back", "[io/safetensors]") {
   add(TensorType::F32, {0});
   add(TensorType::F32, {5, 0, 7});
   add(TensorType::U8, {1, 1, 2, 3, 4, 1});
-  const std::string file = written(content);
-  CHECK(written(content) == file);
-  const SafeTensors found = parse(file);
+  const std::string file = written_tensors(content);
+  CHECK(written_tensors(content) == file);
+  const SafeTensors found = parse_tensors(file);
   CHECK(found.metadata == content.metadata);
   REQUIRE(found.tensors.size() == content.tensors.size());
   for (const auto& [name, expected] : content.tensors) {
@@ -106,9 +106,9 @@ TEST_CASE("tensors of all types and shapes come back", "[io/safetensors]") {
     CHECK((tensor.data.empty() || (offset >= 8 && offset <= std::ssize(file))));
     CHECK(offset % static_cast<std::ptrdiff_t>(size_of(tensor.type)) == 0);
   }
-  CHECK(parse(file_of("{}")).tensors.empty());
-  CHECK(parse(file_of("{} ")).metadata.empty());
-  CHECK(parse(written({})).tensors.empty());
+  CHECK(parse_tensors(file_of("{}")).tensors.empty());
+  CHECK(parse_tensors(file_of("{} ")).metadata.empty());
+  CHECK(parse_tensors(written_tensors({})).tensors.empty());
 }
 
 TEST_CASE("what is no safetensors file is refused", "[io/safetensors]") {
@@ -189,9 +189,9 @@ TEST_CASE("what is no safetensors file is refused", "[io/safetensors]") {
   };
   for (const auto& [file, message] : cases) {
     CAPTURE(file);
-    CHECK_THAT(error_of(file), ContainsSubstring(message));
+    CHECK_THAT(error_of_tensors(file), ContainsSubstring(message));
   }
-  CHECK(error_of(file_of(kOne, "xx")) == "no error");
+  CHECK(error_of_tensors(file_of(kOne, "xx")) == "no error");
 }
 
 TEST_CASE("a header may claim anything and is refused at once", "[io/safetensors]") {
@@ -200,19 +200,24 @@ TEST_CASE("a header may claim anything and is refused at once", "[io/safetensors
     return file_of(R"({"a":{"dtype":"F64","shape":[)" + shape + R"(],"data_offsets":[0,)" + end +
                    "]}}");
   };
-  CHECK_THAT(error_of(one(huge, huge)), ContainsSubstring("bytes of data, found 0 at tensor a"));
-  CHECK_THAT(error_of(one(huge, "0")), ContainsSubstring("found 0 bytes at tensor a"));
+  CHECK_THAT(error_of_tensors(one(huge, huge)),
+             ContainsSubstring("bytes of data, found 0 at tensor a"));
+  CHECK_THAT(error_of_tensors(one(huge, "0")), ContainsSubstring("found 0 bytes at tensor a"));
   // The product overflows to 0, and to what is there.
-  CHECK_THAT(error_of(one("4294967296,4294967296", "0")),
+  CHECK_THAT(error_of_tensors(one("4294967296,4294967296", "0")),
              ContainsSubstring("expected a shape that fits, found 0 bytes at tensor a"));
-  CHECK_THAT(error_of(one(huge + ",2,2,0", "0")), ContainsSubstring("a shape that fits"));
-  CHECK_THAT(error_of(one("1" + std::string(100000, '0'), "0")), ContainsSubstring("tensor a"));
+  CHECK_THAT(error_of_tensors(one(huge + ",2,2,0", "0")), ContainsSubstring("a shape that fits"));
+  CHECK_THAT(error_of_tensors(one("1" + std::string(100000, '0'), "0")),
+             ContainsSubstring("tensor a"));
   std::string sizes = "1";
   for (int i = 1; i < 32; ++i) sizes += ",1";
-  CHECK_THAT(error_of(one(sizes, "8")), ContainsSubstring("expected 8 bytes of data, found 0"));
-  CHECK_THAT(error_of(one(sizes + ",1", "8")), ContainsSubstring("found more than 32 sizes"));
-  CHECK_THAT(error_of(file_of(std::string(50'000'000, '{'))), ContainsSubstring("at byte "));
-  CHECK_THAT(error_of(file_of(R"({"a":)" + std::string(1'000'000, '['))),
+  CHECK_THAT(error_of_tensors(one(sizes, "8")),
+             ContainsSubstring("expected 8 bytes of data, found 0"));
+  CHECK_THAT(error_of_tensors(one(sizes + ",1", "8")),
+             ContainsSubstring("found more than 32 sizes"));
+  CHECK_THAT(error_of_tensors(file_of(std::string(50'000'000, '{'))),
+             ContainsSubstring("at byte "));
+  CHECK_THAT(error_of_tensors(file_of(R"({"a":)" + std::string(1'000'000, '['))),
              ContainsSubstring("found a list at tensor a"));
 }
 
@@ -222,13 +227,13 @@ TEST_CASE("a safetensors file that is cut or longer is refused", "[io/safetensor
   content.metadata["k"] = "v";
   content.tensors["w"] = tensor(TensorType::F64, {2, 3}, values);
   content.tensors["e"] = tensor(TensorType::F32, {0}, std::vector<float>());
-  const std::string file = written(content);
-  REQUIRE(error_of(file) == "no error");
+  const std::string file = written_tensors(content);
+  REQUIRE(error_of_tensors(file) == "no error");
   for (std::size_t size = 0; size < file.size(); ++size) {
     INFO(size);
-    CHECK(error_of(file.substr(0, size)) != "no error");
+    CHECK(error_of_tensors(file.substr(0, size)) != "no error");
   }
-  CHECK_THAT(error_of(file + "x"), ContainsSubstring("bytes of data, as the tensors have"));
+  CHECK_THAT(error_of_tensors(file + "x"), ContainsSubstring("bytes of data, as the tensors have"));
 }
 
 TEST_CASE("what cannot be written is said before anything is", "[io/safetensors]") {

@@ -26,12 +26,11 @@ using mgdl::slope_range;
 using mgdl::Termination;
 using mgdl::Vector;
 using mgdl::test::error_of;
+using mgdl::test::links;
 using mgdl::test::normal_matrix;
 using mgdl::test::random_model;
 
 namespace {
-
-constexpr FeatureLink links[] = {FeatureLink::LastHidden, FeatureLink::LastHiddenAndInput};
 
 Index between(Index low, Index high, RandomStream& random) {
   return low + static_cast<Index>(random.below(static_cast<std::uint64_t>(high - low + 1)));

@@ -22,6 +22,7 @@ using mgdl::RowVector;
 using mgdl::Standardizer;
 using mgdl::Vector;
 using mgdl::test::error_of;
+using mgdl::test::links;
 using mgdl::test::normal_matrix;
 using mgdl::test::plain_model;
 using mgdl::test::random_layers;
@@ -30,8 +31,6 @@ using mgdl::test::relative_difference;
 using mgdl::test::sum_tolerance;
 
 namespace {
-
-constexpr FeatureLink links[] = {FeatureLink::LastHidden, FeatureLink::LastHiddenAndInput};
 
 /// 4 inputs, 3 outputs and grades of 1 to 3 hidden layers, some wider than a panel.
 template <class Scalar>

@@ -23,11 +23,10 @@ using mgdl::Standardizer;
 using mgdl::to_spline;
 using mgdl::Vector;
 using mgdl::test::error_of;
+using mgdl::test::links;
 using mgdl::test::random_model;
 
 namespace {
-
-constexpr FeatureLink links[] = {FeatureLink::LastHidden, FeatureLink::LastHiddenAndInput};
 
 /// sum_j out_j relu(in_j x + bias_j)
 MultigradeModel<double> hidden_layer(const RowVector<double>& in, const RowVector<double>& bias,

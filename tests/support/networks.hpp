@@ -12,6 +12,8 @@
 
 namespace mgdl::test {
 
+inline constexpr FeatureLink links[] = {FeatureLink::LastHidden, FeatureLink::LastHiddenAndInput};
+
 /// sizes: inputs, hidden widths, outputs. About half of all units are active for normal inputs.
 template <class Scalar>
 std::vector<DenseLayer<Scalar>> random_layers(const std::vector<Index>& sizes,

@@ -20,8 +20,8 @@ using Point = mgdl::Vector<double>;
 namespace {
 
 /// A function with its Lipschitz constant: waves, kinks with smoothed jumps, distances.
-std::pair<std::function<double(const Point&)>, double> random_function(Index i, Index d,
-                                                                       mgdl::RandomStream& random) {
+std::pair<std::function<double(const Point&)>, double> random_lipschitz_function(
+    Index i, Index d, mgdl::RandomStream& random) {
   Point a(d);
   for (Index k = 0; k < d; ++k) a[k] = random.uniform(-2, 2);
   const double b = random.uniform(-1, 1);
@@ -61,7 +61,7 @@ TEST_CASE("The proven bound holds everywhere and halves with every pass",
   Index passes = 0;
   for (Index i = 0; i < 50; ++i) {
     const Index d = i < 30 ? 1 : i < 46 ? 2 : 3;
-    const auto [f, lipschitz] = random_function(i, d, random);
+    const auto [f, lipschitz] = random_lipschitz_function(i, d, random);
     // In three dimensions one pass is all that is quick.
     const auto [model, report] = approximate_lipschitz(f, d, lipschitz,
                                                        {.hats = 16,

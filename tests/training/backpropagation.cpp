@@ -22,8 +22,8 @@ namespace {
 constexpr auto no_update = [](Index, Index) {};
 
 template <class Scalar>
-struct Samples {
-  Samples(Index n, Index d, Index c, mgdl::RandomStream& random)
+struct GradientSamples {
+  GradientSamples(Index n, Index d, Index c, mgdl::RandomStream& random)
       : inputs(normal_matrix<RowMatrix<Scalar>>(n, d, random)),
         targets(normal_matrix<RowMatrix<Scalar>>(n, c, random)),
         weights(normal_matrix<Vector<Scalar>>(n, 1, random).cwiseAbs() / static_cast<Scalar>(n)) {}
@@ -42,7 +42,7 @@ PanelNetwork<Scalar> random_panels(const std::vector<Index>& sizes, mgdl::Random
 
 /// sum_i w_i |g(x_i) - y_i|^2 by plain Eigen in double, and which units are active.
 template <class Scalar>
-double plain_loss(const PanelNetwork<double>& network, const Samples<Scalar>& samples,
+double plain_loss(const PanelNetwork<double>& network, const GradientSamples<Scalar>& samples,
                   std::vector<bool>* active = nullptr) {
   auto grade = mgdl::test::plain_grade(network.to_layers(), samples.inputs.template cast<double>());
   if (active != nullptr) *active = std::move(grade.active);
@@ -72,7 +72,7 @@ PanelNetwork<double> in_double(const PanelNetwork<Scalar>& network) {
 template <class Scalar>
 void check_gradient(const std::vector<Index>& sizes, Index n, double step, Index count,
                     mgdl::RandomStream& random) {
-  const Samples<Scalar> samples(n, sizes.front(), sizes.back(), random);
+  const GradientSamples<Scalar> samples(n, sizes.front(), sizes.back(), random);
   auto network = random_panels<Scalar>(sizes, random);
   ThreadPool pool(2);
   Backpropagation<Scalar> pass(network, n, pool);
@@ -131,7 +131,7 @@ TEMPLATE_TEST_CASE("gradients agree with central differences",
 TEMPLATE_TEST_CASE("gradients have the same bits for any number of threads",
                    "[training/gradient/backpropagation]", float, double) {
   mgdl::RandomStream random(mgdl::test::seed(), 1);
-  const Samples<TestType> samples(333, 5, 3, random);
+  const GradientSamples<TestType> samples(333, 5, 3, random);
   const auto start = random_panels<TestType>({5, 140, 70, 3}, random);
   Vector<TestType> first;
   double first_loss = 0;
@@ -154,7 +154,7 @@ TEMPLATE_TEST_CASE("gradients have the same bits for any number of threads",
 TEMPLATE_TEST_CASE("a batch is chosen by rows or by range", "[training/gradient/backpropagation]",
                    float, double) {
   mgdl::RandomStream random(mgdl::test::seed(), 2);
-  const Samples<TestType> samples(150, 4, 2, random);
+  const GradientSamples<TestType> samples(150, 4, 2, random);
   auto network = random_panels<TestType>({4, 33, 17, 2}, random);
   ThreadPool pool(2);
   Backpropagation<TestType> pass(network, 100, pool);
@@ -170,7 +170,7 @@ TEMPLATE_TEST_CASE("a batch is chosen by rows or by range", "[training/gradient/
   CHECK(gradient(samples.view(), {rows.data(), 0, 97}, 1) == by_range);
 
   random.shuffle(rows);
-  Samples<TestType> gathered(97, 4, 2, random);
+  GradientSamples<TestType> gathered(97, 4, 2, random);
   gathered.inputs = samples.inputs(rows, mgdl::detail::kAll);
   gathered.targets = samples.targets(rows, mgdl::detail::kAll);
   gathered.weights = samples.weights(rows);
@@ -188,7 +188,7 @@ TEMPLATE_TEST_CASE("a batch is chosen by rows or by range", "[training/gradient/
 TEMPLATE_TEST_CASE("gradients of parts add up", "[training/gradient/backpropagation]", float,
                    double) {
   mgdl::RandomStream random(mgdl::test::seed(), 3);
-  const Samples<TestType> samples(150, 4, 2, random);
+  const GradientSamples<TestType> samples(150, 4, 2, random);
   auto network = random_panels<TestType>({4, 33, 17, 2}, random);
   ThreadPool pool(2);
   Backpropagation<TestType> pass(network, 150, pool);
@@ -207,7 +207,7 @@ TEMPLATE_TEST_CASE("gradients of large batches are those of their parts",
                    "[training/gradient/backpropagation]", float, double) {
   constexpr Index n = 2500;
   mgdl::RandomStream random(mgdl::test::seed(), 7);
-  const Samples<TestType> samples(n, 3, 2, random);
+  const GradientSamples<TestType> samples(n, 3, 2, random);
   auto network = random_panels<TestType>({3, 21, 10, 2}, random);
   ThreadPool pool(2);
   Backpropagation<TestType> pass(network, n, pool);
@@ -225,7 +225,7 @@ TEMPLATE_TEST_CASE("gradients of large batches are those of their parts",
 TEMPLATE_TEST_CASE("updates get every piece once and are seen by the next pass",
                    "[training/gradient/backpropagation]", float, double) {
   mgdl::RandomStream random(mgdl::test::seed(), 4);
-  const Samples<TestType> samples(80, 3, 2, random);
+  const GradientSamples<TestType> samples(80, 3, 2, random);
   auto network = random_panels<TestType>({3, 140, 37, 2}, random);
   ThreadPool pool(3);
   Backpropagation<TestType> pass(network, 80, pool);
@@ -259,7 +259,7 @@ TEMPLATE_TEST_CASE("updates get every piece once and are seen by the next pass",
 TEMPLATE_TEST_CASE("the loss over all samples", "[training/gradient/backpropagation]", float,
                    double) {
   mgdl::RandomStream random(mgdl::test::seed(), 5);
-  const Samples<TestType> samples(500, 3, 2, random);
+  const GradientSamples<TestType> samples(500, 3, 2, random);
   const auto network = random_panels<TestType>({3, 21, 13, 2}, random);
   const double expected = plain_loss(in_double(network), samples);
   double first = 0;

@@ -41,14 +41,14 @@ std::function<double(const Eigen::RowVectorXd&)> random_function(Index i, Index 
   }
 }
 
-struct Samples {
+struct GridSamples {
   Matrix<double> X;
   Matrix<double> Y;
 };
 
-Samples samples_of(Index i, Index d, mgdl::RandomStream& random) {
+GridSamples samples_of(Index i, Index d, mgdl::RandomStream& random) {
   const Index n = d == 1 ? 81 : 144;
-  Samples s{Matrix<double>(n, d), Matrix<double>(n, 1)};
+  GridSamples s{Matrix<double>(n, d), Matrix<double>(n, 1)};
   for (Index r = 0; r < n; ++r) {
     for (Index k = 0; k < d; ++k) {
       // Every other problem on a grid.
@@ -62,7 +62,7 @@ Samples samples_of(Index i, Index d, mgdl::RandomStream& random) {
   return s;
 }
 
-mgdl::MultigradeFit<double> fit(const Samples& s, mgdl::ConstructiveOptions options,
+mgdl::MultigradeFit<double> fit(const GridSamples& s, mgdl::ConstructiveOptions options,
                                 mgdl::MultigradeOptions driver) {
   driver.minimum_progress = 0;
   return mgdl::MultigradeTrainer{ConstructiveTrainer<double>{options}, driver}.fit(s.X, s.Y);
@@ -77,7 +77,7 @@ TEST_CASE("Residuals never grow at any sample, and a pass halves the largest",
   Index grades = 0;
   for (Index i = 0; i < 50; ++i) {
     const Index d = 1 + i % 3;
-    const Samples s = samples_of(i, d, random);
+    const GridSamples s = samples_of(i, d, random);
     const auto link = i % 4 < 2 ? FeatureLink::LastHidden : FeatureLink::LastHiddenAndInput;
     const auto [model, report] =
         fit(s, {.hats = 16}, {.max_grades = 60, .tolerance = 1e-12, .link = link, .threads = 1});
@@ -122,7 +122,7 @@ TEST_CASE("Every L^p norm of the residual falls strictly", "[training/constructi
   Index grades = 0;
   for (Index i = 0; i < 50; ++i) {
     const Index d = 1 + i % 3;
-    const Samples s = samples_of(i, d, random);
+    const GridSamples s = samples_of(i, d, random);
     Eigen::VectorXd weights(s.X.rows());
     for (auto& weight : weights) weight = random.below(5) == 0 ? 0 : random.uniform(0.1, 2);
     mgdl::MultigradeTrainer trainer{
@@ -165,7 +165,7 @@ TEST_CASE("Every L^p norm of the residual falls strictly", "[training/constructi
 
 TEST_CASE("A claim that all norms fall is verified", "[training/constructive_trainer]") {
   mgdl::RandomStream random(mgdl::test::seed(), 50);
-  const Samples s = samples_of(5, 2, random);
+  const GridSamples s = samples_of(5, 2, random);
   const auto fitted = fit(s, {.hats = 16}, {.max_grades = 6, .threads = 1});
   const mgdl::DataSplit<double> data{mgdl::Dataset<double>(s.X, s.Y), std::nullopt};
   REQUIRE(fitted.model.grades() == 6);
@@ -216,7 +216,7 @@ TEST_CASE("The balanced variant is nonincreasing from pass to pass",
   Index hats[2] = {0, 0};
   Index passes[2] = {0, 0};
   for (Index i = 0; i < 12; ++i) {
-    const Samples s = samples_of(i, 1 + i % 2, random);
+    const GridSamples s = samples_of(i, 1 + i % 2, random);
     for (const bool balanced : {false, true}) {
       const auto [model, report] =
           fit(s, {.hats = 16, .balanced = balanced}, {.max_grades = 60, .tolerance = 1e-3});
@@ -298,7 +298,7 @@ TEST_CASE("The network of hats is the formula", "[training/constructive_trainer]
 TEST_CASE("A pass goes on in a stored model as in one run", "[training/constructive_trainer]") {
   mgdl::RandomStream random(mgdl::test::seed(), 44);
   for (const Index d : {1, 2, 3}) {
-    const Samples s = samples_of(10 + d % 2, d, random);  // waves
+    const GridSamples s = samples_of(10 + d % 2, d, random);  // waves
     for (const auto link : {FeatureLink::LastHidden, FeatureLink::LastHiddenAndInput}) {
       const auto whole = fit(s, {.hats = 5}, {.max_grades = 12, .link = link, .threads = 1});
       REQUIRE(whole.model.grades() == 12);
@@ -331,7 +331,7 @@ TEST_CASE("A pass goes on in a stored model as in one run", "[training/construct
 
 TEST_CASE("Several outputs have signs of their own", "[training/constructive_trainer]") {
   mgdl::RandomStream random(mgdl::test::seed(), 45);
-  Samples s = samples_of(0, 2, random);
+  GridSamples s = samples_of(0, 2, random);
   s.Y.conservativeResize(Eigen::NoChange, 3);
   s.Y.col(1) = -3 * s.Y.col(0).reverse();
   s.Y.col(2) = (s.X.col(0) - s.X.col(1)).cwiseAbs();
@@ -358,7 +358,7 @@ TEST_CASE("Several outputs have signs of their own", "[training/constructive_tra
 TEST_CASE("Single precision keeps the promise up to its rounding",
           "[training/constructive_trainer]") {
   mgdl::RandomStream random(mgdl::test::seed(), 46);
-  const Samples s = samples_of(5, 3, random);
+  const GridSamples s = samples_of(5, 3, random);
   const Matrix<float> X = s.X.cast<float>();
   const Matrix<float> Y = s.Y.cast<float>();
   mgdl::MultigradeTrainer trainer{ConstructiveTrainer<float>{{.hats = 24}}, {.max_grades = 40}};
@@ -376,12 +376,12 @@ TEST_CASE("What cannot be done is said", "[training/constructive_trainer]") {
   CHECK_THAT(mgdl::test::error_of([] { ConstructiveTrainer<double>{{.hats = 0}}; }),
              ContainsSubstring("ConstructiveOptions.hats: expected a value >= 1, found 0"));
   mgdl::RandomStream random(mgdl::test::seed(), 47);
-  Samples four{mgdl::test::normal_matrix<Matrix<double>>(9, 4, random),
-               mgdl::test::normal_matrix<Matrix<double>>(9, 1, random)};
+  GridSamples four{mgdl::test::normal_matrix<Matrix<double>>(9, 4, random),
+                   mgdl::test::normal_matrix<Matrix<double>>(9, 1, random)};
   CHECK_THAT(mgdl::test::error_of([&] { fit(four, {}, {}); }),
              ContainsSubstring("X: expected 1 to 3 columns") && ContainsSubstring("found 4"));
   // Equal inputs with opposite targets.
-  Samples twice{Matrix<double>::Ones(2, 1), Matrix<double>(2, 1)};
+  GridSamples twice{Matrix<double>::Ones(2, 1), Matrix<double>(2, 1)};
   twice.Y << -1, 1;
   const auto contradiction =
       mgdl::MultigradeTrainer{ConstructiveTrainer<double>{}}.fit(twice.X, twice.Y);
@@ -392,7 +392,7 @@ TEST_CASE("What cannot be done is said", "[training/constructive_trainer]") {
   CHECK_THAT(contradiction.report.grades[0].fit.message, ContainsSubstring("equal inputs"));
   // A contradiction at one input does not keep the others from being fitted; a sample of weight 0
   // does not contradict.
-  Samples mixed{Matrix<double>(5, 1), Matrix<double>(5, 1)};
+  GridSamples mixed{Matrix<double>(5, 1), Matrix<double>(5, 1)};
   mixed.X << 0, 0, 1, 2, 3;
   mixed.Y << -1, 1, -0.5, 0.75, 2;
   const auto rest = fit(mixed, {}, {.max_grades = 20});
@@ -408,7 +408,7 @@ TEST_CASE("What cannot be done is said", "[training/constructive_trainer]") {
 TEST_CASE("It follows a grade of another kind if the inputs are handed on",
           "[training/constructive_trainer]") {
   mgdl::RandomStream random(mgdl::test::seed(), 48);
-  const Samples s = samples_of(5, 2, random);
+  const GridSamples s = samples_of(5, 2, random);
   for (const auto link : {FeatureLink::LastHidden, FeatureLink::LastHiddenAndInput}) {
     mgdl::MultigradeTrainer<double> trainer(
         {mgdl::GradientTrainer<double>({.width = 8, .epochs = 10}), ConstructiveTrainer<double>{}},

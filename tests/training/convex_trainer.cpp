@@ -17,15 +17,15 @@ using mgdl::Index;
 namespace {
 
 /// Samples that a view can refer to, and a validation part like them.
-struct Samples {
+struct ConvexSamples {
   mgdl::RowMatrix<double> X, Y;
   mgdl::Vector<double> w;
   mgdl::SampleView<double> view() const { return {X, Y, w}; }
 };
 
-Samples wavy_samples(Index n, Index d, Index c, std::uint64_t stream) {
+ConvexSamples wavy_samples(Index n, Index d, Index c, std::uint64_t stream) {
   mgdl::RandomStream random(mgdl::test::seed(), stream);
-  Samples s;
+  ConvexSamples s;
   s.X = mgdl::test::normal_matrix<mgdl::RowMatrix<double>>(n, d, random);
   s.Y.resize(n, c);
   for (Index i = 0; i < n; ++i) {
@@ -38,12 +38,12 @@ Samples wavy_samples(Index n, Index d, Index c, std::uint64_t stream) {
   return s;
 }
 
-mgdl::Dataset<double> dataset(const Samples& s, const std::vector<Index>& columns) {
+mgdl::Dataset<double> dataset(const ConvexSamples& s, const std::vector<Index>& columns) {
   return {s.X(mgdl::detail::kAll, columns), s.Y, s.w};
 }
 
 /// The penalised objective of a network by its definition, with separate outputs.
-double objective(const mgdl::ReluNetwork<double>& network, const Samples& s, double lambda) {
+double objective(const mgdl::ReluNetwork<double>& network, const ConvexSamples& s, double lambda) {
   const mgdl::RowMatrix<double> error = s.Y - network.predict(s.X);
   double value = 0.5 * s.w.dot(error.rowwise().squaredNorm());
   const auto& hidden = network.layers().front();
@@ -58,7 +58,7 @@ double objective(const mgdl::ReluNetwork<double>& network, const Samples& s, dou
 
 TEST_CASE("The certificate of a convex grade is true of its network", "[training/convex_trainer]") {
   for (const Index d : {1, 3, 9}) {
-    const Samples s = wavy_samples(90, d, 2, 60);
+    const ConvexSamples s = wavy_samples(90, d, 2, 60);
     mgdl::ConvexTrainerOptions options;
     options.problem = mgdl::ConvexProblem::Relu;
     options.patterns = 8;
@@ -99,7 +99,7 @@ TEST_CASE("The certificate of a convex grade is true of its network", "[training
 }
 
 TEST_CASE("A gated grade has the values of its gated model", "[training/convex_trainer]") {
-  const Samples s = wavy_samples(120, 4, 1, 61);
+  const ConvexSamples s = wavy_samples(120, 4, 1, 61);
   mgdl::ConvexTrainer<double> trainer({.patterns = 10});
   const mgdl::GradeProblem<double> problem{s.view()};
   const auto fit = trainer.fit(problem);
@@ -113,10 +113,10 @@ TEST_CASE("A gated grade has the values of its gated model", "[training/convex_t
 }
 
 TEST_CASE("A penalty is chosen by validation or by width", "[training/convex_trainer]") {
-  const Samples s = wavy_samples(100, 2, 1, 62);
-  Samples validation = wavy_samples(300, 2, 1, 63);
+  const ConvexSamples s = wavy_samples(100, 2, 1, 62);
+  ConvexSamples validation = wavy_samples(300, 2, 1, 63);
   mgdl::RandomStream random(mgdl::test::seed(), 64);
-  Samples noisy = s;
+  ConvexSamples noisy = s;
   for (auto& y : noisy.Y.reshaped()) y += 0.4 * random.normal();
   mgdl::GradeProblem<double> problem{noisy.view()};
   problem.validation.emplace(validation.view());
@@ -148,7 +148,7 @@ TEST_CASE("A penalty is chosen by validation or by width", "[training/convex_tra
 }
 
 TEST_CASE("Polishing lowers the objective or changes nothing", "[training/convex_trainer]") {
-  const Samples s = wavy_samples(150, 3, 2, 65);
+  const ConvexSamples s = wavy_samples(150, 3, 2, 65);
   mgdl::ConvexTrainerOptions options;
   options.problem = mgdl::ConvexProblem::Relu;
   options.patterns = 6;
@@ -171,7 +171,7 @@ TEST_CASE("Polishing lowers the objective or changes nothing", "[training/convex
         (polished.report.certificate->relative_gap() <= options.solver.relative_tolerance));
 
   // The optimum over all patterns leaves nothing to gain.
-  const Samples line = wavy_samples(60, 1, 1, 66);
+  const ConvexSamples line = wavy_samples(60, 1, 1, 66);
   options.solver.relative_tolerance = 1e-9;
   const auto global = mgdl::ConvexTrainer<double>(options).fit({line.view()});
   CHECK(global.report.certificate->gap() <= 1e-8 * global.report.certificate->primal);
@@ -197,7 +197,7 @@ TEST_CASE("A kernel that cannot be factorised ends a grade, not the program",
 }
 
 TEST_CASE("Convex grades of samples that are all alike", "[training/convex_trainer]") {
-  Samples s = wavy_samples(10, 3, 1, 67);
+  ConvexSamples s = wavy_samples(10, 3, 1, 67);
   s.X.rowwise() = s.X.row(0).eval();
   const auto fit = mgdl::ConvexTrainer<double>().fit({s.view()});
   const double mean = s.w.dot(s.Y.col(0));
@@ -222,7 +222,7 @@ TEST_CASE("Options of convex grades are refused by name", "[training/convex_trai
                o.solver.lambda = 0;
              }),
              ContainsSubstring("a penalty > 0"));
-  const Samples s = wavy_samples(20, 3, 1, 68);
+  const ConvexSamples s = wavy_samples(20, 3, 1, 68);
   CHECK_THAT(mgdl::test::error_of([&] {
                mgdl::ConvexTrainer<double>({.source = mgdl::PatternSource::All}).fit({s.view()});
              }),

@@ -42,7 +42,7 @@ mgdl::Dataset<Scalar> samples(Index n, double noise, std::uint64_t stream, bool 
 }
 
 template <class Scalar>
-mgdl::GradientOptions quick() {
+mgdl::GradientOptions quick_fold() {
   return {.width = 10, .hidden_layers = 1, .epochs = 40};
 }
 
@@ -82,7 +82,7 @@ TEMPLATE_TEST_CASE("With folds, the model is the mean of members that each have 
   for (const auto link : {mgdl::FeatureLink::LastHidden, mgdl::FeatureLink::LastHiddenAndInput}) {
     const auto data = samples<Scalar>(150, 0.1, 2, /*weighted=*/true);
     mgdl::MultigradeTrainer trainer{
-        mgdl::GradientTrainer<Scalar>{quick<Scalar>()},
+        mgdl::GradientTrainer<Scalar>{quick_fold<Scalar>()},
         {.max_grades = 3, .patience = 3, .folds = 3, .link = link, .seed = 5}};
     const auto fit =
         trainer.fit(mgdl::Matrix<Scalar>(data.inputs()), mgdl::Matrix<Scalar>(data.targets()),

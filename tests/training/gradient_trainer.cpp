@@ -15,8 +15,8 @@ using mgdl::Index;
 namespace {
 
 /// 120 samples of a smooth function of 2 variables with 3 outputs, and 50 to validate on.
-struct Samples {
-  Samples() : train(make(120, 0)), validation(make(50, 1)) {}
+struct SplitSamples {
+  SplitSamples() : train(make(120, 0)), validation(make(50, 1)) {}
 
   static mgdl::Dataset<double> make(Index n, std::uint64_t stream) {
     mgdl::RandomStream random(mgdl::test::seed(), 10 + stream);
@@ -62,7 +62,7 @@ mgdl::GradientOptions small(mgdl::Optimizer optimizer) {
 }  // namespace
 
 TEST_CASE("Both optimisers lower the objective they report", "[training/gradient_trainer]") {
-  const Samples s;
+  const SplitSamples s;
   for (const auto optimizer : {mgdl::Optimizer::Adam, mgdl::Optimizer::Lbfgs}) {
     const auto fit = mgdl::GradientTrainer<double>(small(optimizer)).fit(s.problem(true));
     CHECK(fit.network.inputs() == 2);
@@ -71,9 +71,9 @@ TEST_CASE("Both optimisers lower the objective they report", "[training/gradient
     CHECK(fit.network.hidden_layers() == 2);
     CHECK(fit.report.final_objective < 0.5 * fit.report.initial_objective);
     CHECK(fit.report.final_objective ==
-          Approx(Samples::relative_error(fit.network, s.train)).epsilon(1e-9));
+          Approx(SplitSamples::relative_error(fit.network, s.train)).epsilon(1e-9));
     CHECK(fit.report.validation ==
-          Approx(Samples::relative_error(fit.network, s.validation)).epsilon(1e-9));
+          Approx(SplitSamples::relative_error(fit.network, s.validation)).epsilon(1e-9));
     CHECK(fit.report.termination == mgdl::Termination::MaxIterations);
     CHECK(fit.report.iterations == 30);
     CHECK(fit.report.elapsed_seconds > 0);
@@ -81,7 +81,7 @@ TEST_CASE("Both optimisers lower the objective they report", "[training/gradient
 }
 
 TEST_CASE("The final readout is a least squares solution", "[training/gradient_trainer]") {
-  const Samples s;
+  const SplitSamples s;
   const auto fit =
       mgdl::GradientTrainer<double>(small(mgdl::Optimizer::Adam)).fit(s.problem(false));
   // Its residual is orthogonal to every feature and to the constant.
@@ -126,11 +126,11 @@ TEST_CASE("With a validation part the best iterate is restored", "[training/grad
   REQUIRE(seen.back() > 1.2 * best);
   // The readout was solved anew, but only a better one on the validation part replaces it. Folding
   // the whitening rounds.
-  CHECK(Samples::relative_error(fit.network, validation) <= best * (1 + 1e-9));
+  CHECK(SplitSamples::relative_error(fit.network, validation) <= best * (1 + 1e-9));
 }
 
 TEST_CASE("Patience ends training", "[training/gradient_trainer]") {
-  const Samples s;
+  const SplitSamples s;
   auto options = small(mgdl::Optimizer::Adam);
   options.epochs = 5000;
   options.learning_rate = 0.03;
@@ -143,7 +143,7 @@ TEST_CASE("Patience ends training", "[training/gradient_trainer]") {
 
 TEST_CASE("An observer stops training and the best iterate is returned",
           "[training/gradient_trainer]") {
-  const Samples s;
+  const SplitSamples s;
   for (const auto optimizer : {mgdl::Optimizer::Adam, mgdl::Optimizer::Lbfgs}) {
     auto problem = s.problem(false);
     Index calls = 0;
@@ -159,12 +159,12 @@ TEST_CASE("An observer stops training and the best iterate is returned",
     CHECK(calls == 4);
     CHECK(fit.report.termination == mgdl::Termination::StoppedByObserver);
     CHECK(fit.report.iterations == 4);
-    CHECK(Samples::relative_error(fit.network, s.train) < 1);
+    CHECK(SplitSamples::relative_error(fit.network, s.train) < 1);
   }
 }
 
 TEST_CASE("The time limit ends training", "[training/gradient_trainer]") {
-  const Samples s;
+  const SplitSamples s;
   for (const auto optimizer : {mgdl::Optimizer::Adam, mgdl::Optimizer::Lbfgs}) {
     auto options = small(optimizer);
     options.epochs = 100000000;
@@ -178,7 +178,7 @@ TEST_CASE("The time limit ends training", "[training/gradient_trainer]") {
 }
 
 TEST_CASE("Dead units are noticed and revived", "[training/gradient_trainer]") {
-  const Samples s;
+  const SplitSamples s;
   mgdl::detail::PanelNetwork<double> network({2, 5, 4, 3});
   mgdl::RandomStream random(mgdl::test::seed(), 12);
   const auto problem = s.problem(false);
@@ -208,17 +208,17 @@ TEST_CASE("Dead units are noticed and revived", "[training/gradient_trainer]") {
 
 TEST_CASE("A far too high learning rate is a termination, not an exception",
           "[training/gradient_trainer]") {
-  const Samples s;
+  const SplitSamples s;
   auto options = small(mgdl::Optimizer::Adam);
   options.learning_rate = 1e300;
   const auto fit = mgdl::GradientTrainer<double>(options).fit(s.problem(false));
   CHECK(fit.report.termination == mgdl::Termination::NumericalFailure);
   // The iterate before the failure, with a solved readout: still a fit.
-  CHECK(Samples::relative_error(fit.network, s.train) < 1);
+  CHECK(SplitSamples::relative_error(fit.network, s.train) < 1);
 }
 
 TEST_CASE("More starts are never worse on the part that chooses", "[training/gradient_trainer]") {
-  const Samples s;
+  const SplitSamples s;
   auto options = small(mgdl::Optimizer::Lbfgs);
   options.width = 3;
   // Start i is the same however many there are, so the best can only get better.
@@ -227,14 +227,14 @@ TEST_CASE("More starts are never worse on the part that chooses", "[training/gra
     const auto fit = mgdl::GradientTrainer<double>(options).fit(s.problem(false));
     best.push_back(fit.report.final_objective);
     CHECK(fit.report.final_objective ==
-          Approx(Samples::relative_error(fit.network, s.train)).epsilon(1e-9));
+          Approx(SplitSamples::relative_error(fit.network, s.train)).epsilon(1e-9));
   }
   CHECK(std::is_sorted(best.rbegin(), best.rend()));
   CHECK(best.back() < best.front());
 }
 
 TEST_CASE("Weight decay makes hidden weights smaller", "[training/gradient_trainer]") {
-  const Samples s;
+  const SplitSamples s;
   for (const auto optimizer : {mgdl::Optimizer::Adam, mgdl::Optimizer::Lbfgs}) {
     auto options = small(optimizer);
     options.epochs = 200;
@@ -300,7 +300,7 @@ TEST_CASE("Each grade has its learning rate, the last one serves the rest",
 
 TEST_CASE("With a validation part, what is left open is chosen on it",
           "[training/gradient_trainer]") {
-  const Samples s;
+  const SplitSamples s;
   mgdl::GradientOptions options{.width = 12, .hidden_layers = 1};
   auto problem = s.problem(true);
   Index most = 0;
@@ -328,7 +328,7 @@ TEST_CASE("With a validation part, what is left open is chosen on it",
   CHECK(trials.back().iterations < fit.report.iterations);
   CHECK(fit.report.validation <= trials.front().objective * (1 + 1e-9));
   CHECK(fit.report.validation ==
-        Approx(Samples::relative_error(fit.network, s.validation)).epsilon(1e-9));
+        Approx(SplitSamples::relative_error(fit.network, s.validation)).epsilon(1e-9));
   // The same bits again, also with a time limit that does not bind.
   options.time_limit_seconds = 1e6;
   CHECK(mgdl::GradientTrainer<double>(options).fit(problem).network == fit.network);
@@ -356,7 +356,7 @@ TEST_CASE("With a validation part, what is left open is chosen on it",
 
 TEST_CASE("A time limit ends the race, and the rest of the time goes to the best",
           "[training/gradient_trainer]") {
-  const Samples s;
+  const SplitSamples s;
   mgdl::GradientOptions options{.width = 200};
   options.time_limit_seconds = 0.05;
   const auto fit = mgdl::GradientTrainer<double>(options).fit(s.problem(true));
@@ -366,7 +366,7 @@ TEST_CASE("A time limit ends the race, and the rest of the time goes to the best
 
 TEST_CASE("An observer stops a race, and is called by the thread that called fit",
           "[training/gradient_trainer]") {
-  const Samples s;
+  const SplitSamples s;
   auto problem = s.problem(true);
   problem.threads = 3;
   Index calls = 0;

@@ -20,8 +20,8 @@ using mgdl::Index;
 
 namespace {
 
-struct Samples {
-  Samples() : X(90, 1), Y(90, 1) {
+struct SineSamples {
+  SineSamples() : X(90, 1), Y(90, 1) {
     for (Index i = 0; i < 90; ++i) X(i, 0) = static_cast<double>(i) / 89;
     Y = (9 * X.array()).sin() + 2;
   }
@@ -79,7 +79,7 @@ struct Recorder {
 }  // namespace
 
 TEST_CASE("A fit reports the errors that its model has", "[training/multigrade_trainer]") {
-  const Samples s;
+  const SineSamples s;
   mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{quick()}, {.max_grades = 3}};
   const auto [model, report] = trainer.fit(s.X, s.Y);
   REQUIRE(model.grades() == 3);
@@ -105,7 +105,7 @@ TEST_CASE("A fit reports the errors that its model has", "[training/multigrade_t
 }
 
 TEST_CASE("Training stops at the tolerance", "[training/multigrade_trainer]") {
-  const Samples s;
+  const SineSamples s;
   mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{quick()},
                                   {.max_grades = 50, .tolerance = 1e-4}};
   const auto [model, report] = trainer.fit(s.X, s.Y);
@@ -120,7 +120,7 @@ TEST_CASE("Training stops at the tolerance", "[training/multigrade_trainer]") {
 }
 
 TEST_CASE("A grade that does not lower the residual is rejected", "[training/multigrade_trainer]") {
-  const Samples s;
+  const SineSamples s;
   for (const double output : {0.0, 1.0, -1.0, 1e300}) {
     CAPTURE(output);
     mgdl::MultigradeTrainer trainer{FixedTrainer{output}, {.max_grades = 5}};
@@ -134,7 +134,7 @@ TEST_CASE("A grade that does not lower the residual is rejected", "[training/mul
 }
 
 TEST_CASE("A list of trainers serves grade by grade", "[training/multigrade_trainer]") {
-  const Samples s;
+  const SineSamples s;
   auto wide = quick();
   wide.width = 9;
   wide.optimizer = mgdl::Optimizer::Adam;
@@ -224,7 +224,7 @@ TEST_CASE("With a validation part the best prefix is kept", "[training/multigrad
 }
 
 TEST_CASE("An observer sees grades and iterations and can stop", "[training/multigrade_trainer]") {
-  const Samples s;
+  const SineSamples s;
   Index grade_events = 0;
   Index iterations = 0;
   double last_time = 0;
@@ -290,7 +290,7 @@ TEST_CASE("A network that does not fit the problem is refused", "[training/multi
     Index inputs;
     Index outputs;
   };
-  const Samples s;
+  const SineSamples s;
   const auto error = [&](Index inputs, Index outputs) {
     mgdl::MultigradeTrainer trainer{WrongTrainer{inputs, outputs}};
     return mgdl::test::error_of([&] { trainer.fit(s.X, s.Y); });
@@ -300,7 +300,7 @@ TEST_CASE("A network that does not fit the problem is refused", "[training/multi
 }
 
 TEST_CASE("Bad samples and options are refused by name", "[training/multigrade_trainer]") {
-  const Samples s;
+  const SineSamples s;
   const double nan = std::numeric_limits<double>::quiet_NaN();
   Index trained = 0;
   mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{quick()},
@@ -355,7 +355,7 @@ TEST_CASE("Bad samples and options are refused by name", "[training/multigrade_t
 }
 
 TEST_CASE("Trainers that were moved from throw", "[training/multigrade_trainer]") {
-  const Samples s;
+  const SineSamples s;
   const std::string none = "trainers: expected at least one trainer, found none";
   mgdl::MultigradeTrainer trainer(FixedTrainer{}, {.max_grades = 1});
   const mgdl::MultigradeModel<double> model = trainer.fit(s.X, s.Y).model;

@@ -13,7 +13,7 @@ using mgdl::Index;
 namespace {
 
 template <class Scalar>
-struct Samples {
+struct KindOfSamples {
   mgdl::Matrix<Scalar> X;
   mgdl::Matrix<Scalar> Y;
   mgdl::Vector<Scalar> weights;
@@ -22,15 +22,15 @@ struct Samples {
 
 /// Problem number `i`: sizes that differ pairwise, with one difficulty each.
 template <class Scalar>
-Samples<Scalar> random_problem(Index i, mgdl::RandomStream& random) {
+KindOfSamples<Scalar> random_problem(Index i, mgdl::RandomStream& random) {
   const Index d = 1 + static_cast<Index>(random.below(9));
   Index c = 1 + static_cast<Index>(random.below(4));
   if (c == d) ++c;
   Index n = 3 + static_cast<Index>(random.below(90));
   while (n == d || n == c) ++n;
-  Samples<Scalar> s{mgdl::test::normal_matrix<mgdl::Matrix<Scalar>>(n, d, random),
-                    mgdl::test::normal_matrix<mgdl::Matrix<Scalar>>(n, c, random),
-                    mgdl::Vector<Scalar>::Ones(n), ""};
+  KindOfSamples<Scalar> s{mgdl::test::normal_matrix<mgdl::Matrix<Scalar>>(n, d, random),
+                          mgdl::test::normal_matrix<mgdl::Matrix<Scalar>>(n, c, random),
+                          mgdl::Vector<Scalar>::Ones(n), ""};
   switch (i % 10) {
     case 0: s.kind = "plain"; break;
     case 1:

@@ -2,13 +2,13 @@
 
 #include "mgdl/core/sample_source.hpp"
 
-#include <cmath>
+#include <algorithm>
+#include <atomic>
 #include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "mgdl/core/split_source.hpp"
 #include "mgdl/training/affine_trainer.hpp"
 #include "mgdl/training/auto_trainer.hpp"
 #include "mgdl/training/constructive_trainer.hpp"
@@ -16,87 +16,23 @@
 #include "mgdl/training/gradient_trainer.hpp"
 #include "mgdl/training/multigrade_trainer.hpp"
 #include "mgdl/training/sampled_trainer.hpp"
+#include "support/block_trainers.hpp"
 #include "support/catch.hpp"
+#include "support/made_source.hpp"
 
-using Catch::Matchers::Contains;
+using Catch::Matchers::ContainsSubstring;
 using mgdl::Dataset;
 using mgdl::Index;
 using mgdl::MultigradeOptions;
 using mgdl::MultigradeTrainer;
 using mgdl::RandomStream;
-using mgdl::RowMatrix;
 using mgdl::SampleBuffer;
 using mgdl::Samples;
 using mgdl::SampleSource;
 using mgdl::SampleView;
-using mgdl::SplitSource;
-using mgdl::Vector;
 using mgdl::detail::kBlockRows;
-
-namespace {
-
-/// Samples that are made when they are asked for.
-template <class Scalar>
-class MadeSource : public SampleSource<Scalar> {
- public:
-  explicit MadeSource(Index n, bool weighted = false) : m_n(n), m_weighted(weighted) {}
-
-  Index size() const override { return m_n; }
-  Index inputs() const override { return 3; }
-  Index outputs() const override { return 2; }
-
-  SampleView<Scalar> read(Index first, Index count, SampleBuffer<Scalar>& buffer) const override {
-    buffer.resize(count, 3, 2);
-    for (Index i = 0; i < count; ++i) {
-      RandomStream random(mgdl::test::seed(), static_cast<std::uint64_t>(first + i));
-      for (Index j = 0; j < 3; ++j) {
-        buffer.inputs(i, j) = static_cast<Scalar>(10 + random.uniform(-1, 1));
-      }
-      const auto x = buffer.inputs.row(i).template cast<double>();
-      buffer.targets(i, 0) = static_cast<Scalar>(std::sin(2 * x[0]) + x[1] * x[2]);
-      buffer.targets(i, 1) = static_cast<Scalar>(1e-3 * std::abs(x[0] - x[1]));
-      buffer.weights[i] = m_weighted ? static_cast<Scalar>((first + i) % 5) : Scalar(1);
-      if (first + i == wrong) buffer.inputs(i, 1) = std::numeric_limits<Scalar>::quiet_NaN();
-    }
-    return buffer.view();
-  }
-
-  Index wrong = -1;  // a row with NaN
-
- private:
-  Index m_n;
-  bool m_weighted;
-};
-
-template <class Scalar>
-Dataset<Scalar> in_memory(const SampleSource<Scalar>& source) {
-  SampleBuffer<Scalar> buffer;
-  const SampleView<Scalar> all = source.read(0, source.size(), buffer);
-  return {all.inputs, all.targets, all.weights};
-}
-
-mgdl::GradientOptions gradient(mgdl::Optimizer optimizer, Index epochs) {
-  mgdl::GradientOptions options;
-  options.width = 8;
-  options.optimizer = optimizer;
-  options.epochs = epochs;
-  options.batch_size = 250;
-  return options;
-}
-
-template <class Scalar>
-std::vector<std::pair<std::string, mgdl::AnyGradeTrainer<Scalar>>> trainers() {
-  const mgdl::SampledTrainer<Scalar> sampled({.width = 12});
-  const mgdl::GradientTrainer<Scalar> adam(gradient(mgdl::Optimizer::Adam, 1));
-  const mgdl::GradientTrainer<Scalar> lbfgs(gradient(mgdl::Optimizer::Lbfgs, 4));
-  return {{"affine", mgdl::AffineTrainer<Scalar>()},
-          {"sampled", sampled},
-          {"Adam", adam},
-          {"L-BFGS", lbfgs},
-          {"auto", mgdl::AutoTrainer<Scalar>({mgdl::AffineTrainer<Scalar>(), sampled, adam})}};
-}
-
-}  // namespace
+using mgdl::test::in_memory;
+using mgdl::test::MadeSource;
 
 TEMPLATE_TEST_CASE("samples in memory, read, or read again and again: the same bits",
                    "[training/sample_source]", double, float) {
@@ -107,7 +43,7 @@ TEMPLATE_TEST_CASE("samples in memory, read, or read again and again: the same b
     const mgdl::DataSplit<TestType> data{in_memory<TestType>(source),
                                          in_memory<TestType>(held_out)};
     for (const auto link : {mgdl::FeatureLink::LastHidden, mgdl::FeatureLink::LastHiddenAndInput}) {
-      for (const auto& [name, trainer] : trainers<TestType>()) {
+      for (const auto& [name, trainer] : mgdl::test::block_trainers<TestType>(1, 250)) {
         if (weighted != (link == mgdl::FeatureLink::LastHidden) && name != "sampled") continue;
         CAPTURE(name, weighted);
         MultigradeOptions options{.max_grades = 2, .link = link, .seed = 5, .threads = 2};
@@ -142,7 +78,8 @@ TEMPLATE_TEST_CASE("samples in memory, read, or read again and again: the same b
 TEST_CASE("folds under a memory limit: the same bits", "[training/sample_source]") {
   const auto data = mgdl::folds(in_memory<double>(MadeSource<double>(kBlockRows + 900)), 3, 1);
   MultigradeOptions options{.max_grades = 2, .seed = 5, .threads = 2};
-  const mgdl::GradientTrainer<double> trainer(gradient(mgdl::Optimizer::Adam, 1));
+  const mgdl::GradientTrainer<double> trainer(
+      mgdl::test::small_gradient(mgdl::Optimizer::Adam, 1, 250));
   const auto expected = MultigradeTrainer<double>(trainer, options).fit(data);
   options.memory_limit_bytes = 1;
   CHECK(MultigradeTrainer<double>(trainer, options).fit(data).model == expected.model);
@@ -167,12 +104,12 @@ TEST_CASE("trainers that need all samples are not given blocks", "[training/samp
   MultigradeOptions options{.max_grades = 1, .memory_limit_bytes = 1};
   const mgdl::ConstructiveTrainer<double> constructive;
   CHECK_THROWS_WITH(MultigradeTrainer<double>(constructive, options).fit(source),
-                    Contains("reads samples in blocks"));
+                    ContainsSubstring("reads samples in blocks"));
   CHECK_THROWS_WITH(
       MultigradeTrainer<double>(
           mgdl::AutoTrainer<double>({mgdl::AffineTrainer<double>(), constructive}), options)
           .fit(source),
-      Contains("reads samples in blocks"));
+      ContainsSubstring("reads samples in blocks"));
   options.memory_limit_bytes = 1e9;
   CHECK(MultigradeTrainer<double>(constructive, options).fit(source).model.grades() == 1);
 }
@@ -181,9 +118,10 @@ TEST_CASE("what is wrong with a source is named", "[training/sample_source]") {
   MultigradeTrainer<double> trainer(mgdl::AffineTrainer<double>{}, {.memory_limit_bytes = 1});
   MadeSource<double> source(2 * kBlockRows);
   source.wrong = kBlockRows + 123;
-  CHECK_THROWS_WITH(trainer.fit(source),
-                    Contains("X") && Contains("row 16507, column 1") && Contains("finite"));
-  CHECK_THROWS_WITH(trainer.fit(MadeSource<double>(0)), Contains("at least one sample"));
+  CHECK_THROWS_WITH(trainer.fit(source), ContainsSubstring("X") &&
+                                             ContainsSubstring("row 16507, column 1") &&
+                                             ContainsSubstring("finite"));
+  CHECK_THROWS_WITH(trainer.fit(MadeSource<double>(0)), ContainsSubstring("at least one sample"));
   class Short : public MadeSource<double> {
    public:
     Short() : MadeSource<double>(100) {}
@@ -191,10 +129,10 @@ TEST_CASE("what is wrong with a source is named", "[training/sample_source]") {
       return MadeSource<double>::read(first, count - 1, buffer);
     }
   };
-  CHECK_THROWS_WITH(trainer.fit(Short()), Contains("100 rows"));
+  CHECK_THROWS_WITH(trainer.fit(Short()), ContainsSubstring("100 rows"));
   CHECK_THROWS_WITH(
       MultigradeTrainer<double>(mgdl::AffineTrainer<double>{}, {.memory_limit_bytes = 0}),
-      Contains("memory_limit_bytes"));
+      ContainsSubstring("memory_limit_bytes"));
 }
 
 TEST_CASE("windows show every sample once in each pass", "[training/gradient/shuffled_windows]") {
@@ -210,17 +148,19 @@ TEST_CASE("windows show every sample once in each pass", "[training/gradient/shu
     for (int pass = 0; pass < 2; ++pass) {
       Index windows = 0;
       std::vector<double> values, order;
-      read.for_each(random, [&](const SampleView<double>& window, const std::vector<Index>& rows) {
-        ++windows;
-        CHECK(std::ssize(rows) == window.size());
-        for (const Index row : rows) values.push_back(window.inputs(row, 0));
-        return true;
-      });
+      read.for_each(random, 64,
+                    [&](const SampleView<double>& window, const std::vector<Index>& rows) {
+                      ++windows;
+                      CHECK(std::ssize(rows) == window.size());
+                      for (const Index row : rows) values.push_back(window.inputs(row, 0));
+                      return true;
+                    });
       order = values;
-      seen.for_each(same, [&](const SampleView<double>& window, const std::vector<Index>& rows) {
-        for (const Index row : rows) values.push_back(window.inputs(row, 0));
-        return true;
-      });
+      seen.for_each(same, 64,
+                    [&](const SampleView<double>& window, const std::vector<Index>& rows) {
+                      for (const Index row : rows) values.push_back(window.inputs(row, 0));
+                      return true;
+                    });
       REQUIRE(std::ssize(values) == 2 * n);
       CHECK(std::equal(order.begin(), order.end(), values.begin() + n));
       CHECK(windows == (numbers == 1 ? 6 : numbers == 2 * 5 * kBlockRows ? 3 : 1));
@@ -234,70 +174,25 @@ TEST_CASE("windows show every sample once in each pass", "[training/gradient/shu
   }
 }
 
-TEST_CASE("sums in pairs", "[core/pairwise_sum]") {
-  for (const int terms : {0, 1, 2, 3, 7, 8, 1000}) {
-    mgdl::detail::PairwiseSum<double> sum;
-    std::vector<double> level;
-    for (int i = 0; i < terms; ++i) {
-      sum.add(1.0 / (i + 3));
-      level.push_back(1.0 / (i + 3));
+TEST_CASE("what a source throws in the midst of a race ends the training",
+          "[training/sample_source]") {
+  class Failing : public MadeSource<double> {
+   public:
+    Failing() : MadeSource<double>(2000) {}
+    SampleView<double> read(Index first, Index count, SampleBuffer<double>& buffer) const override {
+      if (++m_reads > 40) throw mgdl::InvalidArgument("file", "data", "an error", "block");
+      return MadeSource<double>::read(first, count, buffer);
     }
-    // Neighbours, and neighbours of these; one without a neighbour waits.
-    double expected = 0;
-    std::vector<double> rest;
-    while (!level.empty()) {
-      if (level.size() % 2 == 1) {
-        rest.push_back(level.back());
-        level.pop_back();
-      }
-      std::vector<double> next;
-      for (std::size_t i = 0; i < level.size(); i += 2) next.push_back(level[i] + level[i + 1]);
-      level = std::move(next);
-    }
-    for (std::size_t i = 0; i < rest.size(); ++i) expected = i == 0 ? rest[0] : rest[i] + expected;
-    CHECK(sum.total() == expected);
-  }
-}
 
-TEST_CASE("a source in two parts", "[core/split_source]") {
-  const Index n = 3 * kBlockRows + 100;
-  const MadeSource<double> source(n);
-  using Part = SplitSource<double>::Part;
-  const SplitSource<double> train(source, 0.2, 7, Part::Train);
-  const SplitSource<double> held_out(source, 0.2, 7, Part::HeldOut);
-  CHECK(train.size() + held_out.size() == n);
-  CHECK(std::abs(static_cast<double>(held_out.size()) - 0.2 * static_cast<double>(n)) <
-        5 * std::sqrt(0.16 * static_cast<double>(n)));
-  const auto a = in_memory<double>(train);
-  const auto b = in_memory<double>(held_out);
-  std::vector<double> both(a.inputs().col(0).begin(), a.inputs().col(0).end());
-  both.insert(both.end(), b.inputs().col(0).begin(), b.inputs().col(0).end());
-  const auto all = in_memory<double>(source);
-  std::vector<double> expected(all.inputs().col(0).begin(), all.inputs().col(0).end());
-  std::sort(both.begin(), both.end());
-  std::sort(expected.begin(), expected.end());
-  CHECK(both == expected);
-  const auto parts = mgdl::split_by_row(all, 0.2, 7);
-  CHECK(parts.train.inputs() == a.inputs());
-  CHECK(parts.train.weights() == a.weights());
-  CHECK(parts.validation->targets() == b.targets());
-  const std::vector<Index> some{0, 30000, 17, 17, a.size() - 1};
-  SampleBuffer<double> gathered;
-  train.gather(some, gathered);
-  for (Index i = 0; i < 5; ++i) {
-    CHECK(gathered.inputs.row(i) == a.inputs().row(some[static_cast<std::size_t>(i)]));
+   private:
+    mutable std::atomic<int> m_reads{0};
+  };
+  const MadeSource<double> held_out(500);
+  mgdl::GradientOptions options;
+  options.width = 8;
+  for (const int threads : {1, 2}) {
+    MultigradeTrainer<double> trainer(mgdl::GradientTrainer<double>(options),
+                                      {.memory_limit_bytes = 1, .threads = threads});
+    CHECK_THROWS_WITH(trainer.fit(Failing(), &held_out), ContainsSubstring("an error"));
   }
-  // Whatever is asked for is the same.
-  SampleBuffer<double> buffer;
-  for (const auto& [first, count] : {std::pair<Index, Index>{0, 1},
-                                     {kBlockRows - 3000, 5000},
-                                     {a.size() - 10, 10},
-                                     {13000, 20000}}) {
-    const auto view = train.read(first, count, buffer);
-    CHECK(view.inputs == a.inputs().middleRows(first, count));
-    CHECK(view.targets == a.targets().middleRows(first, count));
-  }
-  CHECK_THROWS_WITH(SplitSource<double>(source, 1, 7, Part::Train), Contains("(0, 1)"));
-  CHECK_THROWS_WITH(SplitSource<double>(MadeSource<double>(2), 0.01, 7, Part::HeldOut),
-                    Contains("a sample in each part"));
 }

@@ -17,16 +17,16 @@ using mgdl::Index;
 namespace {
 
 /// Samples that a view can refer to.
-struct Samples {
+struct SampledSamples {
   mgdl::RowMatrix<double> X, Y;
   mgdl::Vector<double> w;
   mgdl::GradeProblem<double> problem() const { return {{X, Y, w}}; }
 };
 
 /// n samples of 3 inputs; the target is steep at x_0 = 0 and flat elsewhere, and two-fold.
-Samples steep_samples(Index n) {
+SampledSamples steep_samples(Index n) {
   mgdl::RandomStream random(mgdl::test::seed(), 51);
-  Samples s;
+  SampledSamples s;
   s.X = mgdl::test::normal_matrix<mgdl::RowMatrix<double>>(n, 3, random);
   s.Y.resize(n, 2);
   s.Y.col(0) = (20 * s.X.col(0).array()).tanh();
@@ -36,7 +36,8 @@ Samples steep_samples(Index n) {
 }
 
 /// Ridge regression on the features by a QR decomposition of [sqrt(w) Z; sqrt(shift) I].
-Eigen::MatrixXd ridge_readout(const Eigen::MatrixXd& features, const Samples& s, double ridge) {
+Eigen::MatrixXd ridge_readout(const Eigen::MatrixXd& features, const SampledSamples& s,
+                              double ridge) {
   const Index m = features.cols();
   const Index n = features.rows();
   const double square = (s.w.asDiagonal() * features.cwiseAbs2()).sum() / static_cast<double>(m);
@@ -52,7 +53,7 @@ Eigen::MatrixXd ridge_readout(const Eigen::MatrixXd& features, const Samples& s,
 }  // namespace
 
 TEST_CASE("Units of a sampled grade come from pairs of samples", "[training/sampled_trainer]") {
-  const Samples s = steep_samples(200);
+  const SampledSamples s = steep_samples(200);
   const auto fit = mgdl::SampledTrainer<double>({.width = 40}).fit(s.problem());
   const auto& hidden = fit.network.layers().front();
   REQUIRE(hidden.outputs() == 40);
@@ -82,7 +83,7 @@ TEST_CASE("Units of a sampled grade come from pairs of samples", "[training/samp
 }
 
 TEST_CASE("The readout of a sampled grade is ridge regression", "[training/sampled_trainer]") {
-  const Samples s = steep_samples(300);
+  const SampledSamples s = steep_samples(300);
   for (const double ridge : {1e-6, 1e-2}) {
     const auto fit = mgdl::SampledTrainer<double>({.width = 30, .hidden_layers = 2, .ridge = ridge})
                          .fit(s.problem());
@@ -100,7 +101,7 @@ TEST_CASE("The readout of a sampled grade is ridge regression", "[training/sampl
 TEST_CASE("Generalised cross-validation finds the best of its ridges",
           "[training/sampled_trainer]") {
   mgdl::RandomStream random(mgdl::test::seed(), 52);
-  Samples s = steep_samples(120);
+  SampledSamples s = steep_samples(120);
   for (auto& y : s.Y.reshaped()) y += 0.3 * random.normal();
   const auto chosen = mgdl::SampledTrainer<double>({.width = 60}).fit(s.problem());
   // The criterion by its definition, from the covariance of the features.
@@ -133,7 +134,7 @@ TEST_CASE("Generalised cross-validation finds the best of its ridges",
 }
 
 TEST_CASE("Repeated pairs and samples make no repeated units", "[training/sampled_trainer]") {
-  Samples s;
+  SampledSamples s;
   s.X.resize(12, 1);
   s.Y.resize(12, 1);
   for (Index i = 0; i < 12; ++i) {
@@ -152,7 +153,7 @@ TEST_CASE("Repeated pairs and samples make no repeated units", "[training/sample
 }
 
 TEST_CASE("Gradient training can start from sampled units", "[training/gradient_trainer]") {
-  const Samples s = steep_samples(400);
+  const SampledSamples s = steep_samples(400);
   const auto initial = [&](mgdl::Initialization initialization) {
     mgdl::GradientTrainer<double> trainer(
         {.width = 24, .hidden_layers = 2, .epochs = 3, .initialization = initialization});
@@ -205,7 +206,7 @@ TEST_CASE("Options of sampled grades are refused by name", "[training/sampled_tr
 }
 
 TEST_CASE("A sampled grade asks between its steps whether to go on", "[training/sampled_trainer]") {
-  const Samples s = steep_samples(20000);
+  const SampledSamples s = steep_samples(20000);
   const mgdl::SampledOptions options{.width = 200, .hidden_layers = 2};
   mgdl::Index calls = 0;
   auto problem = s.problem();

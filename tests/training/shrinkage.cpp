@@ -9,8 +9,8 @@ using mgdl::Index;
 namespace {
 
 /// Samples that a view can refer to: planes in much noise, of which a grade learns too much.
-struct Samples {
-  Samples(Index n, mgdl::RandomStream& random)
+struct NoisySamples {
+  NoisySamples(Index n, mgdl::RandomStream& random)
       : X(mgdl::test::normal_matrix<mgdl::RowMatrix<double>>(n, 4, random)),
         Y(mgdl::test::normal_matrix<mgdl::RowMatrix<double>>(n, 2, random)),
         w(mgdl::Vector<double>::Constant(n, 1 / static_cast<double>(n))) {
@@ -24,7 +24,7 @@ struct Samples {
 };
 
 /// The factor of the network's outputs that fits the samples best, with equal weights.
-double best_factor(const mgdl::ReluNetwork<double>& network, const Samples& s) {
+double best_factor(const mgdl::ReluNetwork<double>& network, const NoisySamples& s) {
   const mgdl::Matrix<double> g = network.predict(s.X);
   return (g.array() * s.Y.array()).sum() / g.squaredNorm();
 }
@@ -33,7 +33,7 @@ double best_factor(const mgdl::ReluNetwork<double>& network, const Samples& s) {
 template <class Trainer>
 bool check(Trainer trainer, Index seed) {
   mgdl::RandomStream random(mgdl::test::seed(), 90 + static_cast<std::uint64_t>(seed));
-  const Samples train(150, random), held_out(90, random);
+  const NoisySamples train(150, random), held_out(90, random);
   mgdl::GradeProblem<double> problem{train.view()};
   const auto alone = trainer.fit(problem);
   problem.validation.emplace(held_out.view());
@@ -46,7 +46,7 @@ bool check(Trainer trainer, Index seed) {
   CHECK(after > 1 - 1e-9);
   CHECK(after < 1.1);
   // What the report says is what the network does, and the training error has fallen all the same.
-  const auto loss = [&](const Samples& s) {
+  const auto loss = [&](const NoisySamples& s) {
     return (fit.network.predict(s.X) - s.Y).squaredNorm() / s.Y.squaredNorm();
   };
   CHECK(std::abs(fit.report.validation - loss(held_out)) < 1e-12);

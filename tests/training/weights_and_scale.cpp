@@ -11,13 +11,13 @@ using mgdl::Index;
 
 namespace {
 
-struct Samples {
+struct ScaledSamples {
   mgdl::Matrix<double> X;
   mgdl::Matrix<double> Y;
 };
 
-Samples wave(Index n) {
-  Samples s{mgdl::Matrix<double>(n, 2), mgdl::Matrix<double>(n, 3)};
+ScaledSamples wave(Index n) {
+  ScaledSamples s{mgdl::Matrix<double>(n, 2), mgdl::Matrix<double>(n, 3)};
   mgdl::RandomStream random(mgdl::test::seed(), 3);
   s.X = mgdl::test::normal_matrix<mgdl::Matrix<double>>(n, 2, random);
   s.Y.col(0) = (3 * s.X.col(0)).array().sin();
@@ -41,7 +41,7 @@ TEST_CASE("A weight counts like that many copies of the sample", "[training/mult
   // The units start at randomly chosen samples, which replication shuffles. A grade of given hidden
   // units shows the weighted sums alone: standardisation, whitening, L-BFGS, readout.
   const Index n = 41;
-  const Samples s = wave(n);
+  const ScaledSamples s = wave(n);
   mgdl::Vector<double> weights(n);
   std::vector<Index> copies;
   for (Index i = 0; i < n; ++i) {
@@ -101,7 +101,7 @@ TEST_CASE("A weight counts like that many copies of the sample", "[training/mult
 }
 
 TEST_CASE("The unit of Y scales the prediction and nothing else", "[training/multigrade_trainer]") {
-  const Samples s = wave(60);
+  const ScaledSamples s = wave(60);
   mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{smooth_grade()},
                                   {.max_grades = 2, .seed = 3}};
   const auto reference = trainer.fit(s.X, s.Y);
@@ -119,7 +119,7 @@ TEST_CASE("The unit of Y scales the prediction and nothing else", "[training/mul
 
 TEST_CASE("The units of outputs scale their predictions and nothing else",
           "[training/multigrade_trainer]") {
-  const Samples s = wave(60);
+  const ScaledSamples s = wave(60);
   mgdl::Matrix<double> Y = s.Y;
   Y.col(2).array() += 40;
   auto grade = smooth_grade();
@@ -183,7 +183,7 @@ TEST_CASE("The units of outputs scale their predictions and nothing else",
 }
 
 TEST_CASE("The unit and origin of X change nothing", "[training/multigrade_trainer]") {
-  const Samples s = wave(60);
+  const ScaledSamples s = wave(60);
   mgdl::MultigradeTrainer trainer{mgdl::GradientTrainer<double>{smooth_grade()},
                                   {.max_grades = 2, .seed = 3}};
   const auto prediction = trainer.fit(s.X, s.Y).model.predict(s.X);

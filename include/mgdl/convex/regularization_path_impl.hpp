@@ -261,7 +261,7 @@ class PathRun {
   static void set_validation(const Vector<Real>& errors, const Vector<Real>& weights, Real squares,
                              PathPoint& point) {
     point.validation_rse = relative_squared_error(weights.dot(errors), squares);
-    point.standard_error = standard_error(errors, weights) / squares;
+    point.standard_error = weighted_mean(errors, weights, RowShare(errors.size())).error / squares;
   }
 
   static std::string message_of(const PathReport& report, Index count, bool enough) {

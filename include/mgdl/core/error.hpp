@@ -115,14 +115,17 @@ bool all_finite(const Eigen::MatrixBase<Derived>& values) noexcept {
 
 /// Throws InvalidArgument at the first NaN or infinity of `values`, in row order. Allocates nothing
 /// unless it throws.
+/// \param first_row  number of the first row, where these are some of more
 template <class Derived>
-void require_finite(std::string_view name, const Eigen::MatrixBase<Derived>& values) {
+void require_finite(std::string_view name, const Eigen::MatrixBase<Derived>& values,
+                    Index first_row = 0) {
   if (all_finite(values)) return;
   for (Index i = 0; i < values.rows(); ++i) {
     for (Index j = 0; j < values.cols(); ++j) {
       if (std::isfinite(values(i, j))) continue;
-      throw InvalidArgument(std::string(name), "finite values", to_text(values(i, j)),
-                            "row " + std::to_string(i) + ", column " + std::to_string(j));
+      throw InvalidArgument(
+          std::string(name), "finite values", to_text(values(i, j)),
+          "row " + std::to_string(first_row + i) + ", column " + std::to_string(j));
     }
   }
 }

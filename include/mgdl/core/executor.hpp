@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "mgdl/core/error.hpp"
@@ -65,7 +67,7 @@ class ThreadPool {
   int size() const noexcept { return m_threads; }
 
   /// Runs task(i, thread) for i = 0..tasks-1, thread in [0, size()); returns when all are done.
-  /// `task` must not throw.
+  /// What a task throws is thrown here, of several tasks what came first; the others are done.
   void parallel_for(Index tasks, FunctionRef<void(Index, int)> task) {
     if (m_threads == 1 || tasks <= 1 || m_busy.exchange(true, std::memory_order_acquire)) {
       for (Index i = 0; i < tasks; ++i) task(i, 0);
@@ -84,7 +86,10 @@ class ThreadPool {
     if (m_sleepers.load() > 0) m_generation.notify_all();
     work(0);
     for (int spin = 0; m_done.load(std::memory_order_acquire) < tasks; ++spin) pause(spin);
+    const bool failed = m_failed.exchange(false);
+    const std::exception_ptr error = failed ? std::exchange(m_error, nullptr) : nullptr;
     m_busy.store(false, std::memory_order_release);
+    if (failed) std::rethrow_exception(error);
   }
 
  private:
@@ -149,7 +154,11 @@ class ThreadPool {
                                           std::memory_order_acquire)) {
         continue;
       }
-      (*task)(i, thread);
+      try {
+        (*task)(i, thread);
+      } catch (...) {
+        if (!m_failed.exchange(true)) m_error = std::current_exception();
+      }
       m_done.fetch_add(1, std::memory_order_acq_rel);
       ticket = m_ticket.load(std::memory_order_acquire);
     }
@@ -165,6 +174,8 @@ class ThreadPool {
   std::atomic<Index> m_tasks{0};
   std::atomic<const Task*> m_task{nullptr};
   std::atomic<Index> m_done{0};
+  std::atomic<bool> m_failed{false};  // a task of the current job
+  std::exception_ptr m_error;         // what it has thrown
 };
 
 }  // namespace mgdl::detail

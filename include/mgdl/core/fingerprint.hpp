@@ -5,10 +5,13 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "mgdl/core/communicator.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/types.hpp"
@@ -97,32 +100,75 @@ class Sha256 {
   std::uint64_t m_count = 0;
 };
 
+/// Numbers as their bytes, little-endian.
+class ByteList {
+ public:
+  void add(std::uint64_t value) {
+    for (int shift = 0; shift < 64; shift += 8) {
+      m_bytes.push_back(static_cast<std::byte>(value >> shift & 0xff));
+    }
+  }
+
+  /// As float64. Zero has one sign.
+  template <class Scalar>
+  void add_number(Scalar value) {
+    add(std::bit_cast<std::uint64_t>(static_cast<double>(value) + 0.0));
+  }
+
+  /// Into the hash, and out of here.
+  void flush(Sha256& hash) {
+    hash.add(m_bytes);
+    m_bytes.clear();
+  }
+
+ private:
+  std::vector<std::byte> m_bytes;
+};
+
+template <class Scalar>
+void add_rows(Sha256& hash, const SampleView<Scalar>& rows) {
+  ByteList bytes;
+  for (Index i = 0; i < rows.size(); ++i) {
+    for (Index j = 0; j < rows.inputs.cols(); ++j) bytes.add_number(rows.inputs(i, j));
+    for (Index j = 0; j < rows.targets.cols(); ++j) bytes.add_number(rows.targets(i, j));
+    bytes.flush(hash);
+  }
+}
+
 template <class Scalar>
 void add_samples(Sha256& hash, const Samples<Scalar>& samples) {
-  const Index d = samples.input_count();
-  const Index c = samples.output_count();
-  std::vector<std::byte> bytes;
-  const auto add = [&](std::uint64_t value) {
-    for (int shift = 0; shift < 64; shift += 8) {
-      bytes.push_back(static_cast<std::byte>(value >> shift & 0xff));
-    }
-  };
-  for (const Index size : {samples.size(), d, c}) add(static_cast<std::uint64_t>(size));
+  ByteList sizes;
+  for (const Index size : {samples.size(), samples.input_count(), samples.output_count()}) {
+    sizes.add(static_cast<std::uint64_t>(size));
+  }
+  sizes.flush(hash);
+  if (samples.size() <= kBlockRows) {
+    std::vector<Index> rows(static_cast<std::size_t>(samples.size()));
+    std::iota(rows.begin(), rows.end(), Index{0});
+    add_rows(hash, gather(samples, rows).view());
+    return;
+  }
+  std::vector<char> own;  // digests of this rank's blocks
   samples.for_each_block([&](const SampleView<Scalar>& block, Index) {
-    for (Index i = 0; i < block.size(); ++i) {
-      // Zero has one sign.
-      const auto add_number = [&](Scalar value) {
-        add(std::bit_cast<std::uint64_t>(static_cast<double>(value) + 0.0));
-      };
-      for (Index j = 0; j < d; ++j) add_number(block.inputs(i, j));
-      for (Index j = 0; j < c; ++j) add_number(block.targets(i, j));
-      hash.add(bytes);
-      bytes.clear();
-    }
+    Sha256 digest;
+    add_rows(digest, block);
+    const std::string text = digest.finish();
+    own.insert(own.end(), text.begin(), text.end());
   });
+  if (samples.ranks() != nullptr) own = gather_all(*samples.ranks(), own);
+  hash.add(std::as_bytes(std::span(own)));
 }
 
 inline std::string short_hash(Sha256& hash) { return hash.finish().substr(0, 32); }
+
+/// \param validation  may be null
+template <class Scalar>
+std::string fingerprint(const Samples<Scalar>& train, const Samples<Scalar>* validation) {
+  Sha256 hash;
+  add_samples(hash, train);
+  if (validation != nullptr) add_samples(hash, *validation);
+  return short_hash(hash);
+}
 
 }  // namespace mgdl::detail
 
@@ -130,22 +176,33 @@ namespace mgdl {
 
 /// A short name of samples, by which one can tell whether two claims are about the same ones: the
 /// first 32 hexadecimal digits of the SHA-256 of n, d and c as unsigned 64-bit integers and then,
-/// sample by sample, its d inputs and c targets as float64, all little-endian, -0 as 0. Weights
-/// play no part. A validation part comes behind the training part, in the same form.
+/// sample by sample, its d inputs and c targets as float64, all little-endian, -0 as 0. Of more
+/// than 16384 samples, what comes behind the sizes are the digests of such sequences of numbers, in
+/// 64 hexadecimal digits each, of one block of 16384 samples after the other. Weights play no part.
+/// A validation part comes behind the training part, in the same form.
 template <class Scalar>
 std::string fingerprint(const Dataset<Scalar>& data) {
-  detail::Sha256 hash;
-  detail::add_samples<Scalar>(hash, data);
-  return detail::short_hash(hash);
+  return detail::fingerprint<Scalar>(data, nullptr);
 }
 
 /// The same of both parts.
 template <class Scalar>
 std::string fingerprint(const DataSplit<Scalar>& data) {
-  detail::Sha256 hash;
-  detail::add_samples<Scalar>(hash, data.train);
-  if (data.validation) detail::add_samples<Scalar>(hash, *data.validation);
-  return detail::short_hash(hash);
+  if (!data.validation) return fingerprint(data.train);
+  const Samples<Scalar> validation(*data.validation);
+  return detail::fingerprint<Scalar>(data.train, &validation);
+}
+
+/// The same of samples that need not be in memory; `validation` may be null.
+/// \param ranks  who read a part each, and all get the name; null: this process reads all
+template <class Scalar>
+std::string fingerprint(const SampleSource<Scalar>& train,
+                        const SampleSource<std::type_identity_t<Scalar>>* validation = nullptr,
+                        Communicator* ranks = nullptr) {
+  const Samples<Scalar> samples(train, ranks);
+  if (validation == nullptr) return detail::fingerprint<Scalar>(samples, nullptr);
+  const Samples<Scalar> held_out(*validation, ranks);
+  return detail::fingerprint<Scalar>(samples, &held_out);
 }
 
 /// The same of all samples.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mgdl/core/error.hpp"
+#include "mgdl/core/row_share.hpp"
 #include "mgdl/core/types.hpp"
 
 namespace mgdl {
@@ -198,15 +199,34 @@ Real stable_norm(const RowVector<Real>& values) {
   return scale * std::sqrt(sum);
 }
 
-/// Standard error of the weighted mean sum_i w_i v_i over the choice of samples,
-/// sqrt(sum_i w_i^2 (v_i - mean)^2 / (1 - sum_i w_i^2)): for equal weights the standard deviation
-/// over sqrt(n). NaN for a single sample.
+/// A mean over samples, and how far it may be off.
+struct WeightedMean {
+  double value = 0;
+  /// Standard error over the choice of samples, sqrt(sum_i w_i^2 (v_i - mean)^2 / (1 - sum_i
+  /// w_i^2)): for equal weights the standard deviation over sqrt(n). NaN for a single sample.
+  double error = 0;
+};
+
+/// sum_i w_i v_i.
+/// \param values, weights  of the share's rows on this rank; the weights' sum over all is 1
 template <class Weights>
-double standard_error(const Vector<double>& values, const Eigen::MatrixBase<Weights>& weights) {
-  const Vector<double> w = weights.template cast<double>();
-  const double mean = w.dot(values);
-  const double squares = (w.array() * (values.array() - mean)).matrix().squaredNorm();
-  return std::sqrt(squares / (1 - w.squaredNorm()));
+WeightedMean weighted_mean(const Vector<double>& values, const Eigen::MatrixBase<Weights>& weights,
+                           const RowShare& share) {
+  const Vector<double> all_weights = weights.template cast<double>();
+  const auto sum = [&](const auto& term) {
+    return share.sum(0.0, [&](Index first, Index count) {
+      return term(all_weights.segment(first - share.first(), count),
+                  values.segment(first - share.first(), count));
+    });
+  };
+  WeightedMean mean;
+  mean.value = sum([](const auto& w, const auto& v) { return w.dot(v); });
+  const double squares = sum([&](const auto& w, const auto& v) {
+    return (w.array() * (v.array() - mean.value)).matrix().squaredNorm();
+  });
+  const double weight = sum([](const auto& w, const auto&) { return w.squaredNorm(); });
+  mean.error = std::sqrt(squares / (1 - weight));
+  return mean;
 }
 
 /// How the errors of one model compare with those of another on the same samples.
@@ -224,16 +244,17 @@ struct PairedComparison {
 /// the errors themselves does, which a few large ones do not drown; and if that is not above its
 /// own standard error either, nothing does: the models are equally good as far as one can tell.
 ///
-/// \param before, after  errors of n samples, >= 0
-/// \param weights        n, sum 1
+/// \param before, after  errors of samples, >= 0: the share's rows on this rank
+/// \param weights        of these; sum 1 over all
 template <class Real = double>
 PairedComparison compare_errors(const Vector<double>& before, const Vector<double>& after,
-                                const Vector<double>& weights) {
+                                const Vector<double>& weights, const RowShare& share) {
   using Verdict = PairedComparison::Verdict;
   PairedComparison result;
   const Vector<Real> squares = before.cwiseAbs2() - after.cwiseAbs2();
-  result.gain = weights.dot(squares);
-  result.gain_error = standard_error(squares, weights);
+  const WeightedMean mean_square = weighted_mean(squares, weights, share);
+  result.gain = mean_square.value;
+  result.gain_error = mean_square.error;
   const auto judge = [](double gain, double error) {
     // Written so that with a single sample, which has no standard error, any gain counts.
     if (gain > 0 && !(gain <= error)) return Verdict::Better;
@@ -242,9 +263,17 @@ PairedComparison compare_errors(const Vector<double>& before, const Vector<doubl
   result.verdict = judge(result.gain, result.gain_error);
   if (result.verdict == Verdict::Flat) {
     const Vector<Real> gains = before - after;
-    result.verdict = judge(weights.dot(gains), standard_error(gains, weights));
+    const WeightedMean mean = weighted_mean(gains, weights, share);
+    result.verdict = judge(mean.value, mean.error);
   }
   return result;
+}
+
+/// The same of all samples.
+template <class Real = double>
+PairedComparison compare_errors(const Vector<double>& before, const Vector<double>& after,
+                                const Vector<double>& weights) {
+  return compare_errors<Real>(before, after, weights, RowShare(weights.size()));
 }
 
 }  // namespace mgdl::detail

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "mgdl/core/communicator.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
 
@@ -56,16 +57,28 @@ class Stopwatch {
   std::chrono::steady_clock::time_point m_start = std::chrono::steady_clock::now();
 };
 
-/// The observer and the limits of one run: asked after every iteration whether to go on.
+/// The observer and the limits of one run: asked after every iteration whether to go on. Ranks
+/// that share the work get one answer: the clock is that of the first one, and whoever is asked to
+/// stop stops all.
 class RunControl {
  public:
-  RunControl(Observer observer, double time_limit_seconds, Index max_iterations = 0)
+  /// \param ranks  who share the work, and call all functions equally often; null: this process
+  RunControl(Observer observer, double time_limit_seconds, Index max_iterations = 0,
+             Communicator* ranks = nullptr)
       : m_observer(std::move(observer)),
         m_time_limit(time_limit_seconds),
-        m_max_iterations(max_iterations) {}
+        m_max_iterations(max_iterations),
+        m_ranks(ranks) {}
 
   /// Since the run began.
-  double seconds() const { return m_clock.seconds(); }
+  double seconds() const {
+    double now = m_clock.seconds();
+    // Without a limit nothing hangs on it.
+    if (m_ranks != nullptr && m_time_limit < std::numeric_limits<double>::infinity()) {
+      m_ranks->broadcast(0, bytes_of(now));
+    }
+    return now;
+  }
   double time_limit_seconds() const noexcept { return m_time_limit; }
   Index max_iterations() const noexcept { return m_max_iterations; }
   bool out_of_time() const { return seconds() >= m_time_limit; }
@@ -74,7 +87,8 @@ class RunControl {
   Termination observe(Progress progress) const {
     progress.max_iterations = m_max_iterations;
     progress.elapsed_seconds = seconds();
-    if (m_observer && m_observer(progress) == Action::Stop) return Termination::StoppedByObserver;
+    const bool stop = m_observer && m_observer(progress) == Action::Stop;
+    if (largest_of(m_ranks, stop ? 1 : 0) > 0) return Termination::StoppedByObserver;
     return progress.elapsed_seconds >= m_time_limit ? Termination::TimeLimit : Termination::NotRun;
   }
 
@@ -96,6 +110,7 @@ class RunControl {
   Observer m_observer;
   double m_time_limit;
   Index m_max_iterations;
+  Communicator* m_ranks;
   Stopwatch m_clock;
 };
 
@@ -106,10 +121,13 @@ inline constexpr auto kGoOn = [] { return true; };
 class StepControl {
  public:
   /// \param steps  about so many; 0 if unknown
-  StepControl(Observer observer, double time_limit_seconds, Index grade, Index steps)
-      : m_control(std::move(observer), time_limit_seconds, steps), m_grade(grade) {}
+  /// \param ranks  see RunControl
+  StepControl(Observer observer, double time_limit_seconds, Index grade, Index steps,
+              Communicator* ranks = nullptr)
+      : m_control(std::move(observer), time_limit_seconds, steps, ranks), m_grade(grade) {}
 
-  /// To be called by the thread that the observer is called from. False from the first no on.
+  /// To be called by the thread that the observer is called from, on all ranks equally often. False
+  /// from the first no on.
   bool proceed() {
     if (m_reason == Termination::NotRun) {
       m_reason = m_control.observe({.grade = m_grade, .iteration = ++m_done});

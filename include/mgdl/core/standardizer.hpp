@@ -10,6 +10,7 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/pairwise_sum.hpp"
+#include "mgdl/core/row_share.hpp"
 #include "mgdl/core/types.hpp"
 
 namespace mgdl {
@@ -66,15 +67,17 @@ class Standardizer {
 
   /// fit() and fit_common_scale() of values that come in blocks: each_block(visit) calls
   /// visit(values, weights) for one after the other, as often as it is called. Blocks are those of
-  /// detail::kBlockRows.
+  /// the share, on each of its ranks.
   /// \{
   template <class Blocks>
-  static Standardizer fit_blocks(Index columns, const Blocks& each_block) {
-    return with_own_scales(moments_of_blocks(columns, each_block));
+  static Standardizer fit_blocks(Index columns, const detail::RowShare& share,
+                                 const Blocks& each_block) {
+    return with_own_scales(moments_of_blocks(columns, share, each_block));
   }
   template <class Blocks>
-  static Standardizer fit_blocks_common_scale(Index columns, const Blocks& each_block) {
-    return with_common_scale(moments_of_blocks(columns, each_block));
+  static Standardizer fit_blocks_common_scale(Index columns, const detail::RowShare& share,
+                                              const Blocks& each_block) {
+    return with_common_scale(moments_of_blocks(columns, share, each_block));
   }
   /// \}
 
@@ -146,8 +149,9 @@ class Standardizer {
     }
     detail::require_rows("weights", n, weights.rows());
     detail::require_weights(weights);
-    return moments_of_blocks(values.cols(), [&](const auto& visit) {
-      detail::for_each_block(n, [&](Index first, Index count) {
+    const detail::RowShare share(n);
+    return moments_of_blocks(values.cols(), share, [&](const auto& visit) {
+      share.for_each_block([&](Index first, Index count) {
         visit(values.middleRows(first, count), weights.segment(first, count));
       });
     });
@@ -156,10 +160,11 @@ class Standardizer {
   // In double, in two passes, so that a mean much larger than the spread costs no accuracy, and
   // relative to a power of two near the largest value, so that no square overflows or vanishes.
   template <class Blocks>
-  static Moments moments_of_blocks(Index k, const Blocks& each_block) {
+  static Moments moments_of_blocks(Index k, const detail::RowShare& share,
+                                   const Blocks& each_block) {
     Moments moments{Eigen::RowVectorXd::Zero(k), Eigen::RowVectorXd::Zero(k),
                     Eigen::RowVectorXd::Zero(k)};
-    detail::PairwiseSum<double> weight_sum;
+    auto weight_sum = share.start<double>();
     each_block([&](const auto& values, const auto& weights) {
       weight_sum.add(weights.template cast<double>().sum());
       for (Index i = 0; i < values.rows(); ++i) {
@@ -168,13 +173,15 @@ class Standardizer {
             moments.largest.cwiseMax(values.row(i).template cast<double>().cwiseAbs());
       }
     });
-    const double total = weight_sum.total();
+    detail::take_largest(share.ranks(), moments.largest);
+    const double total = share.total(weight_sum, 0.0);
     Eigen::RowVectorXd unit(k);
     for (Index j = 0; j < k; ++j)
       unit[j] = std::exp2(std::ilogb(std::max(moments.largest[j], kTiny)));
     Eigen::RowVectorXd least = Eigen::RowVectorXd::Constant(k, std::numeric_limits<double>::max());
     Eigen::RowVectorXd most = -least;
-    detail::PairwiseSum<Eigen::RowVectorXd> means;
+    const Eigen::RowVectorXd zero = Eigen::RowVectorXd::Zero(k);
+    auto means = share.start<Eigen::RowVectorXd>();
     each_block([&](const auto& values, const auto& weights) {
       Eigen::RowVectorXd mean = Eigen::RowVectorXd::Zero(k);
       for (Index i = 0; i < values.rows(); ++i) {
@@ -187,9 +194,13 @@ class Standardizer {
       }
       means.add(std::move(mean));
     });
+    detail::take_largest(share.ranks(), most);
+    least = -least;
+    detail::take_largest(share.ranks(), least);
+    least = -least;
     // A mean beyond the values is rounding; without it, a constant column is exactly its mean.
-    moments.mean = means.total().cwiseMax(least).cwiseMin(most);
-    detail::PairwiseSum<Eigen::RowVectorXd> spreads;
+    moments.mean = share.total(means, zero).cwiseMax(least).cwiseMin(most);
+    auto spreads = share.start<Eigen::RowVectorXd>();
     each_block([&](const auto& values, const auto& weights) {
       Eigen::RowVectorXd spread = Eigen::RowVectorXd::Zero(k);
       for (Index i = 0; i < values.rows(); ++i) {
@@ -199,7 +210,7 @@ class Standardizer {
       }
       spreads.add(std::move(spread));
     });
-    moments.spread = spreads.total().cwiseSqrt().cwiseProduct(unit);
+    moments.spread = share.total(spreads, zero).cwiseSqrt().cwiseProduct(unit);
     moments.mean = moments.mean.cwiseProduct(unit);
     return moments;
   }

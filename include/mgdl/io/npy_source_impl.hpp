@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -121,7 +120,8 @@ class NpyRows {
         if (!several) space.resize(count, m_cols);
         return space.data() + done * m_cols;
       });
-      require_finite_rows(*part->file, values, row, rows);
+      require_finite(part->file->name(), Eigen::Map<const RowMatrix<Scalar>>(values, rows, m_cols),
+                     row);
       if (result == nullptr) result = values;
       bytes += static_cast<std::size_t>(rows) * part->file->row_bytes() + piece;
       done += rows;
@@ -141,17 +141,6 @@ class NpyRows {
     std::shared_ptr<const MappedNpy<Scalar>> file;
     Index first;  ///< row of all
   };
-
-  void require_finite_rows(const MappedNpy<Scalar>& file, const Scalar* values, Index first,
-                           Index rows) const {
-    if (all_finite(values, rows * m_cols, 1, 0)) return;
-    const Scalar* bad = std::find_if_not(values, values + rows * m_cols,
-                                         [](Scalar value) { return std::isfinite(value); });
-    const Index at = static_cast<Index>(bad - values);
-    throw InvalidArgument(
-        file.name(), "finite values", to_text(*bad),
-        "row " + std::to_string(first + at / m_cols) + ", column " + std::to_string(at % m_cols));
-  }
 
   std::vector<Part> m_parts;
   Index m_rows = 0;

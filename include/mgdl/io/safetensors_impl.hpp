@@ -231,7 +231,10 @@ inline std::vector<TensorRange> checked_order(
     const std::string& file) {
   std::vector<std::tuple<std::uint64_t, std::uint64_t, const std::string*>> order;
   for (const auto& [name, entry] : entries) order.emplace_back(entry.begin, entry.end, &name);
-  std::ranges::sort(order);
+  // Of equal places the first by name is first, as in `entries`.
+  std::ranges::stable_sort(order, {}, [](const auto& tensor) {
+    return std::pair(std::get<0>(tensor), std::get<1>(tensor));
+  });
   std::vector<TensorRange> ranges;
   std::uint64_t last = 0;
   for (const auto& [begin, end, name] : order) {

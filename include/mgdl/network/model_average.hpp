@@ -208,6 +208,38 @@ inline void require_member(Index index, Index count) {
   require_option(index >= 0 && index < count, "index", "a value from 0 to count - 1", index);
 }
 
+/// Networks with hidden layers of the same sizes: those that are smaller get units that are zero.
+/// Unchanged if they differ in their number of layers.
+template <class Scalar>
+std::vector<ReluNetwork<Scalar>> equally_wide(std::vector<ReluNetwork<Scalar>> networks) {
+  const std::size_t depth = networks.front().layers().size();
+  std::vector<Index> widths(depth, 0);  // of what each layer reads
+  bool equal = true;
+  for (const auto& network : networks) {
+    if (network.layers().size() != depth) return networks;
+    for (std::size_t l = 0; l < depth; ++l) {
+      const Index inputs = network.layers()[l].inputs();
+      equal = equal && (widths[l] == 0 || widths[l] == inputs);
+      widths[l] = std::max(widths[l], inputs);
+    }
+  }
+  if (equal) return networks;
+  for (auto& network : networks) {
+    std::vector<DenseLayer<Scalar>> layers;
+    for (std::size_t l = 0; l < depth; ++l) {
+      const auto& layer = network.layers()[l];
+      const Index outputs = l + 1 < depth ? widths[l + 1] : layer.outputs();
+      RowMatrix<Scalar> weights = RowMatrix<Scalar>::Zero(widths[l], outputs);
+      RowVector<Scalar> bias = RowVector<Scalar>::Zero(outputs);
+      weights.topLeftCorner(layer.inputs(), layer.outputs()) = layer.dense_weights();
+      bias.head(layer.outputs()) = layer.bias();
+      layers.emplace_back(std::move(weights), std::move(bias));
+    }
+    network = ReluNetwork<Scalar>(std::move(layers));
+  }
+  return networks;
+}
+
 }  // namespace mgdl::detail
 
 namespace mgdl {

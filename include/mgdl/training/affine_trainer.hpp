@@ -53,7 +53,8 @@ GradeFit<Scalar> AffineTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem)
     ridges.push_back(std::pow(10.0, exponent / 2.0));
   double ridge = 0;
   detail::StepControl control(problem.observer, problem.time_limit_seconds, problem.grade,
-                              detail::moment_steps(problem.train.size()) + std::ssize(ridges));
+                              detail::moment_steps(problem.train.size()) + std::ssize(ridges),
+                              problem.train.ranks());
   const detail::RelativeLoss loss =
       detail::gcv_readout(network, problem, ridges, problem.threads.pool(), ridge, basis,
                           [&control] { return control.proceed(); });

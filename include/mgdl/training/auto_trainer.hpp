@@ -11,7 +11,7 @@
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/observer.hpp"
-#include "mgdl/core/pairwise_sum.hpp"
+#include "mgdl/core/row_share.hpp"
 #include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/training/grade_trainer.hpp"
@@ -66,10 +66,11 @@ class AutoTrainer {
   /// Part of the time limit that there is for the best candidate on all problems.
   static constexpr double kLeast = 0.01;
 
-  /// Errors of the networks on the samples that decide, and their weights.
+  /// Errors of the networks on the samples that decide, and their weights; those of this rank.
   struct Errors {
     Vector<double> values;
     Vector<double> weights;
+    detail::RowShare share;
     double mean_square = 0;  // relative to the zero function
   };
 
@@ -84,7 +85,8 @@ class AutoTrainer {
     using Verdict = detail::PairedComparison::Verdict;
     const Index common = std::min(a.values.size(), b.values.size());
     const Errors& fewer = a.values.size() == common ? a : b;
-    return detail::compare_errors(a.values.head(common), b.values.head(common), fewer.weights)
+    return detail::compare_errors(a.values.head(common), b.values.head(common), fewer.weights,
+                                  fewer.share)
                .verdict == Verdict::Better;
   }
 
@@ -100,14 +102,14 @@ typename AutoTrainer<Scalar>::Errors AutoTrainer<Scalar>::errors_of(
   const auto judge = [](const GradeProblem<Scalar>& problem) -> const Samples<Scalar>& {
     return problem.validation ? *problem.validation : problem.train;
   };
-  for (std::size_t k = 0; k < count; ++k) samples += judge(problems[k]).size();
+  for (std::size_t k = 0; k < count; ++k) samples += judge(problems[k]).share().count();
   errors.values.resize(samples);
   errors.weights.resize(samples);
   Index first = 0;
   for (std::size_t k = 0; k < count; ++k) {
     const Samples<Scalar>& judges = judge(problems[k]);
-    detail::PairwiseSum<double> zeros;
-    judges.for_each_block([&](const SampleView<Scalar>& view, Index row) {
+    Index row = first;
+    const double unit = judges.sum(0.0, [&](const SampleView<Scalar>& view) {
       const RowMatrix<Scalar> prediction =
           fits[k].network.predict(view.inputs, problems[k].threads);
       double zero = 0;
@@ -118,19 +120,22 @@ typename AutoTrainer<Scalar>::Errors AutoTrainer<Scalar>::errors_of(
               static_cast<double>(prediction(i, j)) - static_cast<double>(view.targets(i, j));
           square += error * error;
         }
-        errors.values[first + row + i] = std::sqrt(square);
+        errors.values[row] = std::sqrt(square);
         const auto weight = static_cast<double>(view.weights[i]);
-        errors.weights[first + row + i] = weight / static_cast<double>(count);
+        errors.weights[row] = weight / static_cast<double>(count);
         zero += weight * view.targets.row(i).template cast<double>().squaredNorm();
+        ++row;
       }
-      zeros.add(zero);
+      return zero;
     });
     // Problems of different units count alike.
-    const double zero = zeros.total();
-    if (zero > 0) errors.values.segment(first, judges.size()) /= std::sqrt(zero);
-    first += judges.size();
+    if (unit > 0) errors.values.segment(first, judges.share().count()) /= std::sqrt(unit);
+    first += judges.share().count();
   }
-  errors.mean_square = errors.weights.dot(errors.values.cwiseAbs2());
+  // Ranks share the samples of a single problem only.
+  errors.share = count == 1 ? judge(problems.front()).share() : detail::RowShare(samples);
+  errors.mean_square =
+      detail::weighted_mean(errors.values.cwiseAbs2(), errors.weights, errors.share).value;
   return errors;
 }
 
@@ -138,7 +143,8 @@ template <class Scalar>
 std::vector<GradeFit<Scalar>> AutoTrainer<Scalar>::fit_all(
     const std::vector<GradeProblem<Scalar>>& problems) {
   require_candidates();
-  const detail::Stopwatch clock;
+  const double limit = problems.front().time_limit_seconds;
+  const detail::RunControl clock({}, limit, 0, problems.front().train.ranks());
   Fits best;
   Errors best_errors;
   std::vector<GradeTrial> trials;
@@ -149,8 +155,7 @@ std::vector<GradeFit<Scalar>> AutoTrainer<Scalar>::fit_all(
   for (std::size_t k = 0; k < m_candidates.size() && !stopped; ++k) {
     // The last one, which is the most expensive, is not trained twice.
     std::vector<GradeProblem<Scalar>> parts = k + 1 < m_candidates.size() ? judges : problems;
-    const double left = (problems.front().time_limit_seconds - clock.seconds()) /
-                        static_cast<double>(m_candidates.size() - k);
+    const double left = (limit - clock.seconds()) / static_cast<double>(m_candidates.size() - k);
     if (!best.empty() && !(left > 0)) break;
     for (auto& part : parts) part.time_limit_seconds = left;
     const detail::Stopwatch watch;
@@ -176,7 +181,6 @@ std::vector<GradeFit<Scalar>> AutoTrainer<Scalar>::fit_all(
   if (best.size() < problems.size() && chosen + 1 < m_candidates.size() &&
       !(stopped && problems[best.size()].optional)) {
     std::vector<GradeProblem<Scalar>> parts = problems;
-    const double limit = problems.front().time_limit_seconds;
     const double left = std::max(limit - clock.seconds(), kLeast * limit);
     for (auto& part : parts) part.time_limit_seconds = left;
     best = m_candidates[chosen].fit_all(parts);

@@ -51,11 +51,14 @@ struct GradeProblem {
   /// The residual in the model's standardised unit is targets * unit, a power of two.
   Scalar unit = 1;
 
-  /// Whether all samples can be looked at; else they come in blocks (Samples::for_each_block),
-  /// which only a trainer is given that has a function `bool reads_blocks() const` and returns
-  /// true.
+  /// Whether all samples can be looked at; else they come in blocks (Samples::for_each_block), of
+  /// which each rank has some. Only a trainer is given these that has a function `bool
+  /// reads_blocks() const` and returns true.
   bool in_memory() const noexcept {
-    return train.in_memory() && (!validation || validation->in_memory());
+    const auto here = [](const Samples<Scalar>& samples) {
+      return samples.in_memory() && samples.ranks() == nullptr;
+    };
+    return here(train) && (!validation || here(*validation));
   }
 };
 

@@ -36,8 +36,11 @@ class WhitenedSamples : private SampleSource<Scalar> {
   }
 
   Samples<Scalar> samples() const {
-    if (!m_original.in_memory()) return Samples<Scalar>(static_cast<const Source&>(*this));
-    return {m_values, m_original.targets, m_original.weights};
+    if (!m_original.in_memory()) {
+      return Samples<Scalar>(static_cast<const Source&>(*this), m_original.ranks());
+    }
+    return {SampleView<Scalar>{m_values, m_original.targets, m_original.weights},
+            m_original.share()};
   }
 
  private:
@@ -57,7 +60,7 @@ class WhitenedSamples : private SampleSource<Scalar> {
   }
 
   void gather(const std::vector<Index>& rows, SampleBuffer<Scalar>& result) const override {
-    result = detail::gather(m_original, rows);
+    result = gather_own(m_original, rows);
     result.inputs = m_whitening.apply(result.inputs, m_pool);
   }
 
@@ -162,7 +165,7 @@ class GradientRace {
     for (Index start = 0; start < options.starts; ++start) {
       for (const auto& one : settings) m_candidates.push_back({one, start, {}});
     }
-    m_control.emplace(first.observer, m_limit, most_iterations());
+    m_control.emplace(first.observer, m_limit, most_iterations(), first.train.ranks());
   }
 
   std::vector<GradeFit<Scalar>> run() {
@@ -253,6 +256,14 @@ class GradientRace {
     }
   }
 
+  /// Side by side; one after the other where ranks share each of them.
+  void for_each_run(Index runs, FunctionRef<void(Index, int)> task) {
+    if (!shared()) return m_pool.parallel_for(runs, task);
+    for (Index i = 0; i < runs; ++i) task(i, 0);
+  }
+
+  bool shared() const noexcept { return m_problems.front().train.ranks() != nullptr; }
+
   /// One cycle of all candidates that are left, on the problems from number `first` on.
   void advance(Index epochs, double end, std::size_t first = 0) {
     std::vector<GradientRun<Scalar>*> runs;
@@ -261,7 +272,7 @@ class GradientRace {
         runs.push_back(candidate.runs[k].get());
       }
     }
-    m_pool.parallel_for(std::ssize(runs), [&](Index task, int thread) {
+    for_each_run(std::ssize(runs), [&](Index task, int thread) {
       auto& run = *runs[static_cast<std::size_t>(task)];
       if (!is_over(run) && !m_control->stop_asked()) run.advance(epochs, end, thread == 0);
     });
@@ -391,6 +402,7 @@ class GradientRace {
 
   /// Runs at a time.
   double lanes(std::size_t runs) const {
+    if (shared()) return 1;
     return static_cast<double>(std::min<Index>(m_pool.size(), static_cast<Index>(runs)));
   }
 
@@ -426,7 +438,7 @@ class GradientRace {
       }
     }
     make_runs(winner, count);
-    m_pool.parallel_for(static_cast<Index>(count - first), [&](Index task, int thread) {
+    for_each_run(static_cast<Index>(count - first), [&](Index task, int thread) {
       const std::size_t k = first + static_cast<std::size_t>(task);
       auto& run = *winner.runs[k];
       // Those that have not begun share what is left of the time.

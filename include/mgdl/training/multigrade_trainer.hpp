@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "mgdl/core/communicator.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
@@ -81,6 +83,10 @@ struct MultigradeOptions {
   Executor threads = {};
   /// Called after every iteration and every grade.
   Observer observer = {};
+  /// Processes that share the work, each with the same options and the same samples, of which it
+  /// reads its part; null: this one alone. All get the same model, whose bits do not depend on how
+  /// many they are. For trainers that read samples in blocks, and without folds.
+  std::shared_ptr<Communicator> ranks = {};
 
   /// \throws InvalidArgument naming the first field that breaks its rule
   void validate() const {
@@ -98,6 +104,8 @@ struct MultigradeOptions {
             "MultigradeOptions.validation_fraction", "a value in [0, 1)", validation_fraction);
     require(folds == 0 || (folds >= 2 && validation_fraction == 0), "MultigradeOptions.folds",
             "0, or a value >= 2 with validation_fraction 0", folds);
+    require(folds == 0 || !ranks || ranks->size() == 1, "MultigradeOptions.folds",
+            "0 with several ranks", folds);
     require(time_limit_seconds > 0, "MultigradeOptions.time_limit_seconds", "a value > 0",
             time_limit_seconds);
     require(memory_limit_bytes > 0, "MultigradeOptions.memory_limit_bytes", "a value > 0",

@@ -8,11 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include "mgdl/core/communicator.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/fingerprint.hpp"
 #include "mgdl/core/metrics.hpp"
 #include "mgdl/core/observer.hpp"
+#include "mgdl/core/row_share.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/network/model_average.hpp"
@@ -20,38 +22,6 @@
 #include "mgdl/training/multigrade_trainer.hpp"
 
 namespace mgdl::detail {
-
-/// Networks with hidden layers of the same sizes: those that are smaller get units that are zero.
-/// Unchanged if they differ in their number of layers.
-template <class Scalar>
-std::vector<ReluNetwork<Scalar>> equally_wide(std::vector<ReluNetwork<Scalar>> networks) {
-  const std::size_t depth = networks.front().layers().size();
-  std::vector<Index> widths(depth, 0);  // of what each layer reads
-  bool equal = true;
-  for (const auto& network : networks) {
-    if (network.layers().size() != depth) return networks;
-    for (std::size_t l = 0; l < depth; ++l) {
-      const Index inputs = network.layers()[l].inputs();
-      equal = equal && (widths[l] == 0 || widths[l] == inputs);
-      widths[l] = std::max(widths[l], inputs);
-    }
-  }
-  if (equal) return networks;
-  for (auto& network : networks) {
-    std::vector<DenseLayer<Scalar>> layers;
-    for (std::size_t l = 0; l < depth; ++l) {
-      const auto& layer = network.layers()[l];
-      const Index outputs = l + 1 < depth ? widths[l + 1] : layer.outputs();
-      RowMatrix<Scalar> weights = RowMatrix<Scalar>::Zero(widths[l], outputs);
-      RowVector<Scalar> bias = RowVector<Scalar>::Zero(outputs);
-      weights.topLeftCorner(layer.inputs(), layer.outputs()) = layer.dense_weights();
-      bias.head(layer.outputs()) = layer.bias();
-      layers.emplace_back(std::move(weights), std::move(bias));
-    }
-    network = ReluNetwork<Scalar>(std::move(layers));
-  }
-  return networks;
-}
 
 template <class Scalar>
 std::vector<MultigradeModel<Scalar>> fold_members(const MultigradeModel<Scalar>& model, Index count,
@@ -86,13 +56,24 @@ namespace mgdl {
 /// What a member is trained on and what judges it.
 template <class Scalar>
 struct MultigradeTrainer<Scalar>::Parts {
-  explicit Parts(const DataSplit<Scalar>& data) : train(data.train) {
-    if (data.validation) validation.emplace(*data.validation);
+  /// \param ranks  who share the samples; null: this process has all
+  explicit Parts(const DataSplit<Scalar>& data, Communicator* ranks = nullptr)
+      : train(part_of(data.train, ranks)) {
+    if (data.validation) validation.emplace(part_of(*data.validation, ranks));
   }
 
   /// \param held_out  may be null
-  Parts(const SampleSource<Scalar>& source, const SampleSource<Scalar>* held_out) : train(source) {
-    if (held_out != nullptr) validation.emplace(*held_out);
+  Parts(const SampleSource<Scalar>& source, const SampleSource<Scalar>* held_out,
+        Communicator* ranks)
+      : train(source, ranks) {
+    if (held_out != nullptr) validation.emplace(*held_out, ranks);
+  }
+
+  static Samples<Scalar> part_of(const Dataset<Scalar>& data, Communicator* ranks) {
+    const detail::RowShare share(data.size(), ranks);
+    const Samples<Scalar> all(data);
+    if (share.ranks() == nullptr) return all;
+    return {detail::rows_of<Scalar>(all, share.first(), share.count()), share};
   }
 
   /// Of all samples, that of the training part.
@@ -102,10 +83,7 @@ struct MultigradeTrainer<Scalar>::Parts {
   }
 
   std::string fingerprint() const {
-    detail::Sha256 hash;
-    detail::add_samples(hash, train);
-    if (validation) detail::add_samples(hash, *validation);
-    return detail::short_hash(hash);
+    return detail::fingerprint(train, validation ? &*validation : nullptr);
   }
 
   Samples<Scalar> train;
@@ -137,7 +115,7 @@ struct MultigradeTrainer<Scalar>::Run {
   Run(MultigradeModel<Scalar> start, const Parts& data, const MultigradeOptions& options)
       : first(start.grades()),
         samples(data.fingerprint()),
-        control(options.observer, options.time_limit_seconds),
+        control(options.observer, options.time_limit_seconds, 0, data.train.ranks()),
         best_grades(first) {
     members.push_back(
         std::make_unique<Member>(std::move(start), data, options, options.memory_limit_bytes));
@@ -152,9 +130,11 @@ struct MultigradeTrainer<Scalar>::Run {
     }
     if (member.validation) {
       shares = {1};
-      validation_weights.resize(data.validation->size());
+      judges = data.validation->share();
+      validation_weights.resize(judges.count());
       data.validation->for_each_block([&](const SampleView<Scalar>& block, Index row) {
-        validation_weights.segment(row, block.size()) = block.weights.template cast<double>();
+        validation_weights.segment(row - judges.first(), block.size()) =
+            block.weights.template cast<double>();
       });
       best_errors = validation_errors();
     }
@@ -173,6 +153,7 @@ struct MultigradeTrainer<Scalar>::Run {
     mean.emplace(start);
     all.emplace(data.all, start, options.threads, memory);
     validation_weights = data.held_out_weights();
+    judges = detail::RowShare(validation_weights.size());
     Index seen = 0;
     for (const auto& rows : data.held_out) {
       shares.push_back(validation_weights.segment(seen, std::ssize(rows)).sum());
@@ -197,6 +178,7 @@ struct MultigradeTrainer<Scalar>::Run {
     for (double& share : shares) share /= sum;
     validation_weights = Vector<double>(validation_weights.head(samples_left) / sum);
     best_errors = Vector<double>(best_errors.head(samples_left));
+    judges = detail::RowShare(samples_left);
   }
 
   MultigradeModel<Scalar>& model() { return mean ? *mean : members.front()->model; }
@@ -213,7 +195,7 @@ struct MultigradeTrainer<Scalar>::Run {
     return sums;
   }
 
-  /// The same, sample by sample.
+  /// The same, sample by sample, of this rank.
   Vector<double> validation_errors() const {
     Vector<double> errors(validation_weights.size());
     Index first_row = 0;
@@ -244,7 +226,8 @@ struct MultigradeTrainer<Scalar>::Run {
   std::optional<MultigradeModel<Scalar>> mean;   // of the members, if there are several
   std::optional<detail::ResidualChain<Scalar>> all;
   std::vector<double> shares;         // of all weight, in the members' validation parts
-  Vector<double> validation_weights;  // of the samples in them, sum 1
+  detail::RowShare judges;            // which samples in them this rank has
+  Vector<double> validation_weights;  // of these; sum 1 over all
   MultigradeReport report;
   Index best_grades = 0;
   Vector<double> best_errors;         // of the validation samples, by the best prefix
@@ -417,7 +400,8 @@ void MultigradeTrainer<Scalar>::judge(Run& run, const std::vector<ReluNetwork<Sc
   line.validation_max_error = after.error(ErrorMeasure::MaxError);
   const double unit = before.square > 0 ? before.rse() / before.square : 0;
   Vector<double> errors = run.validation_errors();
-  const auto comparison = detail::compare_errors(run.best_errors, errors, run.validation_weights);
+  const auto comparison =
+      detail::compare_errors(run.best_errors, errors, run.validation_weights, run.judges);
   line.validation_gain = comparison.gain * unit;
   line.validation_gain_error = comparison.gain_error * unit;
   run.verdict = comparison.verdict;
@@ -486,7 +470,7 @@ std::vector<GradeProblem<Scalar>> MultigradeTrainer<Scalar>::problems(
     if (!trainer.reads_blocks() && !problem.in_memory()) {
       throw InvalidArgument("trainer",
                             "one that reads samples in blocks, as GradientTrainer, SampledTrainer "
-                            "and AffineTrainer do, or a larger memory_limit_bytes",
+                            "and AffineTrainer do, or a larger memory_limit_bytes on a single rank",
                             "one that needs all samples in memory");
     }
     problem.grade = number;
@@ -550,11 +534,12 @@ MultigradeModel<Scalar> MultigradeTrainer<Scalar>::start(const Samples<Scalar>& 
     samples.for_each_block(
         [&](const SampleView<Scalar>& block, Index) { visit(block.targets, block.weights); });
   };
+  const detail::RowShare& share = samples.share();
   const Index c = samples.output_count();
   const bool own = m_options.output_scale == OutputScale::Own;
-  return {Standardizer<Scalar>::fit_blocks(samples.input_count(), inputs),
-          own ? Standardizer<Scalar>::fit_blocks(c, targets)
-              : Standardizer<Scalar>::fit_blocks_common_scale(c, targets),
+  return {Standardizer<Scalar>::fit_blocks(samples.input_count(), share, inputs),
+          own ? Standardizer<Scalar>::fit_blocks(c, share, targets)
+              : Standardizer<Scalar>::fit_blocks_common_scale(c, share, targets),
           m_options.link};
 }
 
@@ -571,7 +556,8 @@ template <class Scalar>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const DataSplit<Scalar>& data) {
   require_trainers();
   require_matching(data);
-  Run run(start(data.train), Parts(data), m_options);
+  const Parts parts(data, m_options.ranks.get());
+  Run run(start(parts.train), parts, m_options);
   return add_grades(run);
 }
 
@@ -589,18 +575,21 @@ template <class Use>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::with_checked(
     const SampleSource<Scalar>& train, const SampleSource<Scalar>* validation, const Use& use) {
   require_trainers();
-  const detail::CheckedSource<Scalar> checked(train);
+  Communicator* ranks = m_options.ranks.get();
+  const detail::CheckedSource<Scalar> checked(train, ranks);
   std::optional<detail::CheckedSource<Scalar>> held_out;
   if (validation != nullptr) {
     require_alike(train.inputs(), train.outputs(), validation->inputs(), validation->outputs());
-    held_out.emplace(*validation);
+    held_out.emplace(*validation, ranks);
   }
-  return use(Parts(checked, held_out ? &*held_out : nullptr));
+  return use(Parts(checked, held_out ? &*held_out : nullptr, ranks));
 }
 
 template <class Scalar>
 MultigradeFit<Scalar> MultigradeTrainer<Scalar>::fit(const DataFolds<Scalar>& data) {
   require_trainers();
+  detail::require_option(!m_options.ranks || m_options.ranks->size() == 1, "folds",
+                         "none with several ranks", data.size());
   Run run(start(data.all), data, m_options);
   return add_grades(run);
 }
@@ -619,7 +608,7 @@ MultigradeFit<Scalar> MultigradeTrainer<Scalar>::resume(MultigradeModel<Scalar> 
                                                         const DataSplit<Scalar>& data) {
   require_trainers();
   require_matching(data);
-  return resume_parts(std::move(model), Parts(data));
+  return resume_parts(std::move(model), Parts(data, m_options.ranks.get()));
 }
 
 template <class Scalar>

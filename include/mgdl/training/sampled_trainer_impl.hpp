@@ -31,7 +31,8 @@ GradeFit<Scalar> SampledTrainer<Scalar>::fit(const GradeProblem<Scalar>& problem
   detail::StepControl control(
       problem.observer, problem.time_limit_seconds, problem.grade,
       m_options.hidden_layers * detail::SampledUnits<>::steps(m_options.width) +
-          detail::moment_steps(problem.train.size()) + std::ssize(ridges));
+          detail::moment_steps(problem.train.size()) + std::ssize(ridges),
+      problem.train.ranks());
   const auto proceed = [&control] { return control.proceed(); };
   detail::ThreadPool& pool = problem.threads.pool();
   RandomStream random(problem.seed, 0x5A3D000000 + static_cast<std::uint64_t>(problem.grade));

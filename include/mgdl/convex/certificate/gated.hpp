@@ -96,16 +96,9 @@ template <class Real>
 class GatedCertifier {
  public:
   /// \param data   which it refers to, as to `gates`
-  GatedCertifier(const Dataset<Real>& data, const Gates& gates, const Executor& threads)
-      : m_unit(data), m_gates(gates), m_threads(threads) {
-    require_gates(data, gates);
-    require_threads("threads", threads);
-  }
+  GatedCertifier(const Dataset<Real>& data, const Gates& gates, const Executor& threads);
 
-  Certificate operator()(const GatedSolution& solution) {
-    require_solution<Real>(solution, m_gates, m_unit.data().targets().cols());
-    return m_unit.certificate(solution, [&](const GatedSolution& point) { return certify(point); });
-  }
+  Certificate operator()(const GatedSolution& solution);
 
  private:
   Certificate certify(const GatedSolution& solution) {
@@ -178,6 +171,20 @@ class GatedCertifier {
   Loss m_loss;
   std::array<std::optional<Real>, 2> m_lambda_max;  // without and with output bias
 };
+
+template <class Real>
+GatedCertifier<Real>::GatedCertifier(const Dataset<Real>& data, const Gates& gates,
+                                     const Executor& threads)
+    : m_unit(data), m_gates(gates), m_threads(threads) {
+  require_gates(data, gates);
+  require_threads("threads", threads);
+}
+
+template <class Real>
+Certificate GatedCertifier<Real>::operator()(const GatedSolution& solution) {
+  require_solution<Real>(solution, m_gates, m_unit.data().targets().cols());
+  return m_unit.certificate(solution, [&](const GatedSolution& point) { return certify(point); });
+}
 
 }  // namespace mgdl::detail
 

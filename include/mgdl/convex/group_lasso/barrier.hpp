@@ -27,8 +27,8 @@ struct BarrierBlock {
   bool free = false;   ///< costs nothing: an output bias
 };
 
-/// 1/2 |r|^2 as BarrierMethod sees it. Another loss has kSquared = false and what ClippedBarrierLoss
-/// has.
+/// 1/2 |r|^2 as BarrierMethod sees it. Another loss has kSquared = false and what
+/// ClippedBarrierLoss has.
 struct BarrierSquares {
   static constexpr bool kSquared = true;
 };
@@ -38,7 +38,7 @@ template <class Real>
 struct BarrierResult {
   std::vector<Vector<Real>> v;  ///< of every block
   Real primal = 0;
-  Real dual = 0;  ///< a lower bound of the optimum over these blocks
+  Real dual = 0;            ///< a lower bound of the optimum over these blocks
   Vector<Real> point = {};  ///< of the dual, that has proved it; empty for squares: r proves it
 };
 
@@ -372,8 +372,8 @@ class BarrierMethod {
   std::vector<BarrierBlock<Real>> m_blocks;
   Real m_lambda;
   Loss m_loss;
-  Vector<Real> m_slopes;     // of the loss with barriers, where it is not squared
-  Vector<Real> m_curvature;  // the same
+  Vector<Real> m_slopes;       // of the loss with barriers, where it is not squared
+  Vector<Real> m_curvature;    // the same
   Index m_size = 0;            // unknowns
   Index m_bounded = 0;         // those that are not free, which come first
   Real m_barriers = 0;         // terms

@@ -60,8 +60,7 @@ class ClippedBarrierLoss {
     for (Index k = 0; k < r.size(); ++k) {
       const Slope at = slope(r[k], m_root[k / m_outputs], mu);
       // log(1 - t^2) = log(2 / (1 + q))
-      sum += at.s * r[k] - 0.5 * m_loss.curvature * at.s * at.s -
-             mu * std::log(0.5 * (1 + at.q));
+      sum += at.s * r[k] - 0.5 * m_loss.curvature * at.s * at.s - mu * std::log(0.5 * (1 + at.q));
     }
     return sum;
   }
@@ -79,7 +78,8 @@ class ClippedBarrierLoss {
     }
   }
 
-  /// Brings a point between its bounds, and shifts it along the bias until it is orthogonal to that.
+  /// Brings a point between its bounds, and shifts it along the bias until it is orthogonal to
+  /// that.
   void admit(Vector<Real>& point) const {
     for (Index k = 0; k < point.size(); ++k) {
       const Real root = m_root[k / m_outputs];
@@ -170,9 +170,7 @@ class ClippedBarrierSolver {
     evaluate(bias, m_dual, point);
     return solve_by_barriers<Real>(
         Eigen::Map<const Vector<Real>>(y.data(), y.size()), m_lambda, control, iterations,
-        [&](const std::vector<Index>& groups) {
-          return next_groups(groups, point);
-        },
+        [&](const std::vector<Index>& groups) { return next_groups(groups, point); },
         [&](const std::vector<Index>& groups) { return this->groups(groups, biased); },
         [&] { return point.relative_gap(); },
         [&](const std::vector<Index>& groups, const std::vector<Vector<Real>>& values,
@@ -249,8 +247,8 @@ class ClippedBarrierSolver {
     point.residual = std::move(r);
     point.complete(m_lambda);
     const Real largest = point.norms.maxCoeff();
-    point.dual = scaled_clipped_dual(point.inner, point.squares,
-                                     largest > 0 ? m_lambda / largest : Real(1));
+    point.dual =
+        scaled_clipped_dual(point.inner, point.squares, largest > 0 ? m_lambda / largest : Real(1));
   }
 
   /// Blocks of the groups, and one free column for the bias of every output.

@@ -31,7 +31,8 @@ struct ClippedLoss {
     return s * r - curvature * s * s / 2;
   }
 
-  /// Shifts slopes N along the bias, sqrt(w), and clips them again, until they are orthogonal to it.
+  /// Shifts slopes N along the bias, sqrt(w), and clips them again, until they are orthogonal to
+  /// it.
   template <class Real>
   void centre(const Vector<Real>& root_weights, Vector<Real>& N) const {
     if (std::abs(root_weights.dot(N)) <= 1e-16 * root_weights.dot(N.cwiseAbs())) return;

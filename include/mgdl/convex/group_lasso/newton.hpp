@@ -57,17 +57,7 @@ class GroupLassoNewton {
   /// Improves `point` until `control` ends it; its coefficients are the start, or, if it is the
   /// point of an earlier run, all of it.
   Termination run(Real lambda, const SolveControl& control, GroupLassoPoint<Real>& point,
-                  Index& iterations) {
-    m_lambda = lambda;
-    m_best = {};
-    m_refine = false;
-    const Termination termination = newton(control, point, iterations);
-    if (m_best.norms.size() > 0 && m_best.relative_gap() < point.relative_gap()) point = m_best;
-    const bool stuck =
-        termination == Termination::NoProgress || termination == Termination::NumericalFailure;
-    return stuck && !m_hopeless && m_space->is_squared() ? by_barrier(control, point, iterations)
-                                                         : termination;
-  }
+                  Index& iterations);
 
  private:
   Termination newton(const SolveControl& control, GroupLassoPoint<Real>& point, Index& iterations) {
@@ -297,6 +287,20 @@ class GroupLassoNewton {
   bool m_hopeless = false;       // targets that the gates explain to no more than rounding
   bool m_refine = false;
 };
+
+template <class Real>
+Termination GroupLassoNewton<Real>::run(Real lambda, const SolveControl& control,
+                                        GroupLassoPoint<Real>& point, Index& iterations) {
+  m_lambda = lambda;
+  m_best = {};
+  m_refine = false;
+  const Termination termination = newton(control, point, iterations);
+  if (m_best.norms.size() > 0 && m_best.relative_gap() < point.relative_gap()) point = m_best;
+  const bool stuck =
+      termination == Termination::NoProgress || termination == Termination::NumericalFailure;
+  return stuck && !m_hopeless && m_space->is_squared() ? by_barrier(control, point, iterations)
+                                                       : termination;
+}
 
 }  // namespace mgdl::detail
 

@@ -29,8 +29,8 @@ using FillRows = FunctionRef<void(const SampleView<Scalar>&, Index, Index, Real*
 /// `columns` numbers that `fill` makes of sample s, some rows at a time, so that they are never
 /// held whole.
 ///
-/// \param proceed  called now and then by the thread of the caller; false ends the work, and the
-///                 result is empty
+/// \param proceed  called now and then by the thread of the caller, by ranks once; false ends the
+///                 work, and the result is empty
 template <class Real, class Scalar>
 Matrix<Real> sample_moments(const Samples<Scalar>& samples, Index rows, Index columns,
                             ThreadPool& pool, FillRows<Real, std::type_identity_t<Scalar>> fill,
@@ -94,29 +94,26 @@ class SampleLoss {
 
   /// sum_i w_i |g(x_i) - y_i|^2 for a network of the same sizes.
   double operator()(const PanelNetwork<Scalar>& network, const Samples<Scalar>& samples) {
-    PairwiseSum<double> loss;
-    samples.for_each_block([&](const SampleView<Scalar>& block, Index) {
+    return samples.sum(0.0, [&](const SampleView<Scalar>& block) {
       sum_parts(network, block, 1);
       double sum = 0;
       for (const double part : m_sums) sum += part;
-      loss.add(sum);
+      return sum;
     });
-    return loss.total();
   }
 
   /// The same for `count` networks in one: outputs of network k are k c, ..., (k + 1) c - 1.
   RowVector<double> of_all(const PanelNetwork<Scalar>& network, const Samples<Scalar>& samples,
                            Index count) {
-    PairwiseSum<RowVector<double>> losses;
-    samples.for_each_block([&](const SampleView<Scalar>& block, Index) {
+    const RowVector<double> zero = RowVector<double>::Zero(count);
+    return samples.sum(zero, [&](const SampleView<Scalar>& block) {
       sum_parts(network, block, count);
-      RowVector<double> sums = RowVector<double>::Zero(count);
+      RowVector<double> sums = zero;
       for (std::size_t i = 0; i < m_sums.size(); ++i) {
         sums[static_cast<Index>(i) % count] += m_sums[i];
       }
-      losses.add(std::move(sums));
+      return sums;
     });
-    return losses.total();
   }
 
  private:
@@ -204,7 +201,10 @@ Matrix<Real> sample_moments(const Samples<Scalar>& samples, Index rows, Index co
   AlignedVector<Real> sums = AlignedVector<Real>::Zero(shape.size());
   std::vector<AlignedVector<Real>> buffers(static_cast<std::size_t>(pool.size()),
                                            AlignedVector<Real>::Zero(kOuterBuffer<Real>));
-  PairwiseSum<AlignedVector<Real>> total;
+  const RowShare& share = samples.share();
+  auto total = share.template start<AlignedVector<Real>>();
+  // Ranks have to ask equally often: once, in the end.
+  const bool asks = share.ranks() == nullptr;
   const bool all = samples.for_each_block([&](const SampleView<Scalar>& block, Index) {
     for (Index start = 0; start < block.size(); start += rows_at_once) {
       const Index count = std::min(rows_at_once, block.size() - start);
@@ -218,13 +218,13 @@ Matrix<Real> sample_moments(const Samples<Scalar>& samples, Index rows, Index co
                            chunk_range(shape, task), sums.data(), start > 0,
                            buffers[static_cast<std::size_t>(thread)].data());
       });
-      if (!proceed()) return false;
+      if (asks && !proceed()) return false;
     }
     total.add(sums);
     return true;
   });
-  if (!all) return {};
-  sums = total.total();
+  if (!all || (!asks && !proceed())) return {};
+  sums = share.total(total, AlignedVector<Real>(AlignedVector<Real>::Zero(shape.size())));
   Matrix<Real> result(rows, columns);
   for (Index i = 0; i < rows; ++i) {
     for (Index j = 0; j < columns; ++j) result(i, j) = sums[shape.at(i, j)];
@@ -327,16 +327,15 @@ void set_readout(PanelNetwork<Scalar>& network, const Eigen::MatrixXd& readout) 
 
 template <class Scalar>
 double zero_loss(const Samples<Scalar>& samples) {
-  PairwiseSum<double> loss;
-  samples.for_each_block([&](const SampleView<Scalar>& block, Index) {
+  const double loss = samples.sum(0.0, [](const SampleView<Scalar>& block) {
     double sum = 0;
     for (Index i = 0; i < block.size(); ++i) {
       sum += static_cast<double>(block.weights[i]) *
              block.targets.row(i).template cast<double>().squaredNorm();
     }
-    loss.add(sum);
+    return sum;
   });
-  return loss.total() > 0 ? loss.total() : 1.0;
+  return loss > 0 ? loss : 1.0;
 }
 
 template <class Scalar>
@@ -407,11 +406,9 @@ void shrink_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scalar>& p
 /// Samples that weights w with sum 1 amount to, 1 / sum_i w_i^2: n for equal ones.
 template <class Scalar>
 double effective_samples(const Samples<Scalar>& samples) {
-  PairwiseSum<double> squares;
-  samples.for_each_block([&](const SampleView<Scalar>& block, Index) {
-    squares.add(block.weights.template cast<double>().squaredNorm());
+  return 1 / samples.sum(0.0, [](const SampleView<Scalar>& block) {
+    return block.weights.template cast<double>().squaredNorm();
   });
-  return 1 / squares.total();
 }
 
 /// sum_i w_i |g_k(x_i) - y_i|^2 of networks g_k that differ in their readouts only, in one pass.
@@ -490,6 +487,7 @@ RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scala
     moments = {basis.transpose() * moments.gram * basis, basis.transpose() * moments.cross};
   }
   std::vector<RidgeCandidate> candidates(ridges.size());
+  const bool asks = problem.train.ranks() == nullptr;  // as in sample_moments()
   pool.parallel_for(std::ssize(ridges), [&](Index k, int thread) {
     if (stopped) return;
     const auto i = ridges.size() - 1 - static_cast<std::size_t>(k);
@@ -497,7 +495,7 @@ RelativeLoss gcv_readout(PanelNetwork<Scalar>& network, const GradeProblem<Scala
     if (basis.size() > 0 && candidates[i].solved()) {
       candidates[i].readout = basis * candidates[i].readout;
     }
-    if (thread == 0 && !proceed()) stopped = true;
+    if (asks && thread == 0 && !proceed()) stopped = true;
   });
   // Where all degrees of freedom are used up, the criterion is zero by zero.
   constexpr double kFewestFree = 1e-6;

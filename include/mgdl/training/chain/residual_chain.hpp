@@ -6,10 +6,11 @@
 #include <optional>
 #include <vector>
 
+#include "mgdl/core/communicator.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/metrics.hpp"
-#include "mgdl/core/pairwise_sum.hpp"
+#include "mgdl/core/row_share.hpp"
 #include "mgdl/core/sample_source.hpp"
 #include "mgdl/core/standardizer.hpp"
 #include "mgdl/core/types.hpp"
@@ -73,9 +74,9 @@ struct ErrorSums {
 };
 
 /// Samples on their way through the grades: the features that the grades so far make of them and
-/// the residual that they leave. Kept for all samples, or, where that takes more memory than
-/// allowed or the samples themselves are not in memory, computed anew for each block of them from
-/// the frozen grades: the bits are the same.
+/// the residual that they leave. Kept for all samples (of this rank, where ranks share them), or,
+/// where that takes more memory than allowed or the samples themselves are not in memory, computed
+/// anew for each block of them from the frozen grades: the bits are the same.
 template <class Scalar>
 class ResidualChain : private SampleSource<Scalar> {
  public:
@@ -101,27 +102,25 @@ class ResidualChain : private SampleSource<Scalar> {
     if (samples().in_memory() && may_keep(0)) {
       m_kept = true;
       m_rows = start(samples());
-      m_rows.grade.setZero(size(), c);
+      m_rows.grade.setZero(share().count(), c);
     }
     ErrorSums& sums = m_now.sums;
     sums.scale = m_output.scale().template cast<double>();
-    PairwiseSum<RowVector<double>> target_sums;
-    for_each_block(nullptr, [&](const Block& block) {
-      RowVector<double> part = RowVector<double>::Zero(1 + 2 * c);
-      part[0] = weighted_square(block, [&](Index i, Index j) {
-        return static_cast<double>(block.targets(i, j)) / sums.scale[j];
-      });
-      for (Index i = 0; i < block.size(); ++i) {
-        const auto weight = static_cast<double>(block.weights[i]);
-        if (!(weight > 0)) continue;
-        const RowVector<double> row = block.residual.row(i).template cast<double>();
-        m_largest = std::max(m_largest, row.cwiseAbs().maxCoeff());
-        part.segment(1, c) += weight * row;
-        part.tail(c) += weight * row.cwiseAbs2();
-      }
-      target_sums.add(std::move(part));
-    });
-    const RowVector<double> totals = target_sums.total();
+    const RowVector<double> totals =
+        sum_blocks(nullptr, 1 + 2 * c, [&](const Block& block, RowVector<double>& part) {
+          part[0] = weighted_square(block, [&](Index i, Index j) {
+            return static_cast<double>(block.targets(i, j)) / sums.scale[j];
+          });
+          for (Index i = 0; i < block.size(); ++i) {
+            const auto weight = static_cast<double>(block.weights[i]);
+            if (!(weight > 0)) continue;
+            const RowVector<double> row = block.residual.row(i).template cast<double>();
+            m_largest = std::max(m_largest, row.cwiseAbs().maxCoeff());
+            part.segment(1, c) += weight * row;
+            part.tail(c) += weight * row.cwiseAbs2();
+          }
+        });
+    m_largest = largest_of(samples().ranks(), m_largest);
     sums.target_square = totals[0];
     sums.target_means = totals.segment(1, c);
     sums.target_squares = totals.tail(c);
@@ -144,11 +143,14 @@ class ResidualChain : private SampleSource<Scalar> {
   const ErrorSums& sums() const noexcept { return m_now.sums; }
   double rse() const noexcept { return sums().rse(); }
 
-  /// Error of every sample, over all outputs, in the standardised unit.
+  /// Which samples this rank has.
+  const RowShare& share() const noexcept { return samples().share(); }
+
+  /// Error of every sample of this rank, over all outputs, in the standardised unit.
   Vector<double> errors() const {
-    Vector<double> result(size());
+    Vector<double> result(share().count());
     for_each_block(nullptr, [&](const Block& block) {
-      result.segment(block.first, block.size()) =
+      result.segment(block.first - share().first(), block.size()) =
           block.residual.template cast<double>().rowwise().norm();
     });
     return result;
@@ -168,9 +170,11 @@ class ResidualChain : private SampleSource<Scalar> {
   /// that scaling loses nothing.
   Samples<Scalar> problem(Scalar factor) {
     m_problem_factor = factor;
-    if (!m_kept) return Samples<Scalar>(static_cast<const SampleSource<Scalar>&>(*this));
+    if (!m_kept) {
+      return Samples<Scalar>(static_cast<const SampleSource<Scalar>&>(*this), share().ranks());
+    }
     m_scaled = m_rows.residual * factor;
-    return {m_rows.features, m_scaled, samples().weights};
+    return {SampleView<Scalar>{m_rows.features, m_scaled, samples().weights}, share()};
   }
 
   /// Computes what a grade would leave, and returns it as square(); nothing changes until `accept`.
@@ -200,20 +204,18 @@ class ResidualChain : private SampleSource<Scalar> {
 
   /// Factor of the grade tried last that would leave the least; 0 if the grade is zero.
   double best_step() const {
-    PairwiseSum<Eigen::RowVector2d> sums;
-    for_each_block(&*m_grade, [&](const Block& block) {
-      Eigen::RowVector2d part(0, 0);  // square, cross
-      for (Index i = 0; i < block.size(); ++i) {
-        for (Index j = 0; j < outputs(); ++j) {
-          const auto residual = static_cast<double>(block.residual(i, j));
-          const double value = residual - static_cast<double>(block.left(i, j));
-          part[0] += static_cast<double>(block.weights[i]) * value * value;
-          part[1] += static_cast<double>(block.weights[i]) * value * residual;
-        }
-      }
-      sums.add(part);
-    });
-    const Eigen::RowVector2d total = sums.total();
+    // square, cross
+    const RowVector<double> total =
+        sum_blocks(&*m_grade, 2, [&](const Block& block, RowVector<double>& part) {
+          for (Index i = 0; i < block.size(); ++i) {
+            for (Index j = 0; j < outputs(); ++j) {
+              const auto residual = static_cast<double>(block.residual(i, j));
+              const double value = residual - static_cast<double>(block.left(i, j));
+              part[0] += static_cast<double>(block.weights[i]) * value * value;
+              part[1] += static_cast<double>(block.weights[i]) * value * residual;
+            }
+          }
+        });
     return total[0] > 0 ? total[1] / total[0] : 0;
   }
 
@@ -289,7 +291,7 @@ class ResidualChain : private SampleSource<Scalar> {
   }
 
   void gather(const std::vector<Index>& rows, SampleBuffer<Scalar>& result) const override {
-    const SampleBuffer<Scalar> raw = detail::gather(samples(), rows);
+    const SampleBuffer<Scalar> raw = gather_own(samples(), rows);
     fill(raw.view(), result);
   }
 
@@ -325,9 +327,10 @@ class ResidualChain : private SampleSource<Scalar> {
   template <class Visit>
   void for_each_block(const ReluNetwork<Scalar>* grade, const Visit& visit) const {
     if (m_kept) {
-      detail::for_each_block(size(), [&](Index first, Index count) {
-        const auto part = [&](const auto& values) { return values.middleRows(first, count); };
-        visit(Block{first, part(samples().targets), samples().weights.segment(first, count),
+      share().for_each_block([&](Index first, Index count) {
+        const Index row = first - share().first();
+        const auto part = [&](const auto& values) { return values.middleRows(row, count); };
+        visit(Block{first, part(samples().targets), samples().weights.segment(row, count),
                     part(m_rows.residual), part(m_rows.sum), part(m_rows.grade)});
       });
       return;
@@ -343,6 +346,20 @@ class ResidualChain : private SampleSource<Scalar> {
     });
   }
 
+  /// Sum of `numbers` numbers over all blocks; add(block, numbers) adds those of a block to zeros.
+  template <class Add>
+  RowVector<double> sum_blocks(const ReluNetwork<Scalar>* grade, Index numbers,
+                               const Add& add) const {
+    const RowVector<double> zero = RowVector<double>::Zero(numbers);
+    auto own = share().template start<RowVector<double>>();
+    for_each_block(grade, [&](const Block& block) {
+      RowVector<double> part = zero;
+      add(block, part);
+      own.add(std::move(part));
+    });
+    return share().total(own, zero);
+  }
+
   /// With this grade as the last one.
   void tally(const ReluNetwork<Scalar>* grade, Tally& result) const {
     const Index c = outputs();
@@ -350,33 +367,37 @@ class ResidualChain : private SampleSource<Scalar> {
     sums.largest = RowVector<double>::Zero(c);
     result.growth = -std::numeric_limits<double>::infinity();
     result.fall = result.largest = 0;
-    PairwiseSum<RowVector<double>> total;
-    for_each_block(grade, [&](const Block& block) {
-      RowVector<double> part = RowVector<double>::Zero(2 + c);
-      part[0] = weighted_square(
-          block, [&](Index i, Index j) { return static_cast<double>(block.left(i, j)); });
-      part[1] = weighted_square(block, [&](Index i, Index j) {
-        // As in Predictor, to the bit.
-        const Scalar sum = block.sum(i, j) + block.grade(i, j);
-        const Scalar prediction = sum * m_output.scale()[j] + m_output.mean()[j];
-        const double error =
-            (static_cast<double>(block.targets(i, j)) - static_cast<double>(prediction)) /
-            sums.scale[j];
-        const auto weight = static_cast<double>(block.weights[i]);
-        part[2 + j] += weight * (error * error);
-        if (weight > 0) {
-          sums.largest[j] = std::max(sums.largest[j], std::abs(error));
-          const auto now = static_cast<double>(std::abs(block.left(i, j)));
-          const double change = now - static_cast<double>(std::abs(block.residual(i, j)));
-          result.growth = std::max(result.growth, change);
-          result.fall = std::max(result.fall, -change);
-          result.largest = std::max(result.largest, now);
-        }
-        return error;
-      });
-      total.add(std::move(part));
-    });
-    const RowVector<double> totals = total.total();
+    const RowVector<double> totals =
+        sum_blocks(grade, 2 + c, [&](const Block& block, RowVector<double>& part) {
+          part[0] = weighted_square(
+              block, [&](Index i, Index j) { return static_cast<double>(block.left(i, j)); });
+          part[1] = weighted_square(block, [&](Index i, Index j) {
+            // As in Predictor, to the bit.
+            const Scalar sum = block.sum(i, j) + block.grade(i, j);
+            const Scalar prediction = sum * m_output.scale()[j] + m_output.mean()[j];
+            const double error =
+                (static_cast<double>(block.targets(i, j)) - static_cast<double>(prediction)) /
+                sums.scale[j];
+            const auto weight = static_cast<double>(block.weights[i]);
+            part[2 + j] += weight * (error * error);
+            if (weight > 0) {
+              sums.largest[j] = std::max(sums.largest[j], std::abs(error));
+              const auto now = static_cast<double>(std::abs(block.left(i, j)));
+              const double change = now - static_cast<double>(std::abs(block.residual(i, j)));
+              result.growth = std::max(result.growth, change);
+              result.fall = std::max(result.fall, -change);
+              result.largest = std::max(result.largest, now);
+            }
+            return error;
+          });
+        });
+    RowVector<double> largest(c + 3);
+    largest << sums.largest, result.growth, result.fall, result.largest;
+    take_largest(samples().ranks(), largest);
+    sums.largest = largest.head(c);
+    result.growth = largest[c];
+    result.fall = largest[c + 1];
+    result.largest = largest[c + 2];
     result.square = totals[0];
     sums.square = totals[1];
     sums.squares = totals.tail(c);
@@ -404,17 +425,18 @@ class ResidualChain : private SampleSource<Scalar> {
 
   /// Of so many numbers for each sample.
   double bytes(Index numbers) const {
-    return static_cast<double>(size()) * static_cast<double>(numbers) * sizeof(Scalar);
+    return static_cast<double>(share().count()) * static_cast<double>(numbers) * sizeof(Scalar);
   }
 
   void read_all() {
-    m_read.resize(size(), samples().input_count(), outputs());
+    m_read.resize(share().count(), samples().input_count(), outputs());
     samples().for_each_block([&](const SampleView<Scalar>& block, Index first) {
-      m_read.inputs.middleRows(first, block.size()) = block.inputs;
-      m_read.targets.middleRows(first, block.size()) = block.targets;
-      m_read.weights.segment(first, block.size()) = block.weights;
+      const Index row = first - share().first();
+      m_read.inputs.middleRows(row, block.size()) = block.inputs;
+      m_read.targets.middleRows(row, block.size()) = block.targets;
+      m_read.weights.segment(row, block.size()) = block.weights;
     });
-    m_memory.emplace(m_read.view());
+    m_memory.emplace(m_read.view(), share());
   }
 
   Samples<Scalar> m_source;

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <span>
 #include <vector>
 
+#include "mgdl/core/communicator.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
@@ -19,6 +23,29 @@ struct Batch {
   const Index* rows = nullptr;
   Index first = 0;
   Index count = 0;
+
+  /// Rows that run forward and backward together: their activations, the weights and the slot's
+  /// gradient fit in the L2 cache, and they pay for reading the weights.
+  static constexpr Index kGroupRows = 128;
+  /// As many threads and ranks can share a batch; each slot holds a gradient.
+  static constexpr Index kMaxSlots = 8;
+
+  /// Slots that groups of rows are dealt to.
+  static Index slots(Index rows) {
+    return std::clamp<Index>((rows + kGroupRows - 1) / kGroupRows, 1, kMaxSlots);
+  }
+
+  /// First slot of a rank, of so many in all; of the rank behind the last one, their number.
+  static Index first_slot(Index slots, int rank, int ranks) { return rank * slots / ranks; }
+
+  /// The rank that takes row `i` of a batch of so many.
+  static int owner(Index i, Index rows, int ranks) {
+    const Index all = slots(rows);
+    const Index slot = i / kGroupRows % all;
+    int rank = 0;
+    while (first_slot(all, rank + 1, ranks) <= slot) ++rank;
+    return rank;
+  }
 };
 
 /// Value and gradient of sum_i w_i |g(x_i) - y_i|^2 by backpropagation.
@@ -46,26 +73,19 @@ class Backpropagation {
   /// \param update  called as update(offset, count) for each finished piece of the gradient; may
   ///                change parameters[offset, offset + count); pieces are disjoint and run in
   ///                parallel
+  /// \param ranks   who share the batch: each looks at the rows of its own slots only, those that
+  ///                Batch::owner() says; null: this process does all
   /// \return the batch's loss times factor
   double run(const SampleView<Scalar>& samples, Batch batch, Scalar factor, bool accumulate,
-             FunctionRef<void(Index, Index)> update);
+             FunctionRef<void(Index, Index)> update, Communicator* ranks = nullptr);
 
  private:
-  /// Rows that run forward and backward together: their activations, the weights and the slot's
-  /// gradient fit in the L2 cache, and they pay for reading the weights.
-  static constexpr Index kGroupRows = 128;
-  /// As many threads can share a batch; each slot holds a gradient.
-  static constexpr Index kMaxSlots = 8;
+  static constexpr Index kGroupRows = Batch::kGroupRows;
 
   /// A piece of a weight matrix; that of the first rows has the biases of its columns with it.
   struct Piece {
     std::size_t layer;
     ChunkRange range;
-  };
-
-  struct Slot {
-    AlignedVector<Scalar> gradient;
-    double loss = 0;
   };
 
   /// One group of rows in the hands of a thread.
@@ -76,9 +96,18 @@ class Backpropagation {
     AlignedVector<Scalar> outer;
   };
 
-  static Index slots_of(Index rows) {
-    return std::clamp<Index>((rows + kGroupRows - 1) / kGroupRows, 1, kMaxSlots);
+  /// Gradient of a slot, and its loss behind it: what ranks tell each other.
+  /// \{
+  Scalar* gradient_of(Index slot) { return m_slots.data() + slot * m_slot_size; }
+  double loss_of(Index slot) {
+    double loss;
+    std::memcpy(&loss, gradient_of(slot) + m_gradient.size(), sizeof(loss));
+    return loss;
   }
+  void set_loss(Index slot, double loss) {
+    std::memcpy(gradient_of(slot) + m_gradient.size(), &loss, sizeof(loss));
+  }
+  /// \}
 
   /// The group's inputs: where they are, or gathered into `work`.
   Strided<Scalar> inputs_of(const SampleView<Scalar>& samples, Batch group, const Work& work) const;
@@ -93,8 +122,8 @@ class Backpropagation {
   void propagate(std::size_t l, Index rows, Work& work) const;
 
   /// gradient = or += the group's part.
-  void add_gradient(const SampleView<Scalar>& samples, Batch group, Work& work,
-                    AlignedVector<Scalar>& gradient, bool accumulate) const;
+  void add_gradient(const SampleView<Scalar>& samples, Batch group, Work& work, Scalar* gradient,
+                    bool accumulate) const;
 
   /// m_gradient[offset, offset + count) = or += the sum over the slots, in their order.
   void sum_slots(Index slots, Index offset, Index count, bool accumulate);
@@ -105,7 +134,8 @@ class Backpropagation {
   ThreadPool& m_pool;
   std::vector<AlignedVector<Scalar>> m_transposed;  // weights of each layer but the first
   std::vector<Piece> m_pieces;
-  std::vector<Slot> m_slots;
+  Index m_slot_size;
+  AlignedVector<Scalar> m_slots;
   std::vector<Work> m_work;  // one for each thread
   AlignedVector<Scalar> m_gradient;
 };
@@ -132,8 +162,11 @@ Backpropagation<Scalar>::Backpropagation(PanelNetwork<Scalar>& network, Index ma
     }
   }
   m_gradient.setZero(network.parameters().size());
-  m_slots.resize(static_cast<std::size_t>(slots_of(max_rows)));
-  for (auto& slot : m_slots) slot.gradient.setZero(m_gradient.size());
+  // Slots begin on lines of the cache.
+  constexpr Index kLine = 64 / sizeof(Scalar);
+  constexpr Index kLoss = sizeof(double) / sizeof(Scalar);
+  m_slot_size = (m_gradient.size() + kLoss + kLine - 1) / kLine * kLine;
+  m_slots.setZero(Batch::slots(max_rows) * m_slot_size);
   refresh();
 }
 
@@ -146,20 +179,37 @@ void Backpropagation<Scalar>::refresh() {
 
 template <class Scalar>
 double Backpropagation<Scalar>::run(const SampleView<Scalar>& samples, Batch batch, Scalar factor,
-                                    bool accumulate, FunctionRef<void(Index, Index)> update) {
-  const Index slots = slots_of(batch.count);
-  m_pool.parallel_for(slots, [&](Index s, int thread) {
-    Slot& slot = m_slots[static_cast<std::size_t>(s)];
+                                    bool accumulate, FunctionRef<void(Index, Index)> update,
+                                    Communicator* ranks) {
+  const Index slots = Batch::slots(batch.count);
+  const auto first_slot = [&](int rank) {
+    return ranks == nullptr ? rank * slots : Batch::first_slot(slots, rank, ranks->size());
+  };
+  const int me = ranks == nullptr ? 0 : ranks->rank();
+  const Index own = first_slot(me);
+  m_pool.parallel_for(first_slot(me + 1) - own, [&](Index task, int thread) {
+    const Index s = own + task;
     Work& work = m_work[static_cast<std::size_t>(thread)];
-    slot.loss = 0;
+    double loss = 0;
     for (Index first = s * kGroupRows; first < batch.count; first += slots * kGroupRows) {
       const Index rows = std::min(kGroupRows, batch.count - first);
       const Batch group{batch.rows == nullptr ? nullptr : batch.rows + first, batch.first + first,
                         rows};
-      slot.loss += run_group(samples, group, factor, work);
-      add_gradient(samples, group, work, slot.gradient, /*accumulate=*/first > s * kGroupRows);
+      loss += run_group(samples, group, factor, work);
+      add_gradient(samples, group, work, gradient_of(s), /*accumulate=*/first > s * kGroupRows);
     }
+    set_loss(s, loss);
   });
+  if (ranks != nullptr) {
+    std::vector<std::size_t> counts;
+    for (int r = 0; r < ranks->size(); ++r) {
+      const Index numbers = (first_slot(r + 1) - first_slot(r)) * m_slot_size;
+      counts.push_back(static_cast<std::size_t>(numbers) * sizeof(Scalar));
+    }
+    ranks->gather(std::as_writable_bytes(
+                      std::span(m_slots.data(), static_cast<std::size_t>(slots * m_slot_size))),
+                  counts);
+  }
   m_pool.parallel_for(static_cast<Index>(m_pieces.size()), [&](Index p, int) {
     const Piece& piece = m_pieces[static_cast<std::size_t>(p)];
     const auto& layer = m_network.layers()[piece.layer];
@@ -176,7 +226,7 @@ double Backpropagation<Scalar>::run(const SampleView<Scalar>& samples, Batch bat
     refresh_transposed(piece);
   });
   double loss = 0;
-  for (Index s = 0; s < slots; ++s) loss += m_slots[static_cast<std::size_t>(s)].loss;
+  for (Index s = 0; s < slots; ++s) loss += loss_of(s);
   return loss;
 }
 
@@ -255,8 +305,7 @@ void Backpropagation<Scalar>::propagate(std::size_t l, Index rows, Work& work) c
 
 template <class Scalar>
 void Backpropagation<Scalar>::add_gradient(const SampleView<Scalar>& samples, Batch group,
-                                           Work& work, AlignedVector<Scalar>& gradient,
-                                           bool accumulate) const {
+                                           Work& work, Scalar* gradient, bool accumulate) const {
   const auto& layers = m_network.layers();
   Strided<Scalar> in = inputs_of(samples, group, work);
   for (std::size_t l = 0; l < layers.size(); ++l) {
@@ -264,11 +313,11 @@ void Backpropagation<Scalar>::add_gradient(const SampleView<Scalar>& samples, Ba
     const Scalar* delta = work.deltas[l].data();
     for (Index p = 0; p < layer.shape.panels(); ++p) {
       add_outer_products(group.count, in.data, in.row_stride, delta, layer.stride(), layer.shape,
-                         {p, 0, layer.inputs()}, gradient.data() + layer.weights, accumulate,
+                         {p, 0, layer.inputs()}, gradient + layer.weights, accumulate,
                          work.outer.data());
     }
-    add_column_sums(group.count, delta, layer.stride(), layer.stride(),
-                    gradient.data() + layer.bias, accumulate);
+    add_column_sums(group.count, delta, layer.stride(), layer.stride(), gradient + layer.bias,
+                    accumulate);
     in = {work.values[l].data(), layer.stride(), 1};
   }
 }
@@ -277,11 +326,9 @@ template <class Scalar>
 void Backpropagation<Scalar>::sum_slots(Index slots, Index offset, Index count, bool accumulate) {
   using P = Packet<Scalar>;
   for (Index i = offset; i < offset + count; i += kLanes<Scalar>) {
-    P sum = packet::ploadu<P>(m_slots[0].gradient.data() + i);
-    for (Index s = 1; s < slots; ++s) {
-      const auto& slot = m_slots[static_cast<std::size_t>(s)];
-      sum = packet::padd(sum, packet::ploadu<P>(slot.gradient.data() + i));
-    }
+    P sum = packet::ploadu<P>(gradient_of(0) + i);
+    for (Index s = 1; s < slots; ++s)
+      sum = packet::padd(sum, packet::ploadu<P>(gradient_of(s) + i));
     if (accumulate) sum = packet::padd(packet::ploadu<P>(m_gradient.data() + i), sum);
     packet::pstoreu(m_gradient.data() + i, sum);
   }

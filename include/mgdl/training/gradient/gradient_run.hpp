@@ -46,8 +46,10 @@ struct GradientSettings {
 /// hands of other threads.
 class GradientControl {
  public:
-  GradientControl(Observer observer, double time_limit_seconds, Index max_iterations)
-      : m_control(std::move(observer), time_limit_seconds, max_iterations) {}
+  /// \param ranks  see RunControl; where there are several, runs are done one after the other
+  GradientControl(Observer observer, double time_limit_seconds, Index max_iterations,
+                  Communicator* ranks = nullptr)
+      : m_control(std::move(observer), time_limit_seconds, max_iterations, ranks) {}
 
   double seconds() const { return m_control.seconds(); }
   double time_limit_seconds() const noexcept { return m_control.time_limit_seconds(); }
@@ -245,21 +247,22 @@ class GradientRun {
       double loss_sum = 0;
       Index seen = 0;
       m_windows->for_each(
-          m_random, [&](const SampleView<Scalar>& window, const std::vector<Index>& order) {
-            for (Index first = 0; first < window.size(); first += batch) {
+          m_random, batch, [&](const SampleView<Scalar>& window, const std::vector<Index>& order) {
+            for (Index first = 0; first < std::ssize(order); first += batch) {
               // An epoch may be long: do not wait for its end.
               const double now = m_control.seconds();
               if (seen > 0 && (now >= m_end || m_control.stop_asked())) return false;
-              const Index count = std::min(batch, window.size() - first);
+              const Index count = std::min(batch, std::ssize(order) - first);
               adam.begin_step(learning_rate(position.next(now)));
               const auto factor =
                   static_cast<Scalar>(static_cast<double>(n) / static_cast<double>(count));
-              const double batch_loss =
-                  pass.run(window, {order.data() + first, 0, count}, factor, false,
-                           [&](Index offset, Index size) {
-                             adam.update(offset, size, pass.gradient().data(),
-                                         m_network.parameters().data(), decay_at(offset));
-                           });
+              const double batch_loss = pass.run(
+                  window, {order.data() + first, 0, count}, factor, false,
+                  [&](Index offset, Index size) {
+                    adam.update(offset, size, pass.gradient().data(), m_network.parameters().data(),
+                                decay_at(offset));
+                  },
+                  m_problem.train.ranks());
               loss_sum += batch_loss * static_cast<double>(count);
               seen += count;
             }
@@ -326,18 +329,21 @@ class GradientRun {
     const auto evaluate = [&](const Vector<Scalar>& x, Vector<Scalar>& gradient) {
       if (x.data() != m_network.parameters().data()) m_network.parameters() = x;
       pass.refresh();
-      PairwiseSum<double> values;
-      PairwiseSum<AlignedVector<Scalar>> gradients;
+      const RowShare& share = m_problem.train.share();
+      auto values = share.template start<double>();
+      auto gradients = share.template start<AlignedVector<Scalar>>();
+      const bool one_block = n <= kBlockRows && share.ranks() == nullptr;
       m_problem.train.for_each_block([&](const SampleView<Scalar>& block, Index) {
         values.add(
             pass.run(block, {nullptr, 0, block.size()}, Scalar(1), false, [](Index, Index) {}));
-        if (n > kBlockRows) gradients.add(pass.gradient());
+        if (!one_block) gradients.add(pass.gradient());
       });
-      double value = values.total();
-      if (n > kBlockRows) {
-        gradient = gradients.total();
-      } else {
+      double value = share.total(values, 0.0);
+      if (one_block) {
         gradient = pass.gradient();
+      } else {
+        gradient =
+            share.total(gradients, AlignedVector<Scalar>(AlignedVector<Scalar>::Zero(x.size())));
       }
       if (m_settings.weight_decay > 0) {
         for (const auto& layer : m_network.layers()) {
@@ -422,6 +428,7 @@ bool GradientRun<Scalar>::advance(Index epochs, double end, bool callers_thread)
   const double begin = m_control.seconds();
   const bool goes_on =
       m_settings.optimizer == Optimizer::Adam ? run_adam(epochs) : run_lbfgs(epochs);
+  if (m_windows) m_windows->forget();  // others may run now
   m_spent += m_control.seconds() - begin;
   return goes_on;
 }

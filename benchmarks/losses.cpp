@@ -35,8 +35,7 @@ RowMatrix<double> normal(Index rows, Index cols, mgdl::RandomStream& random) {
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
-// --- Time
-// -----------------------------------------------------------------------------------------
+// Time
 
 struct Size {
   Index n, d, P;
@@ -92,8 +91,7 @@ void time_table(int rounds) {
   }
 }
 
-// --- Errors
-// ---------------------------------------------------------------------------------------
+// Errors
 
 double value_of(int k, double x, double y) {
   switch (k) {

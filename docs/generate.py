@@ -124,6 +124,8 @@ def default_text(kind, default):
             return "0"
         if kind.endswith("Options"):
             return "its defaults"
+        if kind == "Loss":
+            return "`Squared`"
         values = enumerators(kind)
         return f"`{values[0][0]}`" if values else "none"
     return plain if re.fullmatch(r"[\d.e+-]+|infinity|true|false", plain) else f"`{plain}`"

@@ -159,12 +159,61 @@ def all_patterns(X):
     return [np.frombuffer(pattern, bool) for pattern in found]
 
 
-def dual_value(linear, quadratic, maximum, penalty):
-    if not quadratic > 0:
-        return 0.0
+def dual_value(linear, quadratic, maximum, penalty, longest=None):
     limit = penalty / maximum if maximum > 0 else np.inf
-    s = min(max(linear / quadratic, -limit), limit)
+    if longest is not None:  # a loss of bounded slope: its dual points may not be turned around, or grow too long
+        limit = min(limit, longest)
+        best = linear / quadratic if quadratic > 0 else limit if linear > 0 else 0.0
+        s = min(max(best, 0.0), limit)
+    elif not quadratic > 0:
+        return 0.0
+    else:
+        s = min(max(linear / quadratic, -limit), limit)
     return max(0.0, s * (linear - s * quadratic / 2))
+
+
+class BoundedSlopes:
+    """Huber's loss and that of a quantile, of samples of one weight: cost, slopes, and their conjugate."""
+
+    def __init__(self, kind, parameter, unit):
+        self.huber = kind == "Huber"
+        self.upper = parameter / unit if self.huber else parameter
+        self.lower = -self.upper if self.huber else parameter - 1
+
+    def cost(self, r):
+        if self.huber:
+            inside = np.abs(r) <= self.upper
+            return np.where(inside, r**2 / 2, self.upper * (np.abs(r) - self.upper / 2)).sum()
+        return np.maximum(self.lower * r, self.upper * r).sum()
+
+    def shifted(self, s):
+        """clip(s - t) for the t where it sums to 0; where the sum jumps there, a value between both sides."""
+        clip = lambda t: np.clip(s - t, self.lower, self.upper)
+        low, high = s.min() - self.upper, s.max() - self.lower
+        while low < (middle := low + (high - low) / 2) < high:
+            low, high = (middle, high) if clip(middle).sum() > 0 else (low, middle)
+        above, below = clip(low), clip(high)
+        return below - below.sum() / (above - below).sum() * (above - below) if above.sum() > below.sum() else above
+
+    def at(self, r, centre):
+        """Slopes at residuals; with an output bias those sum to 0."""
+        if self.huber:
+            return np.clip(self.shifted(r) if centre else r, self.lower, self.upper)
+        if centre:
+            r = r - np.sort(r)[int(np.ceil(self.upper * len(r) * (1 - 1e-14))) - 1]
+        s = np.where(r > 0, self.upper, np.where(r < 0, self.lower, 0.0))
+        if centre:
+            s[r == 0] = np.clip(-s.sum() / (r == 0).sum(), self.lower, self.upper)
+        return s
+
+    def point(self, s, centre):
+        """Slopes of a dual point between their bounds."""
+        s = np.clip(s, self.lower, self.upper)
+        return self.shifted(s) if centre else s
+
+    def longest(self, s):
+        used = s[s != 0]
+        return np.min(np.where(used > 0, self.upper, self.lower) / used) if len(used) else np.inf
 
 
 def certificate(witness, tensors, stated, X, Y, network, exact, eps):
@@ -202,6 +251,11 @@ def certificate(witness, tensors, stated, X, Y, network, exact, eps):
     centre = witness["output_bias"]
     w = 1 / n
 
+    kind = stated.get("loss", "Squared")
+    loss = None if kind == "Squared" else BoundedSlopes(kind, stated["loss_parameter"], witness["unit"])
+    assert loss is None or witness["unit"] == 1, "penalties of other losses have other units"
+    columns = lambda slopes, R: np.stack([slopes(R[:, o], centre) for o in range(c)], 1)
+
     def dual(N):
         N = N - N.mean(0) if centre else N
         low, high, least, most = 0, 0, 0, 0
@@ -209,24 +263,36 @@ def certificate(witness, tensors, stated, X, Y, network, exact, eps):
             part = N[:, group]
             norms = [[norm(pattern, part) for pattern in choices] for choices in patterns]
             small, large = max(map(min, norms)), max(map(max, norms))
-            sums = (part * Y[:, group]).sum(), (part**2).sum() / w
+            sums = (part * (Y - Y.mean(0) if centre else Y)[:, group]).sum(), (part**2).sum() / w
+            if loss is not None:
+                sums = sums[0], sums[1] if loss.huber else 0.0
+                longest = loss.longest(part.ravel() / w)
+                low, high = (v + dual_value(*sums, m, penalty, longest) for v, m in ((low, large), (high, small)))
+                least, most = max(least, small), max(most, large)
+                continue
             low, high = low + dual_value(*sums, large, penalty), high + dual_value(*sums, small, penalty)
             least, most = max(least, small), max(most, large)
         return (low, high), (least, most)
 
     rest = Y - value - bias
+    points, rounding = [w * (Y - value), w * Y], 1e-22 * w * (Y**2).sum() / 2
     primal = w * (rest**2).sum() / 2 + penalty * size
-    bound = dual(w * (Y - value))[0]
+    if loss is not None:
+        primal = w * loss.cost(rest) + penalty * size
+        points = [w * columns(loss.at, Y - value - (0 if centre else bias)), w * columns(loss.at, Y)]
+        rounding = rounding if loss.huber else 1e-11 * w * np.abs(Y).sum()
+    bound = dual(points[0])[0]
     if "dual" in tensors:
-        bound = tuple(map(max, bound, dual(tensors["dual"])[0]))
+        point = tensors["dual"] if loss is None else w * columns(loss.point, tensors["dual"] / w)
+        bound = tuple(map(max, bound, dual(point)[0]))
     violation = 0.0
     if gated is None and gates is not None:
         cosine = lambda v: (X @ v) / (np.linalg.norm(X, axis=1) * np.linalg.norm(v))
         violation = max(min(max(0.0, -(np.where(pattern, 1, -1) * cosine(v)).min())
                             for choices in patterns for pattern in choices)
                         for v, o in zip(V.T, readout) if np.linalg.norm(v) > 0 and np.abs(o).max() > 0)
-    return {"primal": primal, "dual": bound, "lambda_max": dual(w * Y)[1], "cone_violation": violation,
-            "relative_gap": (stated["primal"] - stated["dual"]) / max(stated["primal"], stated["rounding"]), "rounding": 1e-22 * w * (Y**2).sum() / 2,
+    return {"primal": primal, "dual": bound, "lambda_max": dual(points[1])[1], "cone_violation": violation,
+            "relative_gap": (stated["primal"] - stated["dual"]) / max(stated["primal"], stated["rounding"]), "rounding": rounding,
             "patterns": 0 if gates is None else len(gates),
             "scope": "AllPatterns" if gates is None else scope}
 
@@ -466,7 +532,11 @@ def of_command(command):
         (3, "--formulation relu --gate-count 10"),
         (1, "--formulation relu --all-patterns"),
         (2, "--formulation relu --all-patterns"),
-        (2, "--formulation gated --all-patterns")]]
+        (2, "--formulation gated --all-patterns"),
+        (3, "--formulation gated --gate-count 20 --loss huber --delta 0.3"),
+        (3, "--formulation gated --gate-count 20 --loss huber --delta 0.1 --output-bias --validation 0.2"),
+        (3, "--formulation gated --gate-count 20 --loss quantile --level 0.8"),
+        (2, "--formulation gated --gate-count 12 --loss quantile --level 0.35 --output-bias")]]
     with tempfile.TemporaryDirectory() as folder:
         name = lambda file: os.path.join(folder, file)
         for (d, arguments), offset in itertools.product(kinds, (0, 40)):

@@ -35,10 +35,29 @@ void require_penalty(const ConvexFlags& flags) {
   }
 }
 
+void require_loss(const ConvexFlags& flags) {
+  const auto require = [&](const char* loss, const char* flag, bool given) {
+    if (given == (flags.loss == loss)) return;
+    throw InvalidArgument(flag, given ? std::string("--loss ") + loss + " with it" : "a value",
+                          given ? flags.loss : "none");
+  };
+  require("huber", "--delta", flags.delta.has_value());
+  require("quantile", "--level", flags.level.has_value());
+  if (flags.loss != "squared" && flags.is_relu()) {
+    throw InvalidArgument("--loss", "squared with --formulation relu", flags.loss);
+  }
+  const double value = flags.lambda.value_or(flags.lambda_ratio.value_or(1));
+  if (flags.loss != "squared" && value == 0) {
+    throw InvalidArgument(flags.lambda ? "--lambda" : "--lambda-ratio",
+                          "a value > 0 with --loss " + flags.loss, "0");
+  }
+}
+
 /// Checks the values of the flags by the library's own rules, under the names of the flags.
 void check_flags(const ConvexFlags& flags) {
   with_flag_names({{"ConvexOptions.lambda", "--lambda"},
                    {"ConvexOptions.lambda_ratio", "--lambda-ratio"},
+                   {"ConvexOptions.loss.parameter", flags.loss == "huber" ? "--delta" : "--level"},
                    {"ConvexOptions.relative_tolerance", "--gap"},
                    {"ConvexOptions.time_limit_seconds", "--time-limit"},
                    {"ConvexOptions.threads", "--threads"},
@@ -47,6 +66,7 @@ void check_flags(const ConvexFlags& flags) {
                    {"PathOptions.folds", "--folds"}},
                   [&] {
                     require_penalty(flags);
+                    require_loss(flags);
                     path_options(flags).validate();
                   });
   detail::require_option(flags.validation >= 0 && flags.validation < 1, "--validation",
@@ -118,6 +138,8 @@ Json report_json(const ConvexFlags& flags, const ConvexOutcome& outcome) {
           {"c", point.report.outputs},
           {"P", outcome.patterns},
           {"given_gates", outcome.given},
+          {"loss", to_string(certificate.loss.kind)},
+          {"loss_parameter", detail::report_number(certificate.loss.parameter)},
           {"scope", to_string(certificate.scope)},
           {"lambda", detail::report_number(certificate.lambda)},
           {"lambda_max", detail::report_number(certificate.lambda_max)},
@@ -197,9 +219,12 @@ Command add_convex(CLI::App& app) {
   add_flags(flags, *options);
   suggest_csv(flags);
   flags.restrict_to("--formulation", {"gated", "relu"});
+  flags.restrict_to("--loss", {"squared", "huber", "quantile"});
   flags.footer(
       "Minimises 1/2 sum_i |y_i - f(x_i)|^2 / n + lambda sum_j |U_j| to a duality gap that is\n"
-      "computed from the samples afterwards. Nothing is standardised.\n"
+      "computed from the samples afterwards. Nothing is standardised. With another --loss it is "
+      "that\n"
+      "loss instead of the squares, and so are the errors that a path is chosen by.\n"
       "  gated: f(x) = sum_j 1[x~ . g_j >= 0] x~ U_j, x~ = [x 1], g_j the gates\n"
       "  relu:  f(x) = sum_k max(0, x~ . v_k) o_k, |U_k| = |v_k| |o_k|, v_k in the cone of a "
       "gate;\n"

@@ -29,6 +29,9 @@ struct ConvexFlags {
   bool all_patterns = false;
   bool no_bias = false;
   bool output_bias = false;
+  std::string loss = "squared";
+  std::optional<double> delta;
+  std::optional<double> level;
 
   std::optional<double> lambda;
   std::optional<double> lambda_ratio;
@@ -79,6 +82,12 @@ void for_each_option(Flags& flags,
         "instead, every pattern that the samples have (one or two inputs)");
   visit(problem, "--no-bias", flags.no_bias, "neurons and gates without a bias");
   visit(problem, "--output-bias", flags.output_bias, "an output bias that is not penalised");
+  visit(
+      problem, "--loss", flags.loss,
+      "what residuals cost; huber: straight beyond --delta, against outliers; quantile: the fit is "
+      "the quantile of --level (both: gated)");
+  visit(problem, "--delta", flags.delta, "of --loss huber, in the unit of the targets");
+  visit(problem, "--level", flags.level, "of --loss quantile, in (0, 1)");
 
   const char* solver = "Solver";
   visit(solver, "--lambda", flags.lambda, "the penalty");
@@ -109,6 +118,12 @@ void for_each_option(Flags& flags,
   visit(results, "--quiet", flags.quiet, "print nothing but errors");
 }
 
+inline Loss loss_of(const ConvexFlags& flags) {
+  if (flags.loss == "huber") return Loss::huber(flags.delta.value_or(0));
+  if (flags.loss == "quantile") return Loss::quantile(flags.level.value_or(0));
+  return {};
+}
+
 /// The library's options that belong to the flags, without observers.
 inline PathOptions path_options(const ConvexFlags& flags) {
   PathOptions options;
@@ -120,6 +135,7 @@ inline PathOptions path_options(const ConvexFlags& flags) {
   options.solver.lambda_ratio = flags.lambda_ratio.value_or(ConvexOptions{}.lambda_ratio);
   options.solver.relative_tolerance = flags.gap;
   options.solver.output_bias = flags.output_bias;
+  options.solver.loss = loss_of(flags);
   options.solver.time_limit_seconds = flags.time_limit;
   options.solver.threads = flags.threads;
   return options;

@@ -12,6 +12,7 @@
 #include "mgdl/convex/gate_enumeration.hpp"
 #include "mgdl/convex/gate_sampling.hpp"
 #include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/loss.hpp"
 #include "mgdl/convex/recertify.hpp"
 #include "mgdl/convex/recovery.hpp"
 #include "mgdl/convex/regularization_path.hpp"
@@ -172,6 +173,17 @@ double rse_of(const ReluNetwork<double>& network, const Dataset<double>& data, i
   return compute_metrics(prediction, data.targets(), data.weights()).rse;
 }
 
+/// The loss of residuals relative to that of the targets: the relative squared error for squares.
+double relative_loss(const ReluNetwork<double>& network, const Dataset<double>& data,
+                     const Loss& loss, int threads) {
+  if (loss.is_squared()) return rse_of(network, data, threads);
+  const auto sum = [&](const RowMatrix<double>& values) {
+    return data.weights().dot(
+        values.unaryExpr([&](double value) { return loss(value); }).rowwise().sum());
+  };
+  return sum(data.targets() - network.predict(data.inputs(), threads)) / sum(data.targets());
+}
+
 /// A model of one grade that computes exactly what the neurons do.
 MultigradeModel<double> model_of(const ReluSolution& neurons, const ConvexFlags& flags,
                                  const DataSplit<double>& data) {
@@ -227,10 +239,17 @@ FitSummary summary_of(const ConvexOutcome& outcome, const ConvexFlags& flags,
 void report_network_instead(ConvexOutcome& outcome) {
   PathPoint& point = outcome.path.points[static_cast<std::size_t>(outcome.chosen)];
   char text[300];
-  std::snprintf(text, sizeof(text),
-                "the gated solution (train RSE %.3e) needs neurons too long to compute with; the "
-                "network that comes nearest to its values has the train RSE %.3e",
-                point.train_rse, outcome.model->grade(1).train_rse);
+  if (point.report.certificate.loss.is_squared()) {
+    std::snprintf(text, sizeof(text),
+                  "the gated solution (train RSE %.3e) needs neurons too long to compute with; the "
+                  "network that comes nearest to its values has the train RSE %.3e",
+                  point.train_rse, outcome.model->grade(1).train_rse);
+  } else {
+    std::snprintf(text, sizeof(text),
+                  "the gated solution needs neurons too long to compute with; the network that "
+                  "comes nearest to its values has the train RSE %.3e",
+                  outcome.model->grade(1).train_rse);
+  }
   outcome.warning = text;
   const FitSummary& summary = outcome.summary;
   point.report.certificate = *summary.grades.front().fit.certificate;
@@ -300,8 +319,12 @@ ConvexOutcome solve_convex(const ConvexFlags& flags) {
     if (recovery && !recovery->same_values) report_network_instead(outcome);
     // What is printed is about the network.
     PathPoint& point = outcome.path.points[static_cast<std::size_t>(outcome.chosen)];
-    point.train_rse = outcome.model->grade(1).train_rse;
-    if (validation != nullptr) point.validation_rse = outcome.model->grade(1).validation_rse;
+    const Loss& loss = options.solver.loss;
+    const ReluNetwork<double>& network = outcome.model->grade(1).network;
+    point.train_rse = relative_loss(network, train, loss, flags.threads);
+    if (validation != nullptr) {
+      point.validation_rse = relative_loss(network, *validation, loss, flags.threads);
+    }
     GradeReport& line = outcome.summary.grades.front();
     line.fit.termination = point.report.termination;
     line.fit.message = point.report.message;

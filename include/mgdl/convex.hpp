@@ -12,6 +12,7 @@
 #include "mgdl/convex/gate_sampling.hpp"
 #include "mgdl/convex/gated_relu_solver.hpp"
 #include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/loss.hpp"
 #include "mgdl/convex/recertify.hpp"
 #include "mgdl/convex/recovery.hpp"
 #include "mgdl/convex/regularization_path.hpp"

@@ -186,6 +186,8 @@ TEST_CASE("a gated solution, its certificate and its report", "[command/convex]"
                                                       "c",
                                                       "P",
                                                       "given_gates",
+                                                      "loss",
+                                                      "loss_parameter",
                                                       "scope",
                                                       "lambda",
                                                       "lambda_max",
@@ -278,6 +280,71 @@ TEST_CASE("a gated solution, its certificate and its report", "[command/convex]"
     CHECK(report["network"]["dual"] <= report["network"]["primal"]);
     CHECK_THAT(outcome.output, ContainsSubstring("gated problem: objective "));
     CHECK_THAT(outcome.output, ContainsSubstring("network, as a point of the ReLU problem: "));
+  }
+}
+
+TEST_CASE("other losses, from the flags to a file that is verified", "[command/convex]") {
+  const ConvexFolder folder;
+  const GatedProblem problem{with_ones(folder.X), folder.Y, folder.G};
+  struct Case {
+    Arguments flags;
+    std::string kind;
+    double parameter;
+  };
+  for (const Case& each : {Case{{"--loss", "huber", "--delta", "0.2"}, "Huber", 0.2},
+                           Case{{"--loss", "quantile", "--level", "0.9"}, "Quantile", 0.9},
+                           Case{{"--loss", "squared"}, "Squared", 0.0}}) {
+    const Outcome outcome = convex(folder.samples() + folder.gates() + folder.results() +
+                                   folder.solution() + each.flags + Arguments{"--lambda", "0.01"});
+    const Json report = folder.report();
+    CHECK(report["termination"] == "ToleranceReached");
+    CHECK(report["loss"] == each.kind);
+    CHECK(report["loss_parameter"] == each.parameter);
+    const auto U = mgdl::read_npy_array<double>(fs::path(folder / "U.npy"));
+    double sum = 0, of_targets = 0, penalty = 0;
+    const auto cost = [&](double r) {
+      const double t = each.parameter;
+      if (each.kind == "Squared") return r * r / 2;
+      if (each.kind == "Quantile") return r > 0 ? t * r : (t - 1) * r;
+      return std::abs(r) <= t ? r * r / 2 : t * std::abs(r) - t * t / 2;
+    };
+    const Matrix<double> R = folder.Y - problem.prediction(U);
+    for (const double r : R.reshaped()) sum += cost(r) / 80;
+    for (const double y : folder.Y.reshaped()) of_targets += cost(y) / 80;
+    for (Index j = 0; j < 12; ++j) penalty += problem.block(U, j).norm();
+    CHECK_THAT(report["primal"].get<double>(), WithinRel(sum + 0.01 * penalty, 1e-10));
+    CHECK_THAT(report["train_rse"].get<double>(), WithinRel(sum / of_targets, 1e-6));
+
+    const std::string file = mgdl::read_file(folder / "m");
+    const bool squared = each.kind == "Squared";
+    // Files about squares are those of earlier versions, to the byte.
+    CHECK((file.find(R"("format_version":"1")") != std::string::npos) == squared);
+    CHECK((file.find("loss") == std::string::npos) == squared);
+    const auto saved = mgdl::load_model<double>(folder / "m");
+    REQUIRE(saved.report);
+    const auto& certificate = saved.report->grades.front().fit.certificate;
+    REQUIRE(certificate);
+    CHECK(to_string(certificate->loss.kind) == each.kind);
+    CHECK(certificate->loss.parameter == each.parameter);
+    const auto save = [&](const mgdl::FitSummary& summary) {
+      mgdl::save_model(fs::path(folder / "m"), saved.model, &summary, nullptr, &saved.names);
+    };
+    save(*saved.report);
+    CHECK(mgdl::read_file(folder / "m") == file);
+    const Arguments verify{"verify", "--model", folder / "m"};
+    const Outcome found = run(verify + folder.samples());
+    INFO(found.output << found.errors);
+    CHECK(found.code == 0);
+    folder.save("other.npy", folder.Y + Matrix<double>::Constant(80, 2, 0.01));
+    CHECK(run(verify + Arguments{"--input", folder / "X.npy", "--target", folder / "other.npy"})
+              .code != 0);
+    if (squared) continue;
+    CHECK_THAT(outcome.output, ContainsSubstring("loss " + each.kind));
+    // Another loss than the one of the certificate is found out.
+    auto forged = *saved.report;
+    forged.grades.front().fit.certificate->loss.parameter *= 1.01;
+    save(forged);
+    CHECK(run(verify + folder.samples()).code != 0);
   }
 }
 
@@ -539,6 +606,17 @@ TEST_CASE("convex refuses bad flags", "[command/convex]") {
           {relu + Arguments{"--lambda", "0"}, {"--lambda: ", "> 0", "relu", "found 0"}},
           {relu + Arguments{"--lambda-ratio", "0"}, {"--lambda-ratio: ", "> 0", "found 0"}},
           {with("--lambda", "0") + Arguments{"--path", "2"}, {"--lambda: ", "--path"}},
+          {with("--loss", "absolute"), {"--loss", "absolute"}},
+          {with("--loss", "huber"), {"--delta: ", "a value", "found none"}},
+          {with("--loss", "quantile"), {"--level: ", "a value", "found none"}},
+          {with("--delta", "1"), {"--delta: ", "--loss huber", "found squared"}},
+          {with("--level", "0.5"), {"--level: ", "--loss quantile", "found squared"}},
+          {with("--loss", "huber") + Arguments{"--delta", "0"}, {"--delta: ", "> 0", "found 0"}},
+          {with("--loss", "quantile") + Arguments{"--level", "1"}, {"--level: ", "in (0, 1)"}},
+          {with("--loss", "huber") + Arguments{"--delta", "1", "--lambda", "0"},
+           {"--lambda: ", "> 0", "--loss huber", "found 0"}},
+          {relu + Arguments{"--loss", "huber", "--delta", "1"},
+           {"--loss: ", "squared with --formulation relu", "found huber"}},
           {with("--gap", "-1e-6"), {"--gap: ", ">= 0", "found -1e-06"}},
           {with("--gap", "nan"), {"--gap: ", "found nan"}},
           {with("--time-limit", "0"), {"--time-limit: ", "> 0", "found 0"}},

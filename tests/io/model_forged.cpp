@@ -321,7 +321,9 @@ std::vector<std::byte> changed_numbers(std::span<const std::byte> bytes,
 /// Calls visit(change) for every change of every field of a file.
 void forge(const std::string& bytes, const std::function<void(Change&)>& visit) {
   const mgdl::SafeTensors content = mgdl::parse_safetensors(std::as_bytes(std::span(bytes)));
-  for (const auto& [key, text] : content.metadata) {
+  for (const auto& field : content.metadata) {
+    const auto& key = field.first;  // a structured binding cannot be captured everywhere
+    const auto& text = field.second;
     if (key == "crc32") continue;
     Change erased{key, "erased", content, {}};
     erased.content.metadata.erase(key);
@@ -341,7 +343,9 @@ void forge(const std::string& bytes, const std::function<void(Change&)>& visit) 
                   visit(change);
                 });
   }
-  for (const auto& [name, tensor] : content.tensors) {
+  for (const auto& entry : content.tensors) {
+    const auto& name = entry.first;
+    const auto& tensor = entry.second;
     Change erased{name, "erased", content, {}};
     erased.content.tensors.erase(name);
     visit(erased);

@@ -217,6 +217,10 @@ TEST_CASE("Options of convex grades are refused by name", "[training/convex_trai
   CHECK_THAT(error([](auto& o) { o.path_count = 1; }), ContainsSubstring("path_count"));
   CHECK_THAT(error([](auto& o) { o.width = 0; }), ContainsSubstring("width"));
   CHECK_THAT(error([](auto& o) { o.polish_iterations = 3; }), ContainsSubstring("Gated"));
+  CHECK(
+      error([](auto& o) { o.solver.loss = mgdl::Loss::huber(1); }) ==
+      "ConvexTrainerOptions.solver.loss: expected the squared loss, which grades are about, found "
+      "Huber");
   CHECK_THAT(error([](auto& o) {
                o.problem = mgdl::ConvexProblem::Relu;
                o.solver.lambda = 0;

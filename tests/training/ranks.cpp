@@ -62,7 +62,8 @@ bool same_fits(const MultigradeFit<Scalar>& a, const MultigradeFit<Scalar>& b) {
             one.pointwise_growth == other.pointwise_growth &&
             one.validation_gain == other.validation_gain &&
             one.validation_gain_error == other.validation_gain_error &&
-            one.fit.trials.size() == other.fit.trials.size();
+            std::ranges::equal(one.fit.trials, other.fit.trials, {}, &mgdl::GradeTrial::objective,
+                               &mgdl::GradeTrial::objective);
   }
   return equal;
 }
@@ -159,9 +160,19 @@ TEST_CASE("Of very many samples a race is run on some: the same bits wherever th
   MultigradeOptions options{.max_grades = 1, .seed = 5, .threads = 2};
   const mgdl::GradientTrainer<float> trainer(race);
   const mgdl::DataSplit<float> data{in_memory<float>(source), in_memory<float>(held_out)};
+  Index last = 0;
+  options.observer = [&](const mgdl::Progress& progress) {
+    if (progress.event == mgdl::Progress::Event::Iteration) last = progress.iteration;
+    return mgdl::Action::Continue;
+  };
   const auto expected = MultigradeTrainer<float>({trainer}, options).fit(data);
+  options.observer = {};
   const auto& fit = expected.report.grades.front().fit;
   REQUIRE(fit.trials.size() >= 4);
+  // An epoch of all samples counts for two of the race, in which the winner had three, too.
+  Index work = 2 * 3;
+  for (const auto& trial : fit.trials) work += trial.iterations;
+  CHECK(last == work);
   CHECK(fit.iterations == 3);
   CHECK(fit.trials.back().iterations == 1);
   CHECK(expected.report.grades.front().validation_rse < 0.5 * expected.report.initial_rse);
@@ -188,8 +199,9 @@ TEST_CASE("Of very many samples a race is run on some: the same bits wherever th
   options.memory_limit_bytes = std::numeric_limits<double>::infinity();
   Index calls = 0;
   options.observer = [&](const mgdl::Progress& progress) {
-    const bool stop = progress.event == mgdl::Progress::Event::Iteration && ++calls == 3;
-    return stop ? mgdl::Action::Stop : mgdl::Action::Continue;
+    if (progress.event == mgdl::Progress::Event::Grade) return mgdl::Action::Continue;
+    CHECK(progress.iteration <= progress.max_iterations);
+    return ++calls == 3 ? mgdl::Action::Stop : mgdl::Action::Continue;
   };
   const auto stopped = MultigradeTrainer<float>({trainer}, options).fit(data);
   CHECK(stopped.report.termination == mgdl::Termination::StoppedByObserver);

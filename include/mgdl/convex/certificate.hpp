@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/loss.hpp"
 #include "mgdl/convex/solution.hpp"
 #include "mgdl/core/types.hpp"
 
@@ -39,11 +40,13 @@ struct Certificate {
   double lambda_max = 0;  ///< smallest penalty with the zero solution (or a bound, see certify)
   double cone_violation =
       0;  ///< ReLU: largest violation of x~.v >= 0 (or <= 0) relative to |x~||v|
-  /// Objectives below this are rounding: 1e-22 of 1/2 sum_i w_i |y_i|^2.
+  /// Objectives below this are rounding: 1e-22 of 1/2 sum_i w_i |y_i|^2; for a quantile 1e-11 of
+  /// sum_i w_i |y_i|.
   double rounding = 0;
   PatternScope scope = PatternScope::SampledPatterns;  ///< what the bound covers
   DualBound bound = DualBound::Exact;                  ///< how it was made
   Index patterns = 0;  ///< distinct ones that the bound covers; 0: all of them, or not known
+  Loss loss = {};      ///< what the objective is about
 
   /// How far above the optimum the solution can be.
   double gap() const noexcept { return primal - dual; }
@@ -63,8 +66,10 @@ inline std::string scope_text(const Certificate& certificate) {
   return text.str();
 }
 
-/// Three lines: the objective and its bound, the penalty, what is covered.
+/// Three lines: the objective and its bound, the penalty, what is covered; before these the loss,
+/// if it is not the squared one.
 inline std::ostream& operator<<(std::ostream& out, const Certificate& certificate) {
+  if (!certificate.loss.is_squared()) out << "loss " << certificate.loss << "\n";
   return out << "objective " << certificate.primal << ", optimum at least " << certificate.dual
              << " (relative gap " << certificate.relative_gap() << ")\nlambda "
              << certificate.lambda << ", lambda_max " << certificate.lambda_max << "\n"
@@ -85,6 +90,8 @@ struct CertificateWitness {
   bool bias = true;
   /// Whether there is an output bias without penalty.
   bool output_bias = false;
+  /// Of the problem.
+  Loss loss = {};
   /// Whether every output has neurons of its own.
   bool separate_outputs = true;
   /// Gate vectors, P x p, with distinct patterns. None: the claim is about all patterns, which are
@@ -95,7 +102,7 @@ struct CertificateWitness {
   /// The point of the gated problem that the certificate is about, on these gates; its network has
   /// the same values at the samples. None: the certificate is about the network itself.
   std::optional<GatedSolution> gated = {};
-  /// ReluSolution::dual, n x c; may be empty.
+  /// ReluSolution::dual or GatedSolution::dual, n x c; may be empty.
   RowMatrix<double> dual = {};
 };
 
@@ -109,8 +116,9 @@ inline CertificateWitness make_witness(const std::optional<Gates>& gates,
                                        std::optional<GatedSolution> gated) {
   CertificateWitness witness;
   witness.output_bias = solution.output_bias;
+  witness.loss = solution.loss;
   witness.separate_outputs = solution.separate_outputs;
-  witness.dual = solution.dual;
+  witness.dual = gated ? gated->dual : solution.dual;
   if (gates) {
     witness.bias = gates->bias();
     witness.scope = gates->scope();

@@ -117,6 +117,7 @@ inline Verification compare_certificates(const Certificate& stated, const Certif
   const double unit = tolerance * std::max(recomputed.primal, recomputed.rounding);
   const auto& [s, r] = std::pair<const Certificate&, const Certificate&>(stated, recomputed);
   result.valid =
+      !fails(s.loss == r.loss, "loss", s.loss, r.loss) &&
       !fails(std::abs(s.primal - r.primal) <= unit, "primal", s.primal, r.primal) &&
       !fails(s.dual <= r.dual + unit, "dual", s.dual, r.dual) &&
       !fails(s.dual <= s.primal + unit, "dual above primal", s.dual, r.dual) &&

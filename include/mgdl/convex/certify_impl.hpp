@@ -39,15 +39,16 @@ Certificate certify_relu(const Dataset<Real>& data, const Gates& gates,
     return certify_all_patterns(data, solution, samples, pool);
   }
   const auto residual = certify_residual<Real>(data, predict_relu(samples, solution, c, pool),
-                                               solution.bias, solution.output_bias);
+                                               solution.bias, solution.output_bias, solution.loss);
   if (!std::isfinite(residual.loss)) throw_infinite_objective();
-  const auto zero = certify_residual<Real>(data, RowMatrix<Real>::Zero(data.size(), c),
-                                           RowVector<Real>::Zero(c), solution.output_bias);
+  const auto zero =
+      certify_residual<Real>(data, RowMatrix<Real>::Zero(data.size(), c), RowVector<Real>::Zero(c),
+                             solution.output_bias, solution.loss);
   const GateProducts<Real> products =
       gate_products(samples, CertifyPatterns(samples, gates, pool),
                     side_by_side(residual.weighted, zero.weighted), pool);
   Certificate certificate;
-  certificate.rounding = rounding_of(data.targets(), data.weights());
+  certificate.rounding = rounding_of(data.targets(), data.weights(), solution.loss);
   certificate.patterns = gates.size();
   certificate.cone_violation = largest_violation(samples, gates, solution, pool);
   if (solution.separate_outputs || c == 1) {

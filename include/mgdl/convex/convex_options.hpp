@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "mgdl/convex/loss.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/observer.hpp"
@@ -27,6 +28,9 @@ struct ConvexOptions {
   double lambda_ratio = 1e-2;
   /// Stop once (primal - dual) / primal is at most this, >= 0.
   double relative_tolerance = 1e-6;
+  /// What residuals cost. Another one than the squared loss: the gated problem alone, by
+  /// WorkingSet, with a penalty > 0.
+  Loss loss = {};
   /// An output bias that is not penalised.
   bool output_bias = false;
   /// Iterations at most, >= 1: Newton steps, or steps of the proximal gradient. Newton's method
@@ -63,6 +67,14 @@ struct ConvexOptions {
             "a finite value >= 0", lambda_ratio);
     require(relative_tolerance >= 0, "ConvexOptions.relative_tolerance", "a value >= 0",
             relative_tolerance);
+    loss.validate("ConvexOptions.loss");
+    if (!loss.is_squared()) {
+      require(lambda.value_or(lambda_ratio) > 0,
+              lambda ? "ConvexOptions.lambda" : "ConvexOptions.lambda_ratio",
+              "a value > 0 with another loss than the squared one", lambda.value_or(lambda_ratio));
+      require(method == ConvexMethod::WorkingSet, "ConvexOptions.method",
+              "WorkingSet with another loss than the squared one", "ProximalGradient");
+    }
     require(max_iterations >= 1, "ConvexOptions.max_iterations", "a value >= 1", max_iterations);
     require(time_limit_seconds > 0, "ConvexOptions.time_limit_seconds", "a value > 0",
             time_limit_seconds);
@@ -118,6 +130,12 @@ class SolveControl : public RunControl {
         m_relative_tolerance(options.relative_tolerance) {}
 
   double relative_tolerance() const noexcept { return m_relative_tolerance; }
+  /// The same limits with another tolerance.
+  SolveControl with_tolerance(double tolerance) const {
+    SolveControl result = *this;
+    result.m_relative_tolerance = tolerance;
+    return result;
+  }
 
   /// Asked after every iteration; Termination::NotRun means go on.
   Termination check(Index iteration, double relative_gap) const {

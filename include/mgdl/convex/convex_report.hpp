@@ -8,6 +8,7 @@
 
 #include "mgdl/convex/certificate.hpp"
 #include "mgdl/convex/convex_options.hpp"
+#include "mgdl/convex/loss.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/termination.hpp"
 #include "mgdl/core/types.hpp"
@@ -127,6 +128,18 @@ void complete(ConvexReport& report, const ConvexOptions& options, const Dataset<
 template <class Real>
 RowVector<Real> weighted_means(const Dataset<Real>& data, const RowMatrix<Real>& values) {
   return data.weights().transpose() * values / data.weights().sum();
+}
+
+/// The same for any loss: the constants of least loss.
+template <class Real>
+RowVector<Real> best_constants(const Loss& loss, const Dataset<Real>& data,
+                               const RowMatrix<Real>& values) {
+  if (loss.is_squared()) return weighted_means(data, values);
+  RowVector<Real> result(values.cols());
+  for (Index o = 0; o < values.cols(); ++o) {
+    result[o] = best_constant(loss, values.col(o), data.weights());
+  }
+  return result;
 }
 
 }  // namespace mgdl::detail

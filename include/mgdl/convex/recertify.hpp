@@ -52,8 +52,8 @@ ReluNetwork<Scalar> restricted(const ReluNetwork<Scalar>& network,
 /// \param objective  of the gated problem
 template <class Scalar>
 void require_same_values(const ReluNetwork<Scalar>& network, const RowMatrix<double>& values,
-                         const Dataset<double>& data, double objective) {
-  const double difference = value_difference(network, values, data, objective);
+                         const Dataset<double>& data, double objective, const Loss& loss) {
+  const double difference = value_difference(network, values, data, objective, loss);
   if (difference <= recovery_tolerance<Scalar>()) return;
   throw InvalidArgument("network", "the values of the gated solution at the samples",
                         "others, by " + to_text(difference) + " of its root mean square error");
@@ -97,15 +97,18 @@ Certificate recertify(const CertificateWitness& witness, double lambda, const Da
     const Gates gates(data.inputs(), witness.gates, witness.bias, witness.scope);
     GatedSolution solution = *witness.gated;
     solution.lambda = lambda;
+    solution.loss = witness.loss;
+    solution.dual = witness.dual;
     const Certificate certificate = certify(data, gates, solution, threads);
     detail::require_same_values(on_columns, predict(solution, gates, data.inputs(), threads), data,
-                                certificate.primal);
+                                certificate.primal, solution.loss);
     return certificate;
   }
   ReluSolution point = to_solution(on_columns, {.lambda = lambda,
                                                 .bias = witness.bias,
                                                 .output_bias = witness.output_bias,
                                                 .separate_outputs = witness.separate_outputs});
+  point.loss = witness.loss;
   point.dual = witness.dual;
   if (witness.gates.size() == 0) return certify_all_patterns(data, point, witness.bias, threads);
   return certify(data, Gates(data.inputs(), witness.gates, witness.bias, witness.scope), point,

@@ -131,9 +131,10 @@ struct Recovery {
   RecoveryReport report = {};                        ///< what the conversion has cost
   RecoveryMethod method = RecoveryMethod::Shortest;  ///< how the network was found
   /// Root mean square of what the values of the network, its weights rounded to Scalar, differ from
-  /// those of the gated solution, in units of sqrt(2 P) + 1e-3 s, P the gated objective and s the
-  /// standard deviation of the targets: the network's loss exceeds the gated one by little of P, or
-  /// where P is next to nothing, by little of 1e-6 of what there is to fit.
+  /// those of the gated solution, in units of sqrt(2 P) + 1e-3 s, P the gated objective (with the
+  /// loss of a quantile: of P + 1e-3 s) and s the standard deviation of the targets: the network's
+  /// loss exceeds the gated one by little of P, or where P is next to nothing, by little of 1e-6 of
+  /// what there is to fit.
   double difference = 0;
   /// Whether the difference is at most recovery_tolerance(): what is proven of the gated solution
   /// then holds for the values of the network.
@@ -166,10 +167,10 @@ namespace mgdl::detail {
 
 /// Recovery::difference.
 /// \param values     of the gated solution, n x c
-/// \param objective  of the gated problem
+/// \param objective  of the gated problem with this loss
 template <class Scalar>
 double value_difference(const ReluNetwork<Scalar>& network, const RowMatrix<double>& values,
-                        const Dataset<double>& data, double objective) {
+                        const Dataset<double>& data, double objective, const Loss& loss) {
   require_cols("network", values.cols(), network.outputs());
   const RowMatrix<Scalar> X = data.inputs().template cast<Scalar>();
   const RowMatrix<double> other = network.predict(X, /*threads=*/1).template cast<double>();
@@ -179,7 +180,8 @@ double value_difference(const ReluNetwork<Scalar>& network, const RowMatrix<doub
   const RowVector<double> mean = data.weights().transpose() * data.targets();
   const double deviation =
       (roots.asDiagonal() * (data.targets().rowwise() - mean).eval()).stableNorm();
-  const double unit = std::sqrt(2 * objective) + 1e-3 * deviation;
+  const double error = loss.kind == LossKind::Quantile ? objective : std::sqrt(2 * objective);
+  const double unit = error + 1e-3 * deviation;
   return unit > 0 ? difference / unit : std::numeric_limits<double>::infinity();
 }
 

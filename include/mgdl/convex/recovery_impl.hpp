@@ -126,7 +126,8 @@ void account(const Dataset<Real>& data, const CertifySamples<Real>& samples, con
   if (largest > 0) report.difference = (after - before).cwiseAbs().maxCoeff() / largest;
   const auto objective = [&](const RowMatrix<Real>& prediction, const RowVector<Real>& bias,
                              Real penalty) {
-    return certify_residual<Real>(data, prediction, bias, false).loss + gated.lambda * penalty;
+    return certify_residual<Real>(data, prediction, bias, false, gated.loss).loss +
+           gated.lambda * penalty;
   };
   report.objective_gated = objective(before, gated.bias, report.penalty_gated);
   report.objective_relu = objective(after, solution.bias, report.penalty_relu);
@@ -148,6 +149,7 @@ RecoveredRelu recovered_from(const Dataset<Real>& data, const CertifySamples<Rea
   solution.lambda = gated.lambda;
   solution.bias = gated.bias;
   solution.output_bias = gated.output_bias;
+  solution.loss = gated.loss;
   solution.hidden.resize(2 * blocks * c, p);
   solution.output = RowMatrix<Real>::Zero(2 * blocks * c, c);
   Index count = 0;
@@ -236,7 +238,7 @@ Recovery recover_network(const Dataset<Real>& data, const Gates& gates, const Ga
     Real difference = std::numeric_limits<Real>::infinity();
     try {
       difference = value_difference(to_network<Scalar>(recovered.solution, gates.bias()), values,
-                                    data, recovered.report.objective_gated);
+                                    data, recovered.report.objective_gated, gated.loss);
     } catch (const InvalidArgument&) {
       return false;  // weights that Scalar does not hold
     }

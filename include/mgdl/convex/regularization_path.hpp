@@ -27,7 +27,8 @@ namespace mgdl {
 struct PathPoint {
   /// What the solver said; `report.certificate.lambda` is the penalty.
   ConvexReport report;
-  /// Relative squared error on the training samples.
+  /// Relative squared error on the training samples. With another loss, here and below, the loss of
+  /// the residuals relative to that of the targets.
   double train_rse = std::numeric_limits<double>::quiet_NaN();
   /// Explained deviance: the part of the training samples' weighted sum of squares, around their
   /// means if there is an output bias, that the solution explains; NaN where that is zero.

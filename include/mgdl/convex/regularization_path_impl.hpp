@@ -165,7 +165,7 @@ class PathRun {
     for (Index fold = 0; fold < parts.size(); ++fold) {
       const auto& [train, held_out] = parts.folds[static_cast<std::size_t>(fold)];
       const auto rows = Eigen::seqN(first, held_out->size());
-      squares(rows) = held_out->targets().rowwise().squaredNorm();
+      squares(rows) = costs(held_out->targets());
       std::optional<Gates> of_train;
       if (gates != nullptr) of_train.emplace(train.inputs(), gates->vectors(), gates->bias());
       auto path = make(train, of_train ? &*of_train : nullptr);
@@ -178,9 +178,7 @@ class PathRun {
           const auto solved = path.solve(options);
           termination = solved.report.termination;
           errors(rows, k) =
-              (held_out->targets() - path.predict(solved.solution, held_out->inputs()))
-                  .rowwise()
-                  .squaredNorm();
+              costs(held_out->targets() - path.predict(solved.solution, held_out->inputs()));
         }
         if (is_usable(termination) && termination != Termination::TimeLimit &&
             termination != Termination::StoppedByObserver) {
@@ -231,25 +229,35 @@ class PathRun {
     PathPoint point;
     point.report = solved.report;
     const RowMatrix<Real> fitted = path.predict(solved.solution, m_data.inputs());
-    point.train_rse = compute_metrics(fitted, m_data.targets(), m_data.weights()).rse;
+    const Loss& loss = m_options.solver.loss;
+    const Real rest = sum_of_costs(m_data.targets() - fitted);
+    point.train_rse = loss.is_squared()
+                          ? compute_metrics(fitted, m_data.targets(), m_data.weights()).rse
+                          : relative_squared_error(rest, sum_of_costs(m_data.targets()));
     RowMatrix<Real> around = m_data.targets();
-    if (m_options.solver.output_bias) around.rowwise() -= weighted_means(m_data, around);
-    point.explained =
-        1 - sum_of_squares(m_data.targets() - fitted) / sum_of_squares(std::move(around));
+    if (m_options.solver.output_bias) around.rowwise() -= best_constants(loss, m_data, around);
+    point.explained = 1 - rest / sum_of_costs(std::move(around));
     if (m_validation == nullptr) return point;
     const RowMatrix<Real> prediction = path.predict(solved.solution, m_validation->inputs());
     const Vector<Real>& weights = m_validation->weights();
-    set_validation((m_validation->targets() - prediction).rowwise().squaredNorm(), weights,
-                   weights.dot(m_validation->targets().rowwise().squaredNorm()), point);
+    set_validation(costs(m_validation->targets() - prediction), weights,
+                   weights.dot(costs(m_validation->targets())), point);
     return point;
   }
 
-  Real sum_of_squares(const RowMatrix<Real>& values) const {
-    return m_data.weights().dot(values.rowwise().squaredNorm());
+  /// Of every row its squared norm, or its loss.
+  Vector<Real> costs(const RowMatrix<Real>& residual) const {
+    const Loss& loss = m_options.solver.loss;
+    if (loss.is_squared()) return residual.rowwise().squaredNorm();
+    return residual.unaryExpr([&](Real r) { return loss(r); }).rowwise().sum();
   }
 
-  /// \param errors   |y_i - f(x_i)|^2
-  /// \param squares  sum_i w_i |y_i|^2
+  Real sum_of_costs(const RowMatrix<Real>& values) const {
+    return m_data.weights().dot(costs(values));
+  }
+
+  /// \param errors   costs(y_i - f(x_i))
+  /// \param squares  sum_i w_i costs(y_i)
   static void set_validation(const Vector<Real>& errors, const Vector<Real>& weights, Real squares,
                              PathPoint& point) {
     point.validation_rse = relative_squared_error(weights.dot(errors), squares);

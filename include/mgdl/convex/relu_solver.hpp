@@ -45,6 +45,8 @@ class ReluSolver {
   /// \throws InvalidArgument for options that break a rule
   explicit ReluSolver(ConvexOptions options = {}) : m_options(std::move(options)) {
     m_options.validate();
+    detail::require_option(m_options.loss.is_squared(), "ConvexOptions.loss",
+                           "the squared loss for the ReLU problem", to_string(m_options.loss.kind));
   }
 
   /// As given.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/loss.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
@@ -20,6 +21,10 @@ struct GatedSolution {
   Matrix<double> coefficients;
   RowVector<double> bias;    ///< unpenalised output bias, c values; zero where the problem has none
   bool output_bias = false;  ///< whether the problem has the unpenalised bias
+  Loss loss = {};            ///< of the problem
+  /// A point N of the dual problem (n x c) that may prove a better bound than the residuals do; may
+  /// be empty. Where the loss has a kink, as that of a quantile, residuals of zero leave N open.
+  RowMatrix<double> dual = {};
 
   /// U of the k-th active gate, p x c.
   auto block(Index k) const {
@@ -43,6 +48,7 @@ struct ReluSolution {
   /// Whether every output has its own neurons (penalty and bound add up over outputs) or neurons
   /// are shared.
   bool separate_outputs = true;
+  Loss loss = {};  ///< of the problem
   /// A point N of the dual problem (n x c) that may prove a better bound than the residuals of the
   /// network do; may be empty. Where the network nearly interpolates its residuals are all
   /// rounding, and only a point like this can prove anything.

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "mgdl/convex/certificate.hpp"
+#include "mgdl/convex/loss.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
 #include "mgdl/core/executor.hpp"
@@ -114,6 +115,8 @@ void for_each_field(Self& certificate, Visit&& visit) {
   visit("cone_violation", certificate.cone_violation, FieldKind::Lasting);
   visit("rounding", certificate.rounding, FieldKind::Lasting);
   visit("patterns", certificate.patterns, FieldKind::Rare);
+  visit("loss", certificate.loss.kind, FieldKind::Rare);
+  visit("loss_parameter", certificate.loss.parameter, FieldKind::Rare);
 }
 template <detail::MaybeConst<GradeTrial> Self, class Visit>
 void for_each_field(Self& trial, Visit&& visit) {
@@ -408,7 +411,8 @@ bool is_usual(const Field& field, FieldKind kind) {
   if constexpr (std::same_as<Field, double>) {
     return kind == FieldKind::Rare && (field == 0 || std::isnan(field));
   }
-  if constexpr (std::is_integral_v<Field>) return kind == FieldKind::Rare && field == Field{};
+  if constexpr (std::is_integral_v<Field> || std::is_enum_v<Field>)
+    return kind == FieldKind::Rare && field == Field{};
   if constexpr (is_list<Field>) return kind == FieldKind::Rare && field.empty();
   if constexpr (is_optional_field<Field>) return kind == FieldKind::Rare && !field;
   return false;
@@ -452,6 +456,7 @@ nlohmann::ordered_json field_json(const Field& field, bool passing) {
 /// \{
 constexpr Termination last_enumerator(Termination) { return Termination::NumericalFailure; }
 constexpr PatternScope last_enumerator(PatternScope) { return PatternScope::AllPatterns; }
+constexpr LossKind last_enumerator(LossKind) { return LossKind::Quantile; }
 constexpr DualBound last_enumerator(DualBound) { return DualBound::SpectralRelaxation; }
 /// \}
 

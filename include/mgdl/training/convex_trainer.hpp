@@ -74,6 +74,8 @@ struct ConvexTrainerOptions {
       detail::require_option(ok, field, rule, value);
     };
     solver.validate();
+    require(solver.loss.is_squared(), "ConvexTrainerOptions.solver.loss",
+            "the squared loss, which grades are about", to_string(solver.loss.kind));
     require(patterns >= 1, "ConvexTrainerOptions.patterns", "a value >= 1", patterns);
     require(max_inputs >= 1, "ConvexTrainerOptions.max_inputs", "a value >= 1", max_inputs);
     require(path_count >= 2, "ConvexTrainerOptions.path_count", "a value >= 2", path_count);

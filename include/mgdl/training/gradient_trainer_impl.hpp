@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -172,7 +173,8 @@ class GradientRace {
       if (first.grade > 1) m_first_cycle *= 2;
       m_draws = m_candidates.size() > 1 && first.train.size() > 2 * DrawnProblem<Scalar>::kTrain;
     }
-    m_control.emplace(first.observer, m_limit, most_iterations(), first.train.ranks());
+    m_control.emplace(first.observer, m_limit, most_iterations(), first.train.ranks(),
+                      m_draws ? DrawnProblem<Scalar>::kTrain : std::numeric_limits<Index>::max());
   }
 
   std::vector<GradeFit<Scalar>> run() {
@@ -339,10 +341,9 @@ class GradientRace {
     return cycle == 1 ? candidates : (candidates + 1) / 2;
   }
 
-  /// Iterations of all runs together if nothing ends them early.
-  Index most_iterations() const {
+  /// Iterations of the race on all judges, if nothing ends it early.
+  Index race_iterations() const {
     auto candidates = m_candidates.size();
-    if (!m_in_cycles) return static_cast<Index>(candidates) * m_epochs * std::ssize(m_problems);
     Index count = 0;
     Index epochs = m_first_cycle;
     for (Index cycle = 0, done = 0; done < m_most_epochs; ++cycle, done += epochs, epochs *= 2) {
@@ -351,7 +352,20 @@ class GradientRace {
       if (candidates == 1) break;
       candidates = left_after(static_cast<int>(cycle), candidates);
     }
-    return count + std::ssize(m_problems) * m_epochs;
+    return count;
+  }
+
+  /// The same of all runs together, as GradientControl counts them.
+  Index most_iterations() const {
+    const Index each = m_epochs * std::ssize(m_problems);
+    if (!m_in_cycles) return std::ssize(m_candidates) * each;
+    return race_iterations() + static_cast<Index>(epoch_of_all()) * each;
+  }
+
+  /// Of an epoch of all samples, in those of the race.
+  double epoch_of_all() const {
+    if (!m_draws) return 1;
+    return static_cast<double>(m_problems.front().train.size()) / DrawnProblem<Scalar>::kTrain;
   }
 
   /// The race is run on the first problems, and its winner is trained on all that cannot be left
@@ -424,7 +438,10 @@ class GradientRace {
     double pace = 0;
     for (const auto& candidate : m_candidates) pace += candidate.seconds_per_epoch();
     pace /= static_cast<double>(std::ssize(m_candidates));
-    const double all = pace * static_cast<double>(most_iterations()) / lanes(m_problems.size());
+    const double iterations =
+        static_cast<double>(race_iterations()) +
+        epoch_of_all() * static_cast<double>(m_epochs * std::ssize(m_problems));
+    const double all = pace * iterations / lanes(m_problems.size());
     if (!(all > left)) {
       if (m_judges > 1) {
         for (auto& candidate : m_candidates) make_runs(candidate, m_judges, m_draws);
@@ -458,11 +475,7 @@ class GradientRace {
   void train_winner(std::vector<Index> cycles, Index done) {
     auto& winner = m_candidates.front();
     const Index epochs = std::accumulate(cycles.begin(), cycles.end(), Index{0});
-    double pace = winner.seconds_per_epoch();
-    if (m_draws) {
-      pace *= static_cast<double>(m_problems.front().train.size()) /
-              static_cast<double>(m_drawn.front()->problem.train.size());
-    }
+    const double pace = epoch_of_all() * winner.seconds_per_epoch();
     const double each = pace * static_cast<double>(epochs);
     const bool goes_on = done < epochs;
     auto raced = m_draws || (goes_on && winner.settings.optimizer == Optimizer::Adam)

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "mgdl/convex/certificate.hpp"
@@ -12,6 +13,7 @@
 #include "mgdl/convex/certificate/half_spaces.hpp"
 #include "mgdl/convex/certificate/samples.hpp"
 #include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/loss.hpp"
 #include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
@@ -54,13 +56,165 @@ struct CertifyResidual {
   Vector<Real> linear;
   /// <N, W^-1 N>, one value an output.
   Vector<Real> quadratic;
-  Real loss = 0;  ///< 1/2 sum_i w_i |y_i - f_i - bias|^2, not centred
+  Real loss = 0;  ///< 1/2 sum_i w_i |y_i - f_i - bias|^2, not centred; or another loss of these
+  /// The largest multiple of N whose slopes N_i / w_i the loss has; multiples are not negative
+  /// then.
+  Real longest = std::numeric_limits<Real>::infinity();
 };
+
+/// A loss as its conjugate sees it: L*(s) = curvature s^2 / 2 for slopes s between the bounds.
+struct LossSlopes {
+  long double curvature, lower, upper;
+
+  explicit LossSlopes(const Loss& loss) {
+    const long double parameter = loss.parameter;
+    const bool huber = loss.kind == LossKind::Huber;
+    curvature = huber ? 1 : 0;
+    lower = huber ? -parameter : parameter - 1;
+    upper = parameter;
+  }
+
+  /// L(r), the largest s r - L*(s).
+  long double value(long double r) const {
+    if (curvature == 0) return std::max(lower * r, upper * r);
+    const long double s = clip(r);
+    return s * r - s * s / 2;
+  }
+  long double clip(long double s) const { return std::clamp(s, lower, upper); }
+};
+
+/// Slopes shifted so that they sum to 0 with the weights: those of clip(s_i - t), for the t where
+/// that is so.
+template <class Wide>
+void centre_slopes(const LossSlopes& loss, const Vector<double>& w, Vector<Wide>& slopes) {
+  const Vector<Wide> before = slopes;
+  const auto shifted = [&](Wide shift) {
+    Wide sum = 0;
+    for (Index i = 0; i < slopes.size(); ++i) {
+      slopes[i] = loss.clip(before[i] - shift);
+      sum += w[i] * slopes[i];
+    }
+    return sum;
+  };
+  Wide low = before.minCoeff() - loss.upper;
+  Wide high = before.maxCoeff() - loss.lower;
+  while (true) {  // the sum falls with the shift
+    const Wide middle = low + (high - low) / 2;
+    if (!(middle > low && middle < high)) break;
+    (shifted(middle) > 0 ? low : high) = middle;
+  }
+  // Where the sum jumps, the values between both sides are slopes as well: it is a kink.
+  const Wide above = shifted(low);
+  const Vector<Wide> at_low = slopes;
+  const Wide below = shifted(high);
+  if (above > below) slopes += (-below / (above - below)) * (at_low - slopes);
+}
+
+/// Slopes of a kinked loss at residuals: those at zero are open, and with an output bias share what
+/// the others leave.
+template <class Wide>
+void kinked_slopes(const LossSlopes& loss, const Vector<double>& w, bool centred,
+                   const Vector<Wide>& residual, Vector<Wide>& slopes) {
+  std::vector<Index> order;
+  Wide total = 0;
+  for (Index i = 0; i < residual.size(); ++i) {
+    if (w[i] > 0) order.push_back(i);
+    total += w[i];
+  }
+  Wide kink = 0;
+  if (centred) {  // at the quantile of the residuals
+    std::sort(order.begin(), order.end(),
+              [&](Index a, Index b) { return residual[a] < residual[b]; });
+    Wide below = 0;
+    for (const Index i : order) {
+      kink = residual[i];
+      below += w[i];
+      if (below >= loss.upper * total * (1 - 1e-14L)) break;
+    }
+  }
+  Wide sum = 0, open = 0;
+  for (Index i = 0; i < residual.size(); ++i) {
+    const Wide r = residual[i] - kink;
+    slopes[i] = r > 0 ? loss.upper : r < 0 ? loss.lower : 0;
+    sum += w[i] * slopes[i];
+    if (r == 0) open += w[i];
+  }
+  if (!centred || !(open > 0)) return;
+  for (Index i = 0; i < residual.size(); ++i) {
+    if (residual[i] == kink) slopes[i] = loss.clip(-sum / open);
+  }
+}
+
+/// certify_residual() for the other losses.
+///
+/// \param dual  N, n x c, of a dual point to take instead of the slopes at the residuals; null:
+/// none
+template <class Real>
+CertifyResidual<Real> certify_slopes(const Dataset<Real>& data, const RowMatrix<Real>& prediction,
+                                     const RowVector<Real>& bias, bool centred, const Loss& which,
+                                     const RowMatrix<Real>* dual = nullptr) {
+  using Wide = long double;
+  const LossSlopes loss(which);
+  const Index n = data.size();
+  const Index c = data.targets().cols();
+  const Vector<Real>& w = data.weights();
+  CertifyResidual<Real> result;
+  result.weighted.resize(n, c);
+  result.linear.resize(c);
+  result.quadratic.resize(c);
+  Index heaviest = 0;
+  w.maxCoeff(&heaviest);
+  Wide total_loss = 0;
+  Wide longest = std::numeric_limits<Wide>::infinity();
+  Vector<Wide> residual(n), slopes(n);
+  for (Index o = 0; o < c; ++o) {
+    for (Index i = 0; i < n; ++i) {
+      residual[i] = static_cast<Wide>(data.targets()(i, o)) - static_cast<Wide>(prediction(i, o)) -
+                    (centred ? 0 : bias[o]);
+      total_loss += w[i] * loss.value(residual[i] - (centred ? bias[o] : 0));
+    }
+    if (dual != nullptr) {
+      for (Index i = 0; i < n; ++i) {
+        slopes[i] = w[i] > 0 ? loss.clip(static_cast<Wide>((*dual)(i, o)) / w[i]) : 0;
+      }
+      if (centred) centre_slopes(loss, w, slopes);
+    } else if (loss.curvature == 0) {
+      kinked_slopes(loss, w, centred, residual, slopes);
+    } else {
+      slopes = residual;
+      if (centred) centre_slopes(loss, w, slopes);
+      for (Wide& slope : slopes) slope = loss.clip(slope);
+    }
+    auto N = result.weighted.col(o);
+    for (Index i = 0; i < n; ++i) N[i] = static_cast<Real>(w[i] * slopes[i]);
+    if (centred) centre_exactly(N, heaviest);
+    Wide linear = 0;
+    Wide quadratic = 0;
+    const Wide mean = centred ? w.dot(data.targets().col(o)) / w.sum() : 0;
+    for (Index i = 0; i < n; ++i) {
+      if (N[i] == 0) continue;
+      const Wide slope = static_cast<Wide>(N[i]) / w[i];
+      linear += N[i] * (data.targets()(i, o) - mean);
+      quadratic += N[i] * slope;
+      longest = std::min(longest, (slope > 0 ? loss.upper : loss.lower) / slope);
+    }
+    result.linear[o] = static_cast<Real>(linear);
+    result.quadratic[o] = static_cast<Real>(loss.curvature * quadratic);
+  }
+  result.loss = static_cast<Real>(total_loss);
+  // Rounded down.
+  result.longest = static_cast<Real>(longest) * (1 - std::numeric_limits<Real>::epsilon());
+  return result;
+}
 
 /// \param prediction  f without output bias, n x c
 template <class Real>
 CertifyResidual<Real> certify_residual(const Dataset<Real>& data, const RowMatrix<Real>& prediction,
-                                       const RowVector<Real>& bias, bool centred) {
+                                       const RowVector<Real>& bias, bool centred,
+                                       const Loss& loss_of_residuals = {}) {
+  if (!loss_of_residuals.is_squared()) {
+    return certify_slopes(data, prediction, bias, centred, loss_of_residuals);
+  }
   using Wide = long double;
   const Index n = data.size();
   const Index c = data.targets().cols();
@@ -109,13 +263,19 @@ CertifyResidual<Real> certify_residual(const Dataset<Real>& data, const RowMatri
 
 /// The same for any point N of the dual instead of W R, without loss. Of samples without weight N
 /// is 0; with an output bias columns are made to sum to 0.
+///
+/// \param name  of N in messages
 template <class Real>
 CertifyResidual<Real> certify_dual_point(const Dataset<Real>& data, const RowMatrix<Real>& N,
-                                         bool centred) {
-  require_rows("ReluSolution.dual", data.size(), N.rows());
-  require_cols("ReluSolution.dual", data.targets().cols(), N.cols());
-  require_finite("ReluSolution.dual", N);
+                                         bool centred, const Loss& loss, const std::string& name) {
+  require_rows(name, data.size(), N.rows());
+  require_cols(name, data.targets().cols(), N.cols());
+  require_finite(name, N);
   const Vector<Real>& w = data.weights();
+  if (!loss.is_squared()) {
+    return certify_slopes<Real>(data, data.targets(), RowVector<Real>::Zero(N.cols()), centred,
+                                loss, &N);
+  }
   RowMatrix<Real> residual = RowMatrix<Real>::Zero(N.rows(), N.cols());
   for (Index i = 0; i < N.rows(); ++i) {
     if (w[i] > 0) residual.row(i) = N.row(i) / w[i];
@@ -135,11 +295,19 @@ CertifyResidual<Real> certify_dual_point(const Dataset<Real>& data, const RowMat
 }
 
 /// The largest <N, Y> - 1/2 |W^{-1/2} N|^2 over N = s W R with |s| maximum <= lambda, where
-/// `maximum` is the left side of the constraints at W R; at least 0, the value at s = 0.
+/// `maximum` is the left side of the constraints at W R; at least 0, the value at s = 0. Another
+/// loss has 0 <= s <= longest, and its conjugate instead of |W^{-1/2} N|^2.
 template <class Real>
-Real largest_dual(Real linear, Real quadratic, Real maximum, Real lambda) {
+Real largest_dual(Real linear, Real quadratic, Real maximum, Real lambda,
+                  Real longest = std::numeric_limits<Real>::infinity()) {
+  Real limit = maximum > 0 ? lambda / maximum : std::numeric_limits<Real>::infinity();
+  if (std::isfinite(longest)) {
+    limit = std::min(limit, longest);
+    const Real best = quadratic > 0 ? linear / quadratic : linear > 0 ? limit : 0;
+    const Real s = std::clamp<Real>(best, 0, limit);
+    return std::max(0.0, s * (linear - s * quadratic / 2));
+  }
   if (!(quadratic > 0)) return 0;  // R = 0
-  const Real limit = maximum > 0 ? lambda / maximum : std::numeric_limits<Real>::infinity();
   const Real s = std::clamp(linear / quadratic, -limit, limit);
   return std::max(0.0, s * (linear - s * quadratic / 2));
 }
@@ -231,8 +399,11 @@ std::vector<Real> cone_maxima(const CertifySamples<Real>& samples, const Gates& 
 
 /// See Certificate::rounding.
 template <class Real>
-Real rounding_of(const RowMatrix<Real>& targets, const Vector<Real>& weights) {
+Real rounding_of(const RowMatrix<Real>& targets, const Vector<Real>& weights, const Loss& loss) {
   constexpr Real kRounding = 1e-11;
+  if (loss.kind == LossKind::Quantile) {
+    return kRounding * weights.dot(targets.cwiseAbs().rowwise().sum());
+  }
   return kRounding * kRounding * 0.5 * weights.dot(targets.rowwise().squaredNorm());
 }
 
@@ -258,7 +429,7 @@ Real dual_value(const CertifyResidual<Real>& point, const std::vector<Real>& max
   for (Index o = 0; o < problems; ++o) {
     value += largest_dual(point.linear.segment(o * outputs, outputs).sum(),
                           point.quadratic.segment(o * outputs, outputs).sum(),
-                          maxima[static_cast<std::size_t>(o)], lambda);
+                          maxima[static_cast<std::size_t>(o)], lambda, point.longest);
   }
   return value;
 }
@@ -276,6 +447,7 @@ void complete_relu(const CertifyResidual<Real>& residual, const std::vector<Real
     penalty += safe_norm(solution.hidden.row(k)) * output;
   }
   certificate.lambda = solution.lambda;
+  certificate.loss = solution.loss;
   certificate.primal = residual.loss + solution.lambda * penalty;
   const auto middle = maxima.begin() + std::ssize(maxima) / 2;
   certificate.dual = dual_value<Real>(residual, {maxima.begin(), middle}, solution.lambda);
@@ -303,12 +475,13 @@ Certificate certify_all_patterns(const Dataset<Real>& data, const ReluSolution& 
                                  const CertifySamples<Real>& samples, ThreadPool& pool) {
   const Index c = data.targets().cols();
   const auto residual = certify_residual<Real>(data, predict_relu(samples, solution, c, pool),
-                                               solution.bias, solution.output_bias);
+                                               solution.bias, solution.output_bias, solution.loss);
   if (!std::isfinite(residual.loss)) throw_infinite_objective();
-  const auto zero = certify_residual<Real>(data, RowMatrix<Real>::Zero(data.size(), c),
-                                           RowVector<Real>::Zero(c), solution.output_bias);
+  const auto zero =
+      certify_residual<Real>(data, RowMatrix<Real>::Zero(data.size(), c), RowVector<Real>::Zero(c),
+                             solution.output_bias, solution.loss);
   Certificate certificate;
-  certificate.rounding = rounding_of(data.targets(), data.weights());
+  certificate.rounding = rounding_of(data.targets(), data.weights(), solution.loss);
   certificate.scope = PatternScope::AllPatterns;
   const bool separate = solution.separate_outputs;
   auto maxima = all_patterns_maxima(samples, residual.weighted, separate, pool);
@@ -316,7 +489,8 @@ Certificate certify_all_patterns(const Dataset<Real>& data, const ReluSolution& 
   maxima.insert(maxima.end(), at_zero.begin(), at_zero.end());
   complete_relu(residual, maxima, solution, certificate);
   if (solution.dual.size() > 0) {
-    const auto point = certify_dual_point(data, solution.dual, solution.output_bias);
+    const auto point = certify_dual_point(data, solution.dual, solution.output_bias, solution.loss,
+                                          "ReluSolution.dual");
     certificate.dual =
         std::max(certificate.dual,
                  dual_value(point, all_patterns_maxima(samples, point.weighted, separate, pool),
@@ -331,6 +505,7 @@ Certificate certify_all_patterns(const Dataset<Real>& data, const ReluSolution& 
 namespace mgdl::detail {
 extern template CertifyResidual<double> certify_residual(const Dataset<double>&,
                                                          const RowMatrix<double>&,
-                                                         const RowVector<double>&, bool);
+                                                         const RowVector<double>&, bool,
+                                                         const Loss&);
 }  // namespace mgdl::detail
 #endif

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <optional>
@@ -9,6 +10,7 @@
 #include "mgdl/convex/certificate/bounds.hpp"
 #include "mgdl/convex/certificate/samples.hpp"
 #include "mgdl/convex/gates.hpp"
+#include "mgdl/convex/loss.hpp"
 #include "mgdl/convex/solution.hpp"
 #include "mgdl/core/dataset.hpp"
 #include "mgdl/core/error.hpp"
@@ -20,18 +22,26 @@
 
 namespace mgdl::detail {
 
-inline GatedSolution in_unit(GatedSolution solution, double unit) {
-  solution.lambda /= unit;
-  solution.coefficients /= unit;
+/// What both kinds of solution have in common. The loss of a quantile has the unit of the targets,
+/// so that penalty and dual have none.
+template <class Solution>
+void divide_common(Solution& solution, double unit) {
   solution.bias /= unit;
+  solution.loss = solution.loss.in_unit(unit);
+  if (solution.loss.kind == LossKind::Quantile) return;
+  solution.lambda /= unit;
+  solution.dual /= unit;
+}
+
+inline GatedSolution in_unit(GatedSolution solution, double unit) {
+  solution.coefficients /= unit;
+  divide_common(solution, unit);
   return solution;
 }
 
 inline ReluSolution in_unit(ReluSolution solution, double unit) {
-  solution.lambda /= unit;
   solution.output /= unit;
-  solution.bias /= unit;
-  solution.dual /= unit;
+  divide_common(solution, unit);
   return solution;
 }
 
@@ -65,9 +75,11 @@ class CertifyUnit {
     if (!m_scaled) return rounded_bound(certify(solution));
     Certificate certificate = rounded_bound(certify(in_unit(solution, m_unit)));
     certificate.lambda = solution.lambda;
-    certificate.lambda_max *= m_unit;
+    certificate.loss = solution.loss;
+    const double factor = solution.loss.kind == LossKind::Quantile ? 1 : m_unit;
+    certificate.lambda_max *= factor;
     for (double* value : {&certificate.primal, &certificate.dual, &certificate.rounding}) {
-      *value = *value * m_unit * m_unit;
+      *value = *value * factor * m_unit;
     }
     if (!std::isfinite(certificate.primal)) throw_infinite_objective();
     return certificate;
@@ -101,35 +113,48 @@ class GatedCertifier {
     }
     const auto residual =
         certify_residual<Real>(data, predict_gated(*m_samples, m_gates, solution, c, pool),
-                               solution.bias, solution.output_bias);
+                               solution.bias, solution.output_bias, solution.loss);
     Real penalty = 0;
     for (Index k = 0; k < std::ssize(solution.active); ++k) {
       penalty += safe_norm(solution.block(k));
     }
     Certificate certificate;
-    certificate.rounding = rounding_of(data.targets(), data.weights());
+    certificate.rounding = rounding_of(data.targets(), data.weights(), solution.loss);
     certificate.lambda = solution.lambda;
+    certificate.loss = solution.loss;
     certificate.primal = residual.loss + solution.lambda * penalty;
     if (!std::isfinite(certificate.primal)) throw_infinite_objective();
-    const GateProducts<Real> products =
-        gate_products(*m_samples, *m_patterns, residual.weighted, pool);
-    certificate.dual = largest_dual(
-        residual.linear.sum(), residual.quadratic.sum(),
-        frobenius_maximum(products.values, 0, products.values.rows()) + products.error_of(0, c),
-        solution.lambda);
-    certificate.lambda_max = lambda_max(solution.output_bias);
+    certificate.dual = dual(residual, solution.lambda);
+    if (solution.dual.size() > 0) {
+      certificate.dual = std::max(certificate.dual,
+                                  dual(certify_dual_point(data, solution.dual, solution.output_bias,
+                                                          solution.loss, "GatedSolution.dual"),
+                                       solution.lambda));
+    }
+    certificate.lambda_max = lambda_max(solution.output_bias, solution.loss);
     if (m_all_patterns) certificate.scope = PatternScope::AllPatterns;
     certificate.patterns = m_gates.size();
     return certificate;
   }
 
-  Real lambda_max(bool output_bias) {
+  /// The bound that multiples of a dual point give.
+  Real dual(const CertifyResidual<Real>& point, Real lambda) const {
+    const GateProducts<Real> products =
+        gate_products(*m_samples, *m_patterns, point.weighted, m_threads.pool());
+    const Real largest = frobenius_maximum(products.values, 0, products.values.rows()) +
+                         products.error_of(0, point.weighted.cols());
+    return largest_dual(point.linear.sum(), point.quadratic.sum(), largest, lambda, point.longest);
+  }
+
+  Real lambda_max(bool output_bias, const Loss& loss) {
     std::optional<Real>& value = m_lambda_max[output_bias ? 1 : 0];
+    if (!(m_loss == loss)) m_lambda_max = {};
+    m_loss = loss;
     if (!value) {
       const Dataset<Real>& data = m_unit.data();
       const Index c = data.targets().cols();
       const auto zero = certify_residual<Real>(data, RowMatrix<Real>::Zero(data.size(), c),
-                                               RowVector<Real>::Zero(c), output_bias);
+                                               RowVector<Real>::Zero(c), output_bias, loss);
       const GateProducts<Real> products =
           gate_products(*m_samples, *m_patterns, zero.weighted, m_threads.pool());
       value = frobenius_maximum(products.values, 0, products.values.rows());
@@ -143,6 +168,7 @@ class GatedCertifier {
   std::optional<CertifySamples<Real>> m_samples;
   std::optional<CertifyPatterns<Real>> m_patterns;
   bool m_all_patterns = false;
+  Loss m_loss;
   std::array<std::optional<Real>, 2> m_lambda_max;  // without and with output bias
 };
 

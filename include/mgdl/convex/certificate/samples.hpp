@@ -133,6 +133,7 @@ template <class Solution>
 void require_penalty_and_bias(const std::string& name, const Solution& solution, Index outputs) {
   require_option(solution.lambda >= 0 && std::isfinite(solution.lambda), (name + ".lambda").c_str(),
                  "a finite value >= 0", solution.lambda);
+  solution.loss.validate(name + ".loss");
   require_cols(name + ".bias", outputs, solution.bias.cols());
   require_finite(name + ".bias", solution.bias);
   if (!solution.output_bias && (solution.bias.array() != 0).any()) {

@@ -146,7 +146,8 @@ class ConeNewton {
         },
         [&](const std::vector<Index>& groups) { return barrier_groups(groups); },
         [&] { return best.gap; },
-        [&](const std::vector<Index>& groups, const std::vector<Vector<Real>>& values) {
+        [&](const std::vector<Index>& groups, const std::vector<Vector<Real>>& values,
+            const Vector<Real>&) {
           Network trial;
           for (std::size_t k = 0; k < groups.size(); ++k) {
             trial.neurons.push_back({gate_of(groups[k]), sign_of(groups[k]), values[k]});

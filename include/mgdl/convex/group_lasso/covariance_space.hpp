@@ -146,6 +146,7 @@ class CovarianceSpace : public NewtonSpace<Real> {
     point.inner = m_energy - explained;
     point.squares =
         std::max(Real(0), point.inner - (U.array() * of_all(m_columns, kAll).array()).sum());
+    point.loss = 0.5 * point.squares;
     point.residual.resize(0, 0);
     point.complete(lambda);
   }

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "mgdl/convex/group_lasso/masked_products.hpp"
-#include "mgdl/convex/group_lasso/problem.hpp"
 #include "mgdl/core/executor.hpp"
 #include "mgdl/core/types.hpp"
 #include "mgdl/linalg/gemm.hpp"
@@ -342,13 +341,20 @@ class GroupSystem {
 template <class Real>
 class DualSystem {
  public:
-  explicit DualSystem(const GroupLassoProblem<Real>& problem)
-      : m_problem(problem),
-        m_single(problem.products().samples().template cast<float>(), problem.products().bits()),
-        m_samples_double(problem.products()),
+  /// \param products  to which it refers, as to `bias`
+  /// \param bias      GroupLassoProblem::bias()
+  /// \param outputs   c
+  DualSystem(const MaskedProducts<Real>& products, const Vector<Real>& bias, Index outputs)
+      : m_products(products),
+        m_direction(bias),
+        m_outputs(outputs),
+        m_single(products.samples().template cast<float>(), products.bits()),
+        m_samples_double(products),
         m_samples_single(m_single),
-        m_groups_double(problem.products()),
+        m_groups_double(products),
         m_groups_single(m_single) {}
+  DualSystem(const DualSystem&) = delete;
+  DualSystem& operator=(const DualSystem&) = delete;
 
   /// Multiplications of factor(), about.
   double cost(const std::vector<Index>& gates) const {
@@ -390,22 +396,27 @@ class DualSystem {
     visit([&](const auto& kernel) { kernel.apply(pool, r); });
     if (m_bias.size() > 0) {
       for (Index o = 0; o < r.cols(); ++o) {
-        r.col(o) -= m_problem.bias().dot(r.col(o)) / m_bias_energy * m_bias.col(0);
+        r.col(o) -= m_direction.dot(r.col(o)) / m_bias_energy * m_bias.col(0);
       }
-      m_problem.project(r);
+      for (Index o = 0; o < r.cols(); ++o) r.col(o) -= m_direction.dot(r.col(o)) * m_direction;
     }
     return r;
+  }
+
+  /// K^-1 r as if there were no bias.
+  void solve_unbiased(ThreadPool& pool, RowMatrix<Real>& r) const {
+    visit([&](const auto& kernel) { kernel.apply(pool, r); });
   }
 
   /// Lower triangle of H_jk = sum_o <A_j u_jo, K^-1 A_k u_ko>.
   Matrix<Real> hessian(ThreadPool& pool, const std::vector<Index>& gates,
                        const RowMatrix<Real>& u) {
-    const Index c = m_problem.outputs();
+    const Index c = m_outputs;
     Matrix<Real> H;
     visit([&](auto& kernel) { H = kernel.hessian(pool, gates, u, c); });
     if (m_bias.size() == 0) return H;
     RowMatrix<Real> share;
-    m_problem.products().correlate(pool, gates, m_bias, share);
+    m_products.correlate(pool, gates, m_bias, share);
     for (Index o = 0; o < c; ++o) {
       Vector<Real> h = Vector<Real>::Zero(share.rows());
       for (Index r = 0; r < share.cols(); ++r) {
@@ -441,22 +452,24 @@ class DualSystem {
   }
 
   double samples_cost(const std::vector<Index>& gates) const {
-    const auto n = static_cast<double>(m_problem.products().size());
-    const auto p = static_cast<double>(m_problem.products().dimension());
+    const auto n = static_cast<double>(m_products.size());
+    const auto p = static_cast<double>(m_products.dimension());
     return n * n * (n / 6 + 0.5 * (static_cast<double>(gates.size()) + p));
   }
 
   bool compute(ThreadPool& pool, const std::vector<Index>& gates, const Vector<Real>& eta) {
     bool ok = false;
     visit([&](auto& kernel) { ok = kernel.factor(pool, gates, eta); });
-    if (!ok || m_problem.bias().size() == 0) return ok;
-    m_bias = m_problem.bias();
+    if (!ok || m_direction.size() == 0) return ok;
+    m_bias = m_direction;
     visit([&](const auto& kernel) { kernel.apply(pool, m_bias); });
-    m_bias_energy = m_problem.bias().dot(m_bias.col(0));
+    m_bias_energy = m_direction.dot(m_bias.col(0));
     return m_bias_energy > 0;
   }
 
-  const GroupLassoProblem<Real>& m_problem;
+  const MaskedProducts<Real>& m_products;
+  const Vector<Real>& m_direction;  // b, the unit vector of the bias
+  Index m_outputs;
   MaskedProducts<float> m_single;
   SampleSystem<Real> m_samples_double;
   SampleSystem<float> m_samples_single;
@@ -464,7 +477,7 @@ class DualSystem {
   GroupSystem<float> m_groups_single;
   Form m_form = Form::GroupsDouble;
   bool m_needs_double = false;
-  RowMatrix<Real> m_bias;  // K^-1 b, b the unit vector of the bias
+  RowMatrix<Real> m_bias;  // K^-1 b
   Real m_bias_energy = 0;
 };
 

@@ -105,7 +105,8 @@ class GroupLassoNewton {
       const bool moved = move(secular_step<Real>(H, norms, bounds, m_lambda, ridge), 1e-3) ||
                          move(descent_step<Real>(H, norms, bounds, m_lambda, ridge), 1e-9);
       m_model.worn = !m_path || point.relative_gap() > kModelPays * gap;
-      if (moved || !fresh) continue;
+      if (moved) m_space->relax();
+      if (moved || !fresh || m_space->stiffen()) continue;
       // The matrix of the step may have been that of an earlier eta.
       if (!m_space->is_factored(point.eta)) {
         m_space->forget();
@@ -139,7 +140,8 @@ class GroupLassoNewton {
         },
         [&](const std::vector<Index>& groups) { return barrier_groups(groups); },
         [&] { return point.relative_gap(); },
-        [&](const std::vector<Index>& groups, const std::vector<Vector<Real>>& values) {
+        [&](const std::vector<Index>& groups, const std::vector<Vector<Real>>& values,
+            const Vector<Real>&) {
           GroupLassoPoint<Real> trial;
           trial.coefficients.gates = groups;
           trial.coefficients.values.resize(std::ssize(groups), point.coefficients.values.cols());
@@ -256,10 +258,10 @@ class GroupLassoNewton {
     return false;
   }
 
-  /// f(eta) as 1/2 ||R||^2 + sum_j (||U_j||^2 / eta_j + lambda^2 eta_j) / 2: an upper bound
-  /// whatever the error of U, and of second order in it.
+  /// f(eta) as the loss, 1/2 ||R||^2, + sum_j (||U_j||^2 / eta_j + lambda^2 eta_j) / 2: an upper
+  /// bound whatever the error of U, and of second order in it.
   Real value_of(const GroupLassoPoint<Real>& point) const {
-    Real value = point.squares;
+    Real value = 2 * point.loss;
     for (Index k = 0; k < std::ssize(point.coefficients.gates); ++k) {
       const Real eta = point.eta[point.coefficients.gates[static_cast<std::size_t>(k)]];
       value += point.coefficients.values.row(k).squaredNorm() / eta + m_lambda * m_lambda * eta;
@@ -296,7 +298,8 @@ Termination GroupLassoNewton<Real>::run(Real lambda, const SolveControl& control
   if (m_best.norms.size() > 0 && m_best.relative_gap() < point.relative_gap()) point = m_best;
   const bool stuck =
       termination == Termination::NoProgress || termination == Termination::NumericalFailure;
-  return stuck && !m_hopeless ? by_barrier(control, point, iterations) : termination;
+  return stuck && !m_hopeless && m_space->is_squared() ? by_barrier(control, point, iterations)
+                                                       : termination;
 }
 
 }  // namespace mgdl::detail

@@ -58,6 +58,16 @@ class NewtonSpace {
   /// By how much of its diagonal rounding can make H indefinite.
   virtual Real ridge() const = 0;
 
+  /// Whether the loss is the squared one.
+  virtual bool is_squared() const { return true; }
+
+  /// Adds to the diagonal of H, so that steps get shorter, or takes some of that back.
+  /// \returns false if that would not help
+  /// \{
+  virtual bool stiffen() { return false; }
+  virtual void relax() {}
+  /// \}
+
   /// Moves that follow start from here again after revert().
   /// \{
   virtual void keep() {}

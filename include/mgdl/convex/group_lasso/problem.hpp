@@ -77,6 +77,8 @@ class GroupLassoProblem {
   Real lambda_unit() const noexcept { return m_sample_unit * m_target_unit; }
   Real solution_unit() const noexcept { return m_target_unit / m_sample_unit; }
   /// \}
+  /// What targets are divided by.
+  Real target_unit() const noexcept { return m_target_unit; }
   /// sqrt(w) of the samples with weight.
   const Vector<Real>& root_weights() const noexcept { return m_root_weights; }
 
@@ -175,10 +177,12 @@ struct GroupCoefficients {
 /// \param inner    <R, Y>
 /// \param squares  ||R||^2
 /// \param largest  the left side of the dual constraint at R
+/// \param longest  another bound of s
 template <class Real>
-Real scaled_dual(Real inner, Real squares, Real largest, Real lambda) noexcept {
+Real scaled_dual(Real inner, Real squares, Real largest, Real lambda,
+                 Real longest = std::numeric_limits<Real>::max()) noexcept {
   if (squares <= 0) return 0;
-  const Real limit = largest > 0 ? lambda / largest : std::numeric_limits<Real>::max();
+  const Real limit = largest > 0 ? std::min(lambda / largest, longest) : longest;
   const Real s = std::min(std::max(Real(0), inner / squares), limit);
   return s * inner - Real(0.5) * s * s * squares;
 }
@@ -193,6 +197,8 @@ struct GroupLassoPoint {
   Vector<Real> norms;           // of its rows
   Real squares = 0;             // ||R||^2
   Real inner = 0;               // <R, Y>
+  Real loss = 0;                // 1/2 ||R||^2; with another loss that of R, see ClippedSpace
+  Real longest = std::numeric_limits<Real>::max();  // multiple of R that the loss allows
   Real primal = 0;
   Real dual = 0;
   Real relative_gap() const noexcept { return primal > 0 ? (primal - dual) / primal : 0; }
@@ -200,8 +206,8 @@ struct GroupLassoPoint {
   /// Objective and bound for this penalty, from the rest.
   void complete(Real lambda) {
     norms = correlation.rowwise().norm();
-    primal = 0.5 * squares + lambda * coefficients.values.rowwise().norm().sum();
-    dual = scaled_dual<Real>(inner, squares, norms.maxCoeff(), lambda);
+    primal = loss + lambda * coefficients.values.rowwise().norm().sum();
+    dual = scaled_dual<Real>(inner, squares, norms.maxCoeff(), lambda, longest);
   }
 };
 
@@ -245,6 +251,7 @@ void evaluate(ThreadPool& pool, const GroupLassoProblem<Real>& problem, Real lam
   problem.residual(pool, point.coefficients.gates, point.coefficients.values, point.residual);
   problem.products().correlate(pool, problem.all_gates(), point.residual, point.correlation);
   point.squares = point.residual.squaredNorm();
+  point.loss = 0.5 * point.squares;
   point.inner = (point.residual.array() * problem.targets().array()).sum();
   point.complete(lambda);
 }

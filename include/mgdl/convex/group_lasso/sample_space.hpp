@@ -30,7 +30,7 @@ class SampleSpace : public NewtonSpace<Real> {
       : m_pool(pool),
         m_problem(problem),
         m_far(path ? 0.3 : 0.05),
-        m_kernel(problem),
+        m_kernel(problem.products(), problem.bias(), problem.outputs()),
         m_dual(problem.targets()) {}
 
   bool move_to(Real accuracy, Real lambda, Real near, GroupLassoPoint<Real>& point) override {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <concepts>
@@ -146,6 +147,8 @@ namespace mgdl::detail {
 
 inline constexpr const char* kModelFormat = "mgdl-model";
 inline constexpr const char* kModelFormatVersion = "1";
+/// That of files with a certificate for another loss than the squared one.
+inline constexpr const char* kLossFormatVersion = "2";
 inline constexpr const char* kChecksumKey = "crc32";
 
 template <std::floating_point Scalar>
@@ -172,7 +175,8 @@ inline std::string scale_layer_key(Index part, Index layer, const char* what) {
 }
 
 /// Calls visit(name, field) for every field of a witness: matrices are tensors in the file, the
-/// others are metadata. The penalty is the certificate's.
+/// others are metadata. Penalty and loss are the certificate's; a gated solution's dual is the
+/// witness's.
 /// \{
 template <MaybeConst<GatedSolution> Self, class Visit>
 void for_each_field(Self& solution, Visit&& visit) {
@@ -269,7 +273,7 @@ class ModelContent {
     }
     auto& metadata = m_content.metadata;
     metadata["format"] = kModelFormat;
-    metadata["format_version"] = kModelFormatVersion;
+    metadata["format_version"] = has_other_loss(report) ? kLossFormatVersion : kModelFormatVersion;
     metadata["library_version"] = version();
     metadata["scalar"] = scalar_name<Scalar>();
     metadata["link"] = to_string(model.link());
@@ -373,6 +377,13 @@ class ModelContent {
       parts.push_back(std::move(line));
     }
     return {{"parts", std::move(parts)}};
+  }
+
+  static bool has_other_loss(const FitSummary* report) {
+    return report != nullptr &&
+           std::any_of(report->grades.begin(), report->grades.end(), [](const GradeReport& grade) {
+             return grade.fit.certificate && !grade.fit.certificate->loss.is_squared();
+           });
   }
 
   /// Fields as JSON, matrices as tensors whose names start with `prefix`; empty ones are left out.

@@ -37,7 +37,9 @@ class ModelReader {
   ModelReader(const SafeTensors& content, const std::string& file)
       : m_content(content), m_file(file) {
     require_text("format", kModelFormat);
-    require_text("format_version", kModelFormatVersion);
+    const std::string& found = text("format_version");
+    if (found == kModelFormatVersion || found == kLossFormatVersion) return;
+    throw FormatError(m_file, std::string("1 or 2"), excerpt(found), "metadata format_version");
   }
 
   /// \throws FormatError if any text or tensor is not what it was when the file was written
@@ -151,8 +153,13 @@ class ModelReader {
       line.train_rse = model.grade(k).train_rse;
       line.validation_rse = model.grade(k).validation_rse;
       line.fit.witness = std::move(m_witnesses[static_cast<std::size_t>(k - 1)]);
-      if (line.fit.witness && line.fit.witness->gated && line.fit.certificate) {
-        line.fit.witness->gated->lambda = line.fit.certificate->lambda;
+      if (line.fit.witness && line.fit.certificate) {
+        line.fit.witness->loss = line.fit.certificate->loss;
+        if (auto& gated = line.fit.witness->gated) {
+          gated->lambda = line.fit.certificate->lambda;
+          gated->loss = line.fit.certificate->loss;
+          gated->dual = line.fit.witness->dual;
+        }
       }
     }
     return summary;

@@ -47,17 +47,20 @@ struct GradientSettings {
 class GradientControl {
  public:
   /// \param ranks  see RunControl; where there are several, runs are done one after the other
+  /// \param unit   of how many samples an epoch is one iteration; those of more count for more
   GradientControl(Observer observer, double time_limit_seconds, Index max_iterations,
-                  Communicator* ranks = nullptr)
-      : m_control(std::move(observer), time_limit_seconds, max_iterations, ranks) {}
+                  Communicator* ranks = nullptr, Index unit = std::numeric_limits<Index>::max())
+      : m_control(std::move(observer), time_limit_seconds, max_iterations, ranks), m_unit(unit) {}
 
   double seconds() const { return m_control.seconds(); }
   double time_limit_seconds() const noexcept { return m_control.time_limit_seconds(); }
   bool stop_asked() const noexcept { return m_stop.load(std::memory_order_relaxed); }
 
-  /// Counts an iteration of any run. On the caller's thread it tells the observer, too.
-  void count(Progress progress, bool callers_thread) {
-    progress.iteration = m_iterations.fetch_add(1, std::memory_order_relaxed) + 1;
+  /// Counts an iteration of any run, on so many samples. On the caller's thread it tells the
+  /// observer, too.
+  void count(Progress progress, Index samples, bool callers_thread) {
+    const Index more = std::max<Index>(1, samples / m_unit);
+    progress.iteration = m_iterations.fetch_add(more, std::memory_order_relaxed) + more;
     if (callers_thread && !stop_asked() &&
         m_control.observe(progress) == Termination::StoppedByObserver) {
       m_stop.store(true, std::memory_order_relaxed);
@@ -66,6 +69,7 @@ class GradientControl {
 
  private:
   RunControl m_control;
+  Index m_unit;
   std::atomic<Index> m_iterations{0};
   std::atomic<bool> m_stop{false};
 };
@@ -163,7 +167,7 @@ class GradientRun {
                      .objective = objective,
                      .validation = m_report.validation,
                      .samples_per_second = samples_per_second},
-                    m_callers_thread);
+                    m_problem.train.size(), m_callers_thread);
     if (m_control.stop_asked()) return stop_for(Termination::StoppedByObserver);
     if (m_control.seconds() >= m_end) return stop_for(Termination::TimeLimit);
     if (m_problem.validation && m_options.patience > 0 &&

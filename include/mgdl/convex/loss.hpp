@@ -41,8 +41,8 @@ struct Loss {
 
   /// \{
   static constexpr Loss huber(double delta) noexcept { return {LossKind::Huber, delta}; }
+  /// The loss of the quantile of this level, in (0, 1).
   static constexpr Loss quantile(double level) noexcept { return {LossKind::Quantile, level}; }
-  /// \}
 
   /// Whether it is the squared loss.
   bool is_squared() const noexcept { return kind == LossKind::Squared; }
@@ -82,6 +82,7 @@ struct Loss {
                           std::to_string(static_cast<int>(kind)));
   }
 
+  /// Whether both cost the same.
   friend bool operator==(const Loss& a, const Loss& b) noexcept {
     return a.kind == b.kind && a.parameter == b.parameter;
   }
